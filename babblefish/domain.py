@@ -1,0 +1,262 @@
+"""What the system talks about: utterances, transcripts, captions, speech, speakers, and what can go wrong."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+"""Mono audio, shape ``[n]``, float32 in [-1, 1]."""
+
+SAMPLE_RATE_HZ = 16_000
+"""Rate of all audio between the socket and the engines."""
+
+UNKNOWN_SPEAKER_ID = "unknown"
+
+
+class Quality(StrEnum):
+    """How far a caption can be trusted as a translation of what was said."""
+
+    ORIGINAL = "original"
+    """The words as they were spoken; no translation was needed."""
+    GOOD = "good"
+    DRAFT = "draft"
+    """Gist-level: a rule-based path between distant languages, or one with more than one hop."""
+    UNTRANSLATED = "untranslated"
+    """No path to the language asked for; the text is in another language that exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of speech by one client.
+
+    Attributes:
+        utterance_id: Unique within the server's life.
+        client_id: The client whose microphone it came from.
+        samples: Shape ``[n]``, float32, mono, 16 kHz.
+        source_lang: ISO 639-3 code the client declared, or None to detect it.
+        ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
+    """
+
+    utterance_id: str
+    client_id: str
+    samples: Samples
+    source_lang: str | None
+    ended_at_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio in seconds."""
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said, in the language it was said in.
+
+    Attributes:
+        text: Never empty; an utterance without words raises ``NoSpeechError`` instead.
+        lang: ISO 639-3.
+        lang_confidence: Probability of ``lang`` in [0, 1]; 1.0 where the client declared it.
+        confidence: Mean token probability in [0, 1].
+    """
+
+    text: str
+    lang: str
+    lang_confidence: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The text of an utterance in one language.
+
+    Attributes:
+        text: The words.
+        lang: ISO 639-3 code of the language ``text`` is in.
+        quality: How far to trust it.
+        path: Languages passed through, first the spoken one, e.g. ``("fra", "cat", "eng")``.
+    """
+
+    text: str
+    lang: str
+    quality: Quality
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Synthesized audio of a caption, or of a piece of it.
+
+    Attributes:
+        samples: Shape ``[n]``, float32, mono.
+        sample_rate_hz: Rate of ``samples``.
+        lang: ISO 639-3.
+        voice: ``<engine>:<voice name>``.
+    """
+
+    samples: Samples
+    sample_rate_hz: int
+    lang: str
+    voice: str
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio in seconds."""
+        return len(self.samples) / self.sample_rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerMatch:
+    """Whose voice an utterance is.
+
+    Attributes:
+        speaker_id: ``speaker_<n>``, or ``unknown``.
+        name: Shown to people.
+        confidence: Cosine similarity to the speaker's centroid, clipped to [0, 1]; 1.0 for a new speaker.
+        is_new: Whether this utterance made the speaker.
+    """
+
+    speaker_id: str
+    name: str
+    confidence: float
+    is_new: bool = False
+
+
+UNKNOWN_SPEAKER = SpeakerMatch(UNKNOWN_SPEAKER_ID, "Unknown speaker", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment after which work on an utterance is no longer worth doing.
+
+    Cancelling an ``await`` does not stop a thread, so engines call ``check`` before each expensive step.
+
+    Attributes:
+        at_s: ``time.monotonic()`` of that moment.
+        cancelled: Set by the worker when nobody waits for the result any more.
+    """
+
+    at_s: float
+    _cancelled: list[bool] = field(default_factory=lambda: [False])
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Return a deadline this many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    def cancel(self) -> None:
+        """Say that nobody waits for the result any more; safe from any thread."""
+        self._cancelled[0] = True
+
+    def check(self) -> None:
+        """Go on, or stop here.
+
+        Raises:
+            DeadlineExceededError: The moment has passed or the work was cancelled.
+        """
+        if self._cancelled[0] or time.monotonic() > self.at_s:
+            raise DeadlineExceededError("the utterance took too long and was given up")
+
+
+class BabbleFishError(Exception):
+    """Base of every error that reaches a client; ``code`` is stable, the message is for people."""
+
+    code = "internal"
+    fatal = False
+
+    def __init__(self, message: str) -> None:
+        """Keep the message as it will be shown."""
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidAudioError(BabbleFishError):
+    """A binary frame that is not Int16 mono PCM."""
+
+    code = "invalid_audio"
+
+
+class UtteranceTooShortError(BabbleFishError):
+    """Less audio than any word needs."""
+
+    code = "too_short"
+
+
+class NoSpeechError(BabbleFishError):
+    """Audio in which nobody says a word: silence, noise, music, a click."""
+
+    code = "no_speech"
+
+
+class InvalidMessageError(BabbleFishError):
+    """A text frame that is not a control message of the protocol."""
+
+    code = "invalid_message"
+
+
+class UnknownLanguageError(BabbleFishError):
+    """A language code the server does not know."""
+
+    code = "unknown_language"
+
+
+class UnknownSpeakerError(BabbleFishError):
+    """A speaker id that no voice has."""
+
+    code = "unknown_speaker"
+
+
+class OverloadedError(BabbleFishError):
+    """More work is waiting than the queue may hold; this utterance was not taken."""
+
+    code = "overloaded"
+
+
+class DeadlineExceededError(BabbleFishError):
+    """Work that was given up because it took too long or nobody waits for it."""
+
+    code = "deadline_exceeded"
+
+
+class EngineError(BabbleFishError):
+    """An engine failed on this utterance; the next one may well succeed."""
+
+    code = "engine_failed"
+
+
+class DuplicateUtteranceError(BabbleFishError):
+    """The same words were heard at the same moment through another member's microphone."""
+
+    code = "duplicate"
+
+
+class EchoError(BabbleFishError):
+    """The microphone heard the server's own speech from a loudspeaker."""
+
+    code = "echo"
+
+
+class ServerFullError(BabbleFishError):
+    """No place for a further client."""
+
+    code = "full"
+    fatal = True
+
+
+class NotReadyError(BabbleFishError):
+    """The engines are still loading."""
+
+    code = "not_ready"
+    fatal = True
+
+
+class SetupError(BabbleFishError):
+    """Something the profile needs is not installed; the message says the command that installs it."""
+
+    code = "setup"
+    fatal = True

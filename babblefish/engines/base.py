@@ -1,0 +1,169 @@
+"""What the pipeline asks of an engine.
+
+Engines are plain synchronous objects. Only ``workers`` calls them, never on the event loop's thread. Options of a
+call (language, voice) are arguments; weights are shared and state is per stream, so one engine serves every client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babblefish.domain import Deadline, Quality, Samples, Speech, Transcript
+
+Embedding = NDArray[np.float32]
+"""A voice as a unit vector, shape ``[dim]``, float32."""
+
+
+class VoiceStream(Protocol):
+    """Voice activity of one stream of audio; holds that stream's state."""
+
+    chunk_samples: int
+    """Samples per call, at 16 kHz."""
+
+    def probability(self, chunk: Samples) -> float:
+        """Return the probability in [0, 1] that ``chunk`` (shape ``[chunk_samples]``) holds speech."""
+        ...
+
+
+class VoiceDetector(Protocol):
+    """Finds speech in audio."""
+
+    name: str
+
+    def open_stream(self) -> VoiceStream:
+        """Return fresh state for one stream."""
+        ...
+
+
+class SpeakerEncoder(Protocol):
+    """Turns a stretch of speech into an embedding of the voice."""
+
+    name: str
+
+    def embed(self, samples: Samples) -> Embedding:
+        """Embed speech of any length above zero (shape ``[n]``, 16 kHz) as a unit vector."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechTranslation:
+    """What a speech translator made of one utterance.
+
+    Attributes:
+        transcript: What was said.
+        translations: ISO 639-3 target → text, for the targets that were asked for.
+        timings_ms: Milliseconds per step, e.g. ``{"encode": 210.0, "decode": 180.0}``.
+    """
+
+    transcript: Transcript
+    translations: Mapping[str, str]
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class SpeechTranslator(Protocol):
+    """Recognises speech and translates it from the same encoder pass."""
+
+    name: str
+
+    def targets(self, source_lang: str) -> Mapping[str, Quality]:
+        """Return the languages it can translate this spoken language to, each with its quality."""
+        ...
+
+    def translate(
+        self,
+        samples: Samples,
+        source_lang: str | None,
+        choose_targets: Callable[[str], Collection[str]],
+        deadline: Deadline,
+    ) -> SpeechTranslation:
+        """Transcribe an utterance and translate it, with one encoder pass.
+
+        Args:
+            samples: Shape ``[n]``, 16 kHz.
+            source_lang: ISO 639-3 code, or None to detect it.
+            choose_targets: Called once with the language spoken, in the worker's thread; returns which of
+                ``targets(language)`` are wanted.
+            deadline: Checked between steps.
+
+        Raises:
+            NoSpeechError: There are no words in it.
+            DeadlineExceededError: It took too long.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way from one language to another through a text translator.
+
+    Attributes:
+        path: Languages passed through, source first, target last; at least two.
+        quality: ``GOOD`` or ``DRAFT``.
+    """
+
+    path: tuple[str, ...]
+    quality: Quality
+
+
+class TextTranslator(Protocol):
+    """Translates text."""
+
+    name: str
+
+    def route(self, source_lang: str, target_lang: str) -> Route | None:
+        """Return the best way between two languages, or None where there is none; cheap and pure."""
+        ...
+
+    def translate(self, text: str, route: Route, deadline: Deadline) -> str:
+        """Translate along a route that ``route`` returned; keeps line breaks.
+
+        Raises:
+            EngineError: The translator failed on this text.
+            DeadlineExceededError: It took too long.
+        """
+        ...
+
+
+class Synthesizer(Protocol):
+    """Speaks text."""
+
+    name: str
+
+    def voice(self, lang: str) -> str | None:
+        """Return the default voice of a language as ``<engine>:<voice>``, or None if it cannot speak it."""
+        ...
+
+    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        """Speak ``text``, yielding pieces in order as they are made; concatenated they are the whole.
+
+        Lazy: it is drained inside the worker's thread.
+
+        Raises:
+            EngineError: The engine failed on this text.
+            DeadlineExceededError: It took too long.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of a profile.
+
+    Attributes:
+        synthesizers: In order of preference; the first that has a voice of the language speaks it.
+    """
+
+    voice_detector: VoiceDetector
+    speaker_encoder: SpeakerEncoder
+    speech_translator: SpeechTranslator
+    text_translator: TextTranslator | None
+    synthesizers: tuple[Synthesizer, ...]
+
+    def synthesizer_for(self, lang: str) -> Synthesizer | None:
+        """Return the engine that speaks this language, or None."""
+        return next((engine for engine in self.synthesizers if engine.voice(lang)), None)

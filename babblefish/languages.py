@@ -1,0 +1,169 @@
+"""Languages: the code on the wire (ISO 639-3), the browser's (BCP 47), and each engine's own codes and voices.
+
+A code or voice that is missing says that the engine does not know the language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from babblefish.domain import UnknownLanguageError
+
+
+@dataclass(frozen=True, slots=True)
+class KokoroVoice:
+    """How Kokoro speaks a language: its phonemizer's code and its default voice."""
+
+    phonemizer: str
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    Attributes:
+        code: ISO 639-3, as on the wire.
+        bcp47: What browsers call it.
+        name: In English.
+        native_name: In itself.
+        whisper: Whisper's token, or None.
+        espeak: eSpeak NG's voice, or None.
+        kokoro: Kokoro's voice, or None.
+    """
+
+    code: str
+    bcp47: str
+    name: str
+    native_name: str
+    whisper: str | None = None
+    espeak: str | None = None
+    kokoro: KokoroVoice | None = None
+
+
+_TABLE = (
+    Language("eng", "en", "English", "English", whisper="en", espeak="en-us", kokoro=KokoroVoice("en-us", "af_heart")),
+    Language("fra", "fr", "French", "Français", whisper="fr", espeak="fr-fr", kokoro=KokoroVoice("fr-fr", "ff_siwis")),
+    Language("spa", "es", "Spanish", "Español", whisper="es", espeak="es", kokoro=KokoroVoice("es", "ef_dora")),
+    Language("ita", "it", "Italian", "Italiano", whisper="it", espeak="it", kokoro=KokoroVoice("it", "if_sara")),
+    Language("por", "pt", "Portuguese", "Português", whisper="pt", espeak="pt-br", kokoro=KokoroVoice("pt-br", "pf_dora")),
+    Language("pol", "pl", "Polish", "Polski", whisper="pl", espeak="pl"),
+    Language("deu", "de", "German", "Deutsch", whisper="de", espeak="de"),
+    Language("nld", "nl", "Dutch", "Nederlands", whisper="nl", espeak="nl"),
+    Language("cat", "ca", "Catalan", "Català", whisper="ca", espeak="ca"),
+    Language("ron", "ro", "Romanian", "Română", whisper="ro", espeak="ro"),
+    Language("rus", "ru", "Russian", "Русский", whisper="ru", espeak="ru"),
+    Language("ukr", "uk", "Ukrainian", "Українська", whisper="uk", espeak="uk"),
+    Language("ces", "cs", "Czech", "Čeština", whisper="cs", espeak="cs"),
+    Language("slk", "sk", "Slovak", "Slovenčina", whisper="sk", espeak="sk"),
+    Language("hun", "hu", "Hungarian", "Magyar", whisper="hu", espeak="hu"),
+    Language("ell", "el", "Greek", "Ελληνικά", whisper="el", espeak="el"),
+    Language("tur", "tr", "Turkish", "Türkçe", whisper="tr", espeak="tr"),
+    Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar"),
+    Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
+    Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
+    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn"),
+    Language("yue", "yue", "Cantonese", "粵語", whisper="yue", espeak="yue"),
+    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja"),
+    Language("kor", "ko", "Korean", "한국어", whisper="ko", espeak="ko"),
+    Language("vie", "vi", "Vietnamese", "Tiếng Việt", whisper="vi", espeak="vi"),
+    Language("tha", "th", "Thai", "ไทย", whisper="th"),
+    Language("ind", "id", "Indonesian", "Bahasa Indonesia", whisper="id", espeak="id"),
+    Language("msa", "ms", "Malay", "Bahasa Melayu", whisper="ms", espeak="ms"),
+    Language("tgl", "tl", "Tagalog", "Tagalog", whisper="tl"),
+    Language("swe", "sv", "Swedish", "Svenska", whisper="sv", espeak="sv"),
+    Language("dan", "da", "Danish", "Dansk", whisper="da", espeak="da"),
+    Language("nor", "no", "Norwegian", "Norsk", whisper="no", espeak="nb"),
+    Language("nno", "nn", "Norwegian Nynorsk", "Nynorsk", whisper="nn"),
+    Language("fin", "fi", "Finnish", "Suomi", whisper="fi", espeak="fi"),
+    Language("isl", "is", "Icelandic", "Íslenska", whisper="is", espeak="is"),
+    Language("est", "et", "Estonian", "Eesti", whisper="et", espeak="et"),
+    Language("lav", "lv", "Latvian", "Latviešu", whisper="lv", espeak="lv"),
+    Language("lit", "lt", "Lithuanian", "Lietuvių", whisper="lt", espeak="lt"),
+    Language("bul", "bg", "Bulgarian", "Български", whisper="bg", espeak="bg"),
+    Language("srp", "sr", "Serbian", "Српски", whisper="sr", espeak="sr"),
+    Language("hrv", "hr", "Croatian", "Hrvatski", whisper="hr", espeak="hr"),
+    Language("bos", "bs", "Bosnian", "Bosanski", whisper="bs", espeak="bs"),
+    Language("slv", "sl", "Slovenian", "Slovenščina", whisper="sl", espeak="sl"),
+    Language("mkd", "mk", "Macedonian", "Македонски", whisper="mk", espeak="mk"),
+    Language("sqi", "sq", "Albanian", "Shqip", whisper="sq", espeak="sq"),
+    Language("bel", "be", "Belarusian", "Беларуская", whisper="be", espeak="be"),
+    Language("glg", "gl", "Galician", "Galego", whisper="gl"),
+    Language("eus", "eu", "Basque", "Euskara", whisper="eu", espeak="eu"),
+    Language("oci", "oc", "Occitan", "Occitan", whisper="oc"),
+    Language("bre", "br", "Breton", "Brezhoneg", whisper="br"),
+    Language("cym", "cy", "Welsh", "Cymraeg", whisper="cy", espeak="cy"),
+    Language("gle", "ga", "Irish", "Gaeilge", espeak="ga"),
+    Language("mlt", "mt", "Maltese", "Malti", whisper="mt", espeak="mt"),
+    Language("ltz", "lb", "Luxembourgish", "Lëtzebuergesch", whisper="lb", espeak="lb"),
+    Language("yid", "yi", "Yiddish", "ייִדיש", whisper="yi"),
+    Language("lat", "la", "Latin", "Latina", whisper="la", espeak="la"),
+    Language("fas", "fa", "Persian", "فارسی", whisper="fa", espeak="fa"),
+    Language("urd", "ur", "Urdu", "اردو", whisper="ur", espeak="ur"),
+    Language("pus", "ps", "Pashto", "پښتو", whisper="ps"),
+    Language("snd", "sd", "Sindhi", "سنڌي", whisper="sd", espeak="sd"),
+    Language("pan", "pa", "Punjabi", "ਪੰਜਾਬੀ", whisper="pa", espeak="pa"),
+    Language("guj", "gu", "Gujarati", "ગુજરાતી", whisper="gu", espeak="gu"),
+    Language("mar", "mr", "Marathi", "मराठी", whisper="mr", espeak="mr"),
+    Language("ben", "bn", "Bengali", "বাংলা", whisper="bn", espeak="bn"),
+    Language("asm", "as", "Assamese", "অসমীয়া", whisper="as", espeak="as"),
+    Language("nep", "ne", "Nepali", "नेपाली", whisper="ne", espeak="ne"),
+    Language("sin", "si", "Sinhala", "සිංහල", whisper="si", espeak="si"),
+    Language("tam", "ta", "Tamil", "தமிழ்", whisper="ta", espeak="ta"),
+    Language("tel", "te", "Telugu", "తెలుగు", whisper="te", espeak="te"),
+    Language("kan", "kn", "Kannada", "ಕನ್ನಡ", whisper="kn", espeak="kn"),
+    Language("mal", "ml", "Malayalam", "മലയാളം", whisper="ml", espeak="ml"),
+    Language("san", "sa", "Sanskrit", "संस्कृतम्", whisper="sa"),
+    Language("mya", "my", "Burmese", "မြန်မာ", whisper="my", espeak="my"),
+    Language("khm", "km", "Khmer", "ខ្មែរ", whisper="km"),
+    Language("lao", "lo", "Lao", "ລາວ", whisper="lo"),
+    Language("bod", "bo", "Tibetan", "བོད་སྐད", whisper="bo"),
+    Language("mon", "mn", "Mongolian", "Монгол", whisper="mn"),
+    Language("kaz", "kk", "Kazakh", "Қазақша", whisper="kk", espeak="kk"),
+    Language("uzb", "uz", "Uzbek", "Oʻzbekcha", whisper="uz", espeak="uz"),
+    Language("tgk", "tg", "Tajik", "Тоҷикӣ", whisper="tg"),
+    Language("tuk", "tk", "Turkmen", "Türkmençe", whisper="tk", espeak="tk"),
+    Language("tat", "tt", "Tatar", "Татарча", whisper="tt", espeak="tt"),
+    Language("bak", "ba", "Bashkir", "Башҡортса", whisper="ba", espeak="ba"),
+    Language("aze", "az", "Azerbaijani", "Azərbaycanca", whisper="az", espeak="az"),
+    Language("hye", "hy", "Armenian", "Հայերեն", whisper="hy", espeak="hy"),
+    Language("kat", "ka", "Georgian", "ქართული", whisper="ka", espeak="ka"),
+    Language("amh", "am", "Amharic", "አማርኛ", whisper="am", espeak="am"),
+    Language("swa", "sw", "Swahili", "Kiswahili", whisper="sw", espeak="sw"),
+    Language("hau", "ha", "Hausa", "Hausa", whisper="ha"),
+    Language("yor", "yo", "Yoruba", "Yorùbá", whisper="yo"),
+    Language("sna", "sn", "Shona", "chiShona", whisper="sn"),
+    Language("som", "so", "Somali", "Soomaali", whisper="so"),
+    Language("lin", "ln", "Lingala", "Lingála", whisper="ln"),
+    Language("afr", "af", "Afrikaans", "Afrikaans", whisper="af", espeak="af"),
+    Language("mlg", "mg", "Malagasy", "Malagasy", whisper="mg"),
+    Language("fao", "fo", "Faroese", "Føroyskt", whisper="fo"),
+    Language("hat", "ht", "Haitian Creole", "Kreyòl ayisyen", whisper="ht", espeak="ht"),
+    Language("haw", "haw", "Hawaiian", "ʻŌlelo Hawaiʻi", whisper="haw", espeak="haw"),
+    Language("mri", "mi", "Maori", "Māori", whisper="mi", espeak="mi"),
+    Language("sun", "su", "Sundanese", "Basa Sunda", whisper="su"),
+    Language("jav", "jv", "Javanese", "Basa Jawa", whisper="jw"),
+    Language("epo", "eo", "Esperanto", "Esperanto", espeak="eo"),
+)
+
+LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
+"""Every language the system has a name for, by ISO 639-3 code."""
+
+_BY_WHISPER = {language.whisper: language.code for language in _TABLE if language.whisper}
+
+
+def language(code: str) -> Language:
+    """Look a language up by its ISO 639-3 code.
+
+    Raises:
+        UnknownLanguageError: No such code in the table.
+    """
+    try:
+        return LANGUAGES[code]
+    except KeyError:
+        raise UnknownLanguageError(f"unknown language {code[:40]!r}: use an ISO 639-3 code such as 'eng'") from None
+
+
+def from_whisper(token: str) -> str:
+    """Return the ISO 639-3 code of Whisper's language, given without its brackets: ``"fr"`` → ``"fra"``."""
+    return _BY_WHISPER[token]

@@ -1,0 +1,94 @@
+"""Every setting of the server, in one frozen class that is read once and passed down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _cpu_count() -> int:
+    """Count the CPUs this process may run on, which a container can make fewer than the machine's."""
+    return len(os.sched_getaffinity(0))
+
+
+def _share(percent: int) -> int:
+    """Return the owner's share of the machine as a number of threads, at least one."""
+    return max(1, _cpu_count() * percent // 100)
+
+
+def _default_model_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "babblefish" / "models"
+
+
+class Settings(BaseSettings):
+    """Settings of one server; each can be given as the environment variable ``BABBLEFISH_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="BABBLEFISH_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    profile: str = Field("embedded", description="Named set of engines.")
+    model_dir: Path = Field(
+        default_factory=_default_model_dir, description="Folder that holds the model weights."
+    )
+
+    translation_threads: int = Field(
+        default_factory=lambda: _share(25), ge=1, description="Threads of the speech translator (25 %)."
+    )
+    synthesis_threads: int = Field(
+        default_factory=lambda: _share(12), ge=1, description="Threads of one synthesis (12 %)."
+    )
+    parallel_syntheses: int = Field(
+        4, ge=1, description="Languages synthesized side by side; further ones wait in the queue."
+    )
+    speaker_threads: int = Field(
+        default_factory=lambda: _share(3), ge=1, description="Threads of the speaker encoder (3 %)."
+    )
+    socket_threads: int = Field(
+        default_factory=lambda: _share(6), ge=1, description="Threads for voice activity and encoding (6 %)."
+    )
+
+    max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")
+    max_frame_bytes: int = Field(
+        4 * 1024 * 1024, ge=3200, description="Largest WebSocket frame; a larger one closes with 1009."
+    )
+    max_utterance_s: float = Field(
+        20.0, ge=2.0, le=25.0, description="Longest utterance; longer speech is split at a pause."
+    )
+    min_utterance_s: float = Field(
+        0.1, ge=0.0, description="Shorter audio holds no word and is refused as too short."
+    )
+    utterance_deadline_s: float = Field(
+        30.0, gt=0, description="An utterance not finished this long after its end is given up, with an error."
+    )
+    queue_limit: int = Field(16, ge=1, description="Jobs that may wait for one worker before it is overloaded.")
+    inbox_limit: int = Field(256, ge=1, description="Frames of one client that may wait to be read.")
+    outbox_limit: int = Field(
+        256, ge=1, description="Messages that may wait for one slow client before it is disconnected."
+    )
+
+    speech_threshold: float = Field(
+        0.5, gt=0, lt=1, description="Voice probability from which a chunk counts as speech."
+    )
+    pre_roll_ms: int = Field(300, ge=0, description="Audio kept from before the first chunk of speech.")
+    hangover_ms: int = Field(500, ge=64, description="Silence after which an utterance has ended.")
+    min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
+
+    speaker_threshold: float = Field(
+        0.7, ge=-1, le=1, description="Cosine similarity from which two embeddings are the same voice."
+    )
+    speaker_min_s: float = Field(1.0, ge=0, description="Speech below this length never makes a new speaker.")
+
+    log_level: str = Field("info", description="Level of the log on standard error.")
+    log_transcripts: bool = Field(False, description="Whether what was said may stand in the log.")
+
+    @model_validator(mode="after")
+    def _frame_holds_an_utterance(self) -> Self:
+        if self.max_frame_bytes < int(self.max_utterance_s * 32000):
+            raise ValueError("max_frame_bytes is smaller than one utterance of max_utterance_s seconds")
+        return self

@@ -1,4 +1,4 @@
-"""Pure functions on audio: PCM, WAV, resampling, level, and a buffer that grows without copying all of it."""
+"""Pure functions on audio: PCM, WAV, resampling and level."""
 
 from __future__ import annotations
 
@@ -31,9 +31,13 @@ def pcm16_to_float(data: bytes) -> Samples:
 
 
 def float_to_pcm16(samples: Samples) -> bytes:
-    """Encode float samples as Int16 little-endian PCM; values outside [-1, 1] are clipped, NaN becomes silence."""
-    scaled = np.nan_to_num(samples, nan=0.0) * 32767.0
-    return np.clip(np.rint(scaled), -32768, 32767).astype("<i2").tobytes()
+    """Encode float samples as Int16 little-endian PCM; values outside [-1, 1] are clipped, NaN becomes silence.
+
+    What ``pcm16_to_float`` decoded comes out again bit by bit.
+    """
+    scaled = np.rint(np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0) * 32768.0)
+    pcm: bytes = np.minimum(scaled, 32767.0).astype("<i2").tobytes()
+    return pcm
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int = SAMPLE_RATE_HZ) -> Samples:
@@ -60,33 +64,3 @@ def rms_dbfs(samples: Samples) -> float:
         return -120.0
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return max(-120.0, 20.0 * float(np.log10(max(rms, 1e-6))))
-
-
-class SampleBuffer:
-    """A queue of samples with amortised constant cost per sample; appending never copies what is there."""
-
-    def __init__(self, capacity: int = SAMPLE_RATE_HZ) -> None:
-        """Reserve room for ``capacity`` samples; it doubles when it is used up."""
-        self._data: Samples = np.empty(max(1, capacity), dtype=np.float32)
-        self._start = 0
-        self._end = 0
-
-    def __len__(self) -> int:
-        """Return the number of samples held."""
-        return self._end - self._start
-
-    def append(self, samples: Samples) -> None:
-        """Add samples at the end."""
-        held, needed = len(self), len(self) + len(samples)
-        if self._end + len(samples) > len(self._data):
-            room = self._data if needed <= len(self._data) // 2 else np.empty(2 * needed, dtype=np.float32)
-            room[:held] = self._data[self._start : self._end].copy()
-            self._data, self._start, self._end = room, 0, held
-        self._data[self._end : self._end + len(samples)] = samples
-        self._end += len(samples)
-
-    def take(self, count: int) -> Samples:
-        """Remove and return a copy of the first ``count`` samples, or of all of them if there are fewer."""
-        taken = self._data[self._start : min(self._start + count, self._end)].copy()
-        self._start += len(taken)
-        return taken

@@ -40,6 +40,7 @@ class Utterance:
         samples: Shape ``[n]``, float32, mono, 16 kHz.
         source_lang: ISO 639-3 code the client declared, or None to detect it.
         ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
+        has_speech: Whether a voice detector has found speech in it already; else the pipeline makes sure.
     """
 
     utterance_id: str
@@ -47,6 +48,7 @@ class Utterance:
     samples: Samples
     source_lang: str | None
     ended_at_s: float
+    has_speech: bool = False
 
     @property
     def duration_s(self) -> float:

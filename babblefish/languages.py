@@ -46,7 +46,9 @@ _TABLE = (
     Language("fra", "fr", "French", "Français", whisper="fr", espeak="fr-fr", kokoro=KokoroVoice("fr-fr", "ff_siwis")),
     Language("spa", "es", "Spanish", "Español", whisper="es", espeak="es", kokoro=KokoroVoice("es", "ef_dora")),
     Language("ita", "it", "Italian", "Italiano", whisper="it", espeak="it", kokoro=KokoroVoice("it", "if_sara")),
-    Language("por", "pt", "Portuguese", "Português", whisper="pt", espeak="pt-br", kokoro=KokoroVoice("pt-br", "pf_dora")),
+    Language(
+        "por", "pt", "Portuguese", "Português", whisper="pt", espeak="pt-br", kokoro=KokoroVoice("pt-br", "pf_dora")
+    ),
     Language("pol", "pl", "Polish", "Polski", whisper="pl", espeak="pl"),
     Language("deu", "de", "German", "Deutsch", whisper="de", espeak="de"),
     Language("nld", "nl", "Dutch", "Nederlands", whisper="nl", espeak="nl"),

@@ -129,7 +129,7 @@ class Result(_Message):
         seq: Order of the utterances of the room; results arrive in this order.
         source_lang: ISO 639-3 of what was spoken.
         translation: The text for the listener.
-        target_lang: ISO 639-3 of ``translation``. It differs from ``requested_lang`` only with quality ``untranslated``.
+        target_lang: ISO 639-3 of ``translation``; other than ``requested_lang`` only with quality ``untranslated``.
         requested_lang: The listener's language.
         quality: See ``domain.Quality``.
         status: ``speaking`` while ``speech`` messages with the audio follow, else ``final``.

@@ -16,8 +16,8 @@ def _cpu_count() -> int:
 
 
 def _share(percent: int) -> int:
-    """Return the owner's share of the machine as a number of threads, at least one."""
-    return max(1, _cpu_count() * percent // 100)
+    """Return a share of the machine in threads, rounded up: 25, 12, 3 and 6 % of 128 CPUs are 32, 16, 4 and 8."""
+    return -(-_cpu_count() * percent // 100)
 
 
 def _default_model_dir() -> Path:
@@ -33,9 +33,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     profile: str = Field("embedded", description="Named set of engines.")
-    model_dir: Path = Field(
-        default_factory=_default_model_dir, description="Folder that holds the model weights."
-    )
+    model_dir: Path = Field(default_factory=_default_model_dir, description="Folder that holds the model weights.")
 
     translation_threads: int = Field(
         default_factory=lambda: _share(25), ge=1, description="Threads of the speech translator (25 %)."
@@ -54,15 +52,14 @@ class Settings(BaseSettings):
     )
 
     max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")
+    kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices are remembered.")
     max_frame_bytes: int = Field(
         4 * 1024 * 1024, ge=3200, description="Largest WebSocket frame; a larger one closes with 1009."
     )
     max_utterance_s: float = Field(
         20.0, ge=2.0, le=25.0, description="Longest utterance; longer speech is split at a pause."
     )
-    min_utterance_s: float = Field(
-        0.1, ge=0.0, description="Shorter audio holds no word and is refused as too short."
-    )
+    min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio holds no word and is refused as too short.")
     utterance_deadline_s: float = Field(
         30.0, gt=0, description="An utterance not finished this long after its end is given up, with an error."
     )

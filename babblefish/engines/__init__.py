@@ -1,0 +1,91 @@
+"""The registry: which engines make up a profile, imported only when they are loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from babblefish import weights
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, SetupError
+from babblefish.engines.base import Engines
+from babblefish.settings import Settings
+
+Loader = Callable[[], Any]
+"""Makes one engine, ready for its first utterance; raises ``SetupError`` where something is not installed."""
+
+PROFILES = ("embedded",)
+
+_WARM_UP_S = 60.0
+
+_TEXT_PREFERRED: frozenset[tuple[str, str]] = frozenset()
+"""Where Apertium on the transcript beats Whisper's own English in ``benchmarks/translation_quality.py``."""
+
+
+def loaders(settings: Settings) -> Mapping[str, Loader]:
+    """Return what makes each engine of the profile, by its part; they may run side by side.
+
+    Raises:
+        SetupError: No such profile.
+    """
+    if settings.profile not in PROFILES:
+        raise SetupError(f"unknown profile {settings.profile!r}: choose one of {', '.join(PROFILES)}")
+    return {
+        "voice detector": lambda: _engine("silero", "Silero")(),
+        "speaker encoder": lambda: _speaker_encoder(settings),
+        "speech translator": lambda: _speech_translator(settings),
+        "text translator": lambda: _engine("apertium", "Apertium")(),
+        "kokoro": lambda: _kokoro(settings),
+        "espeak": lambda: _engine("espeak", "EspeakNg")(),
+    }
+
+
+OPTIONAL = frozenset({"text translator", "kokoro"})
+"""Parts without which the server still works: fewer languages, a plainer voice."""
+
+
+def assemble(parts: Mapping[str, Any]) -> Engines:
+    """Put loaded parts together; of ``loaders``' keys only the optional ones may be missing."""
+    voices = (parts.get("kokoro"), parts["espeak"])
+    return Engines(
+        voice_detector=parts["voice detector"],
+        speaker_encoder=parts["speaker encoder"],
+        speech_translator=parts["speech translator"],
+        text_translator=parts.get("text translator"),
+        synthesizers=tuple(voice for voice in voices if voice is not None),
+        text_preferred=_TEXT_PREFERRED,
+    )
+
+
+def _engine(module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(f"babblefish.engines.{module}"), name)
+    except ImportError as error:
+        raise SetupError(f"{module} needs a package: run pip install 'babblefish[embedded]' ({error})") from error
+
+
+def _speech_translator(settings: Settings) -> Any:
+    model_dir = weights.locate("whisper-base", settings.model_dir)
+    engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
+    noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
+    with contextlib.suppress(NoSpeechError):  # only the first call's allocations are wanted
+        engine.translate(noise, "eng", lambda _: (), Deadline.after(_WARM_UP_S))
+    return engine
+
+
+def _speaker_encoder(settings: Settings) -> Any:
+    engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
+    engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
+    return engine
+
+
+def _kokoro(settings: Settings) -> Any:
+    model = weights.locate("kokoro-int8", settings.model_dir)
+    voices = weights.locate("kokoro-voices", settings.model_dir)
+    engine = _engine("kokoro", "KokoroOnnx")(model, voices, settings.synthesis_threads)
+    for _ in engine.synthesize("Ready.", "eng", Deadline.after(_WARM_UP_S)):
+        pass
+    return engine

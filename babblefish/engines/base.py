@@ -128,6 +128,10 @@ class TextTranslator(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End what it keeps running beside the server."""
+        ...
+
 
 class Synthesizer(Protocol):
     """Speaks text."""
@@ -156,6 +160,8 @@ class Engines:
 
     Attributes:
         synthesizers: In order of preference; the first that has a voice of the language speaks it.
+        text_preferred: Pairs (source, target) that the speech translator knows too, but which the text translator makes
+            better from the transcript, as measured by ``benchmarks/translation_quality.py``.
     """
 
     voice_detector: VoiceDetector
@@ -163,7 +169,13 @@ class Engines:
     speech_translator: SpeechTranslator
     text_translator: TextTranslator | None
     synthesizers: tuple[Synthesizer, ...]
+    text_preferred: frozenset[tuple[str, str]] = frozenset()
 
     def synthesizer_for(self, lang: str) -> Synthesizer | None:
         """Return the engine that speaks this language, or None."""
         return next((engine for engine in self.synthesizers if engine.voice(lang)), None)
+
+    def close(self) -> None:
+        """End what an engine keeps running beside the server, such as translation processes."""
+        if self.text_translator is not None:
+            self.text_translator.close()

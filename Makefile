@@ -1,0 +1,70 @@
+# The one way to set up, run and test BabbleFish. Every target brings what it needs and skips what is already there.
+
+VENV ?= .venv
+# The first Python that the pinned packages work with; looked for only when the virtual environment is made.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c $(SUPPORTED) 2>/dev/null && echo $$python && break; done)
+# Further arguments for what a target starts, e.g. make bench ARGS="--json out/bench.json"
+ARGS ?=
+
+SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))'
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+# A virtual environment that was only half made must not pass for one.
+.DELETE_ON_ERROR:
+.PHONY: help run demo test check bench clean debian debian-test weights
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: debian $(VENV)/.server weights ## Start the server; sets everything up the first time
+	exec $(VENV)/bin/python server_cpu.py $(ARGS)
+
+demo: debian $(VENV)/.server weights ## Show a conversation between several languages
+	$(VENV)/bin/babblefish demo $(ARGS)
+
+test: debian debian-test $(VENV)/.dev weights ## Run every test, the fast ones first
+	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+
+check: $(VENV)/.dev ## Check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: debian $(VENV)/.dev weights ## Measure speed and quality
+	$(VENV)/bin/python -m benchmarks.run $(ARGS)
+
+clean: ## Remove the virtual environment and caches; the weights stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	find babblefish benchmarks legacy tests -name __pycache__ -prune -exec rm -rf {} +
+
+debian:
+	@deploy/install_debian.sh run
+
+debian-test:
+	@deploy/install_debian.sh test
+
+weights: $(VENV)/.server
+	@$(VENV)/bin/babblefish models pull
+
+$(VENV)/bin/python:
+	@python="$(PYTHON)"; \
+	if ! "$${python:-false}" -c $(SUPPORTED); then \
+		echo "BabbleFish needs Python 3.11 or 3.12, found: $${python:-neither}. Name one with: make PYTHON=..." >&2; exit 1; \
+	fi; \
+	"$$python" -c 'import ensurepip' 2>/dev/null || deploy/install_debian.sh python; \
+	echo "Making the virtual environment $(VENV) with $$python"; \
+	"$$python" -m venv $(VENV)
+
+# The pins come from requirements_server.txt; pyproject.toml alone would take whatever is newest today.
+$(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
+	@echo "Installing the server's packages (about 530 MB)"
+	$(PIP) -r requirements_server.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.server
+	@echo "Installing the tools for tests and checks"
+	$(PIP) -r requirements_server.txt -e '.[embedded,dev]'
+	@touch $@

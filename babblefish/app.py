@@ -1,0 +1,244 @@
+"""The application: loads the engines, admits clients, answers HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from babblefish import engines as registry
+from babblefish import protocol
+from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.engines.base import Engines
+from babblefish.languages import LANGUAGES
+from babblefish.pipeline import Pipeline
+from babblefish.rooms import Rooms
+from babblefish.routing import plan
+from babblefish.session import Session
+from babblefish.settings import Settings
+from babblefish.workers import Worker, Workers
+
+_log = logging.getLogger(__name__)
+
+_CLIENT_PAGE = Path(__file__).resolve().parent.parent / "client_thin.html"
+
+
+class Server:
+    """What the routes share: the engines once they are warm, the rooms, the connected clients."""
+
+    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
+        """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
+        self.settings = settings
+        self.workers = Workers.start(settings)
+        self.engines: Engines | None = None
+        self.rooms: Rooms | None = None
+        self.languages: list[protocol.LanguageInfo] = []
+        self.sessions: dict[str, Session] = {}
+        self.failure: str | None = None
+        if engines is not None:
+            self._use(engines)
+
+    async def load(self) -> None:
+        """Load the profile's engines side by side, off the event loop, with a line of progress each."""
+        loaders = registry.loaders(self.settings)
+        loading = Worker("loading", len(loaders), 0)
+        parts: dict[str, Any] = {}
+
+        async def load_part(part: str) -> None:
+            started_s = time.perf_counter()
+            try:
+                parts[part] = await loading.run(loaders[part])
+            except SetupError as error:
+                if part not in registry.OPTIONAL:
+                    raise
+                _log.warning("%s is not there, the server goes on without it: %s", part, error)
+                return
+            _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for part in loaders:
+                    tasks.create_task(load_part(part))
+            self._use(registry.assemble(parts))
+            _log.info("ready: %s profile", self.settings.profile)
+        except* BabbleFishError as group:
+            self.failure = "; ".join(str(error) for error in group.exceptions)
+            _log.critical("the %s profile cannot start: %s", self.settings.profile, self.failure)
+        finally:
+            await loading.close()
+
+    def _use(self, engines: Engines) -> None:
+        self.languages = _languages(engines)
+        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
+        self.engines = engines
+
+    async def close(self) -> None:
+        """Give up what is in flight and end the threads and the engines' processes."""
+        if self.rooms is not None:
+            await self.rooms.close()
+        await self.workers.close()
+        if self.engines is not None:
+            self.engines.close()
+
+    async def serve_client(self, websocket: WebSocket) -> None:
+        """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
+        await websocket.accept()
+        try:
+            join = protocol.parse_join(websocket.query_params)
+            session = self._admit(websocket, join)
+        except BabbleFishError as error:
+            refusal = protocol.error_message(error).model_copy(update={"fatal": True})
+            await websocket.send_text(protocol.encode(refusal))
+            later = isinstance(error, ServerFullError | NotReadyError)
+            await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
+            return
+        client_id = session.member.client_id
+        self.sessions[client_id] = session
+        _log.info("%s joined room %s", client_id, session.room.name)
+        try:
+            await session.run(self._ready(session, join))
+        except* Exception:
+            _log.exception("%s is lost by a fault of the server", client_id)
+            with contextlib.suppress(RuntimeError):
+                await websocket.close(protocol.CLOSE_FAULT)
+        finally:
+            del self.sessions[client_id]
+            _log.info("%s left", client_id)
+
+    def _admit(self, websocket: WebSocket, join: protocol.Join) -> Session:
+        if self.engines is None or self.rooms is None:
+            raise NotReadyError(self.failure or "the server is still loading its engines; try again in a moment")
+        if len(self.sessions) >= self.settings.max_clients:
+            raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
+        wanted = join.client_id
+        # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
+        client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+        return Session(websocket, join, client_id, self.rooms, self.engines.voice_detector, self.workers, self.settings)
+
+    def _ready(self, session: Session, join: protocol.Join) -> protocol.Ready:
+        assert self.engines is not None
+        engines = self.engines
+        return protocol.Ready(
+            message="connected; speak whenever you like",
+            client_id=session.member.client_id,
+            target_lang=join.target_lang,
+            source_lang=join.source_lang,
+            room=join.room,
+            mode=join.mode,
+            audio=join.audio,
+            profile=self.settings.profile,
+            engines={
+                "voice_detector": engines.voice_detector.name,
+                "speaker_encoder": engines.speaker_encoder.name,
+                "speech_translator": engines.speech_translator.name,
+                "text_translator": engines.text_translator.name if engines.text_translator else "none",
+                "synthesizers": ", ".join(engine.name for engine in engines.synthesizers),
+            },
+            languages=self.languages,
+            max_utterance_s=self.settings.max_utterance_s,
+        )
+
+
+def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
+    """List every language, with the quality of its captions as made from English (English: from French)."""
+    to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
+    found = []
+    for code, language in LANGUAGES.items():
+        synthesizer = engines.synthesizer_for(code)
+        found.append(
+            protocol.LanguageInfo(
+                code=code,
+                bcp47=language.bcp47,
+                name=language.name,
+                native_name=language.native_name,
+                captions=to_each[code].quality,
+                voice=synthesizer.voice(code) if synthesizer else None,
+            )
+        )
+    return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))
+
+
+def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: Of this server.
+        engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
+    """
+    server = Server(settings, engines)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(server.load()) if engines is None else None
+        yield
+        if loading is not None:
+            await loading
+        await server.close()
+
+    app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.server = server
+
+    @app.websocket("/ws/client")
+    async def client(websocket: WebSocket) -> None:
+        await server.serve_client(websocket)
+
+    @app.get("/")
+    async def page(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return FileResponse(_CLIENT_PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})
+        return JSONResponse(
+            {
+                "service": "BabbleFish",
+                "ready": server.engines is not None,
+                "profile": settings.profile,
+                "clients": len(server.sessions),
+                "websocket": "/ws/client",
+            }
+        )
+
+    @app.get("/languages")
+    async def languages() -> dict[str, list[protocol.LanguageInfo]]:
+        return {"languages": server.languages}
+
+    @app.get("/speakers")
+    async def speakers() -> dict[str, Any]:
+        rooms = server.rooms or ()
+        return {"rooms": [{"room": room.name, "speakers": room.speakers.list()} for room in rooms]}
+
+    @app.get("/healthz")
+    async def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def ready() -> JSONResponse:
+        if server.engines is not None:
+            return JSONResponse({"ready": True})
+        return JSONResponse({"ready": False, "reason": server.failure or "loading"}, status_code=503)
+
+    return app
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application: one process, frames bounded, dead clients noticed."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes,
+        # Compressing speech again for each listener would cost the event loop more than the network gains.
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        timeout_graceful_shutdown=5,
+    )

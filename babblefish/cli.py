@@ -1,0 +1,95 @@
+"""The command ``babblefish``: serve, demo, models."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from babblefish import demo, engines, weights
+from babblefish.app import create_app, server_config
+from babblefish.catalogue import CATALOGUE
+from babblefish.domain import BabbleFishError
+from babblefish.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what is not installed ends it with one line that says how to install it."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except BabbleFishError as error:
+        sys.exit(f"babblefish: {error}")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        sys.exit(f"babblefish: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="babblefish", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the server")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)")
+    serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 takes a free one)")
+    serve.add_argument("--profile", choices=engines.PROFILES, help="set of engines (default embedded)")
+    serve.set_defaults(run=_serve)
+
+    show = commands.add_parser("demo", help="one recorded utterance, three listeners, three languages")
+    show.add_argument("file", nargs="?", type=Path, help="speech to play (default: a French sentence of our own)")
+    show.add_argument("--listen", default="eng,spa,ita", help="the listeners' languages (default eng,spa,ita)")
+    show.add_argument("--out", type=Path, default=Path("out"), help="folder for the spoken translations (default out)")
+    show.add_argument("--json", action="store_true", help="print one JSON object instead")
+    show.set_defaults(run=_demo)
+
+    models = commands.add_parser("models", help="the weights of the embedded profile")
+    models.add_argument("action", choices=("list", "pull", "verify"))
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _settings(**given: Any) -> Settings:
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    settings = _settings(host=parsed.host, port=parsed.port, profile=parsed.profile)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    uvicorn.Server(server_config(create_app(settings), settings)).run()
+
+
+def _demo(parsed: argparse.Namespace) -> None:
+    logging.basicConfig(level="WARNING" if parsed.json else "INFO", format="%(message)s", stream=sys.stderr)
+    listen = [code.strip() for code in parsed.listen.split(",") if code.strip()]
+    report = asyncio.run(demo.run(parsed.file or demo.CARRIED_SPEECH, listen, parsed.out))
+    print(report.as_json() if parsed.json else report.as_text())
+    if not report.complete:
+        sys.exit(1)
+
+
+def _models(parsed: argparse.Namespace) -> None:
+    folder = Settings().model_dir
+    if parsed.action == "pull":
+        weights.install(folder, print)
+        print(f"the weights are in {folder}")
+    elif parsed.action == "verify":
+        states = weights.verify(folder)
+        for name, state in states.items():
+            print(f"{name:14} {state}")
+        if any(state is weights.State.DAMAGED for state in states.values()):
+            sys.exit(1)
+    else:
+        for asset in CATALOGUE:
+            there = "present" if weights.is_installed(asset, folder) else "missing"
+            print(f"{asset.name:14} {asset.size_bytes / 1e6:6.0f} MB  {there:8} {asset.licence}")
+
+
+if __name__ == "__main__":
+    main()

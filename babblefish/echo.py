@@ -1,0 +1,83 @@
+"""Recognises words that a room has heard already: through a second microphone, or from its own loudspeakers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from babblefish.domain import DuplicateUtteranceError, EchoError, Transcript, Utterance
+
+_SIMILAR = 0.8
+"""Share of matching characters from which two recognitions are of the same words; other words rarely reach it."""
+
+_MIN_WORDS = 3
+"""Two people may well say "yes" or "good morning" at once; three equal words at one moment are one voice."""
+
+_ECHO_TAIL_S = 3.0
+"""Time a loudspeaker may lag behind: a playback queue, a Bluetooth headset."""
+
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    client_id: str
+    words: str
+    from_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    words: str
+    lang: str
+    until_s: float
+
+
+class EchoGuard:
+    """What was said and spoken in one room lately."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with nothing heard; ``clock`` is in seconds, as ``Utterance.ended_at_s``."""
+        self._clock = clock
+        self._heard: deque[_Heard] = deque(maxlen=_REMEMBERED)
+        self._spoken: deque[_Spoken] = deque(maxlen=_REMEMBERED)
+
+    def check(self, utterance: Utterance, transcript: Transcript) -> None:
+        """Accept an utterance as new, and remember it.
+
+        Raises:
+            DuplicateUtteranceError: Another member's microphone heard the same words at the same time.
+            EchoError: They are what a loudspeaker in the room has just said.
+        """
+        words = _normal(transcript.text)
+        until_s, from_s = utterance.ended_at_s, utterance.ended_at_s - utterance.duration_s
+        if len(words.split()) >= _MIN_WORDS:
+            for said in self._heard:
+                overlap = said.client_id != utterance.client_id and said.from_s < until_s and from_s < said.until_s
+                if overlap and _similar(words, said.words):
+                    raise DuplicateUtteranceError("another microphone in the room has already heard this")
+            for spoken in self._spoken:
+                if spoken.lang == transcript.lang and from_s < spoken.until_s and _similar(words, spoken.words):
+                    raise EchoError("this is the server's own speech, heard from a loudspeaker")
+        self._heard.append(_Heard(utterance.client_id, words, from_s, until_s))
+
+    def spoke(self, text: str, lang: str, duration_s: float) -> None:
+        """Remember that speech of this length is being played to the room from now on."""
+        now_s = self._clock()
+        # Pieces queue up behind what is still being played.
+        playing_until_s = max((spoken.until_s - _ECHO_TAIL_S for spoken in self._spoken), default=now_s)
+        until_s = max(now_s, playing_until_s) + duration_s + _ECHO_TAIL_S
+        self._spoken.append(_Spoken(_normal(text), lang, until_s))
+
+
+def _normal(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _similar(left: str, right: str) -> bool:
+    return SequenceMatcher(None, left, right, autojunk=False).ratio() >= _SIMILAR

@@ -1,0 +1,221 @@
+"""Whisper through CTranslate2: language, transcript and English translation from one encoder pass.
+
+The stock way pads every utterance to 30 s and runs the encoder twice when the language is unknown. Here the window is
+the utterance and a few seconds of silence, the encoder runs once, and the transcript and the translation are decoded
+side by side as two rows of one batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import tokenizers
+from faster_whisper.feature_extractor import FeatureExtractor
+from numpy.typing import NDArray
+
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Quality, Samples, Transcript
+from babblefish.engines.base import SpeechTranslation
+from babblefish.languages import LANGUAGES, from_whisper
+
+_FULL_WINDOW_S = 30.0
+"""The window Whisper was trained on; nothing longer fits its position embeddings."""
+
+_PADDING_S = 5.0
+"""Silence after the utterance. With 1.5 s Whisper does not notice the end and repeats itself (measured)."""
+
+_BEAM_SIZE = 2
+"""Beam 2 reaches the word error rate of beam 5 on this window at less cost; greedy loses 5 points (measured)."""
+
+_TOKENS_PER_S = 9.0
+_EXTRA_TOKENS = 12
+"""Fast speech has about five tokens a second; more than nine is a loop, which the limit cuts short."""
+
+_MAX_COMPRESSION_RATIO = 2.4
+_MIN_MEAN_LOGPROB = -1.0
+_MAX_NO_SPEECH = 0.6
+"""The three thresholds of OpenAI's own decoding (whisper/transcribe.py)."""
+
+_WHISPER_GOOD_ENGLISH = frozenset({"deu", "fra", "por", "spa"})
+"""Languages whose English by this model reaches chrF 50 in ``benchmarks/translation_quality.py``; others are drafts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One decoded row: its text and what speaks for or against it."""
+
+    text: str
+    mean_logprob: float
+    no_speech: float
+    cut_short: bool
+
+    @property
+    def repeats(self) -> bool:
+        raw = self.text.encode()
+        return self.cut_short or len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO
+
+    @property
+    def doubtful(self) -> bool:
+        return self.repeats or self.mean_logprob < _MIN_MEAN_LOGPROB
+
+
+def _trust(row: _Row) -> tuple[bool, float]:
+    """Order two tries at the same row: one that does not repeat itself first, then the likelier one."""
+    return (not row.repeats, row.mean_logprob)
+
+
+class Whisper:
+    """A multilingual Whisper model as a ``SpeechTranslator`` whose only target is English."""
+
+    name = "whisper"
+
+    def __init__(self, model_dir: Path, threads: int) -> None:
+        """Load the model.
+
+        Args:
+            model_dir: CTranslate2 model with ``tokenizer.json`` beside it.
+            threads: Threads of one call.
+        """
+        self._model = ctranslate2.models.Whisper(
+            str(model_dir), device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads
+        )
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+        self._features = FeatureExtractor()
+        self._start = self._token("<|startoftranscript|>")
+        self._end = self._token("<|endoftext|>")
+        self._tail = self._token("<|notimestamps|>")
+        self._transcribe = self._token("<|transcribe|>")
+        self._translate = self._token("<|translate|>")
+
+    def targets(self, source_lang: str) -> Mapping[str, Quality]:
+        """Whisper translates everything it understands to English, and nothing else."""
+        if source_lang == "eng":
+            return {}
+        return {"eng": Quality.GOOD if source_lang in _WHISPER_GOOD_ENGLISH else Quality.DRAFT}
+
+    def translate(
+        self,
+        samples: Samples,
+        source_lang: str | None,
+        choose_targets: Callable[[str], Collection[str]],
+        deadline: Deadline,
+    ) -> SpeechTranslation:
+        """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
+
+        Rows that repeat themselves, and a transcript that the model doubts, get a second try on the full window; each
+        row's better try is kept.
+
+        Raises:
+            NoSpeechError: The model hears no words, or only such as it makes up.
+            DeadlineExceededError: It took too long.
+        """
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        timings_ms: dict[str, float] = {}
+        window_s = min(_FULL_WINDOW_S, duration_s + _PADDING_S)
+        encoded = self._encode(samples, window_s, timings_ms)
+        deadline.check()
+        lang, lang_confidence = self._language(encoded, source_lang, timings_ms)
+        wanted = [self._transcribe]
+        if "eng" in choose_targets(lang) and lang != "eng":
+            wanted.append(self._translate)
+        rows = self._decode(encoded, lang, wanted, duration_s, timings_ms)
+        if window_s < _FULL_WINDOW_S and (rows[0].doubtful or any(row.repeats for row in rows)):
+            deadline.check()
+            encoded = self._encode(samples, _FULL_WINDOW_S, timings_ms)
+            again = self._decode(encoded, lang, wanted, duration_s, timings_ms)
+            rows = [max(pair, key=_trust) for pair in zip(rows, again, strict=True)]
+        said = rows[0]
+        if said.doubtful or not any(char.isalnum() for char in said.text):
+            raise NoSpeechError("no words were recognised")
+        if said.no_speech > _MAX_NO_SPEECH and said.mean_logprob < _MIN_MEAN_LOGPROB / 2:
+            raise NoSpeechError("no words were recognised")
+        confidence = math.exp(min(0.0, said.mean_logprob))
+        # A translation that loops is left out, so that the caller can take another way to English.
+        translated = rows[1:] and rows[1].text and not rows[1].repeats
+        translations = {"eng": rows[1].text} if translated else {}
+        return SpeechTranslation(
+            transcript=Transcript(said.text, lang, lang_confidence, confidence),
+            translations=translations,
+            timings_ms=timings_ms,
+        )
+
+    def _encode(self, samples: Samples, window_s: float, timings_ms: dict[str, float]) -> ctranslate2.StorageView:
+        started_s = time.perf_counter()
+        window = np.zeros(int(window_s * SAMPLE_RATE_HZ), dtype=np.float32)
+        kept = samples[: len(window)]
+        window[: len(kept)] = kept
+        features = np.ascontiguousarray(self._features(window, padding=0)[None], dtype=np.float32)
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
+        _add(timings_ms, "encode", started_s)
+        return encoded
+
+    def _language(
+        self, encoded: ctranslate2.StorageView, declared: str | None, timings_ms: dict[str, float]
+    ) -> tuple[str, float]:
+        """Return the language spoken and its probability; one that Whisper has no token for is detected."""
+        if declared is not None and self._language_token(declared) is not None:
+            return declared, 1.0
+        started_s = time.perf_counter()
+        token, probability = self._model.detect_language(encoded)[0][0]
+        _add(timings_ms, "detect_language", started_s)
+        return from_whisper(token.strip("<|>")), float(probability)
+
+    def _decode(
+        self,
+        encoded: ctranslate2.StorageView,
+        lang: str,
+        tasks: list[int],
+        duration_s: float,
+        timings_ms: dict[str, float],
+    ) -> list[_Row]:
+        """Decode one row per task from the same encoder output, in one batch."""
+        started_s = time.perf_counter()
+        if len(tasks) > 1:
+            # The binding has no way to say that the rows share their encoder output, so it is repeated.
+            repeated: NDArray[np.float32] = np.repeat(np.asarray(encoded), len(tasks), axis=0)
+            encoded = ctranslate2.StorageView.from_array(repeated)
+        prompts = [[self._start, self._language_token(lang), task, self._tail] for task in tasks]
+        limit = len(prompts[0]) + int(_TOKENS_PER_S * duration_s) + _EXTRA_TOKENS
+        results = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=_BEAM_SIZE,
+            max_length=min(448, limit),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        rows = []
+        for result in results:
+            ids = result.sequences_ids[0]
+            rows.append(
+                _Row(
+                    text=self._tokenizer.decode(ids).strip(),
+                    mean_logprob=float(result.scores[0]),
+                    no_speech=float(result.no_speech_prob),
+                    cut_short=len(ids) + len(prompts[0]) >= min(448, limit),
+                )
+            )
+        _add(timings_ms, "decode", started_s)
+        return rows
+
+    def _token(self, text: str) -> int:
+        token = self._tokenizer.token_to_id(text)
+        if token is None:
+            raise ValueError(f"this tokenizer has no {text}: not a multilingual Whisper model")
+        return int(token)
+
+    def _language_token(self, lang: str) -> int | None:
+        code = LANGUAGES[lang].whisper
+        token: int | None = self._tokenizer.token_to_id(f"<|{code}|>") if code else None
+        return token
+
+
+def _add(timings_ms: dict[str, float], step: str, started_s: float) -> None:
+    """Add the time since ``started_s`` to a step, which a second try does twice."""
+    timings_ms[step] = timings_ms.get(step, 0.0) + (time.perf_counter() - started_s) * 1000.0

@@ -1,0 +1,207 @@
+"""One utterance and a set of target languages become captions and speech, each language once.
+
+Three steps, each bounded by the utterance's deadline: ``recognise`` (speech recognition, translation from speech and
+the voice's embedding, side by side), ``caption`` for each distinct way to a language, ``speak`` for each caption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Collection, Mapping
+from dataclasses import dataclass
+
+from babblefish.domain import (
+    SAMPLE_RATE_HZ,
+    BabbleFishError,
+    Caption,
+    Deadline,
+    NoSpeechError,
+    Quality,
+    Samples,
+    Speech,
+    Transcript,
+    Utterance,
+)
+from babblefish.engines.base import Embedding, Engines, SpeechTranslation, VoiceStream
+from babblefish.routing import Way, plan
+from babblefish.settings import Settings
+from babblefish.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What was said, by what voice, and the ways to the listeners' languages.
+
+    Attributes:
+        embedding: Of the voice, or None where the encoder failed, which costs the name and nothing else.
+        texts: Language → text made from the speech itself; holds the transcript too.
+        ways: Target language → way.
+        timings_ms: Milliseconds per step so far.
+    """
+
+    utterance: Utterance
+    transcript: Transcript
+    embedding: Embedding | None
+    texts: Mapping[str, str]
+    ways: Mapping[str, Way]
+    deadline: Deadline
+    timings_ms: Mapping[str, float]
+
+    def targets_by_way(self) -> dict[Way, frozenset[str]]:
+        """Group the target languages that share a caption."""
+        groups: dict[Way, set[str]] = defaultdict(set)
+        for target, way in self.ways.items():
+            groups[way].add(target)
+        return {way: frozenset(targets) for way, targets in groups.items()}
+
+
+class Pipeline:
+    """The engines in the order an utterance meets them."""
+
+    def __init__(self, engines: Engines, workers: Workers, settings: Settings) -> None:
+        """Use engines that are loaded and warm."""
+        self.engines = engines
+        self._workers = workers
+        self._settings = settings
+
+    async def recognise(self, utterance: Utterance, target_langs: Collection[str]) -> Recognised:
+        """Find out what was said and by what voice, and translate what the speech translator can.
+
+        Raises:
+            NoSpeechError: Nobody says a word in it.
+            OverloadedError: Too many utterances are waiting.
+            EngineError: The speech translator failed.
+            DeadlineExceededError: It took too long.
+        """
+        deadline = Deadline(utterance.ended_at_s + self._settings.utterance_deadline_s)
+        timings_ms = {"endpoint": (time.monotonic() - utterance.ended_at_s) * 1000.0}
+        if not utterance.has_speech:
+            voice = self.engines.voice_detector.open_stream()
+            await self._workers.sockets.run(_require_speech, voice, utterance.samples, self._settings)
+        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms))
+        try:
+            ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
+            transcript = translation.transcript
+            return Recognised(
+                utterance=utterance,
+                transcript=transcript,
+                embedding=await embedding,
+                texts={**translation.translations, transcript.lang: transcript.text},
+                ways=ways,
+                deadline=deadline,
+                timings_ms=timings_ms,
+            )
+        except asyncio.CancelledError:
+            deadline.cancel()
+            raise
+        finally:
+            embedding.cancel()
+
+    async def caption(self, recognised: Recognised, way: Way, timings_ms: dict[str, float]) -> Caption:
+        """Make the caption of one way; where the translator fails, the transcript stands in, marked so.
+
+        Args:
+            recognised: The utterance.
+            way: One of ``recognised.ways``.
+            timings_ms: ``translate`` is added to it.
+        """
+        transcript = recognised.transcript
+        text = recognised.texts.get(way.start)
+        if text is not None and way.route is None:
+            return Caption(text, way.lang, way.quality, way.path(transcript.lang))
+        translator = self.engines.text_translator
+        if text is not None and way.route is not None and translator is not None:
+            started_s = time.perf_counter()
+            try:
+                translated = await self._workers.text.run(translator.translate, text, way.route, recognised.deadline)
+                timings_ms["translate"] = _since_ms(started_s)
+                return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
+            except BabbleFishError as error:
+                _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
+        return Caption(transcript.text, transcript.lang, Quality.UNTRANSLATED, (transcript.lang,))
+
+    def voice(self, lang: str) -> str | None:
+        """Return the voice that speaks this language, or None where no engine does."""
+        synthesizer = self.engines.synthesizer_for(lang)
+        return synthesizer.voice(lang) if synthesizer else None
+
+    async def speak(self, recognised: Recognised, caption: Caption) -> AsyncGenerator[Speech, None]:
+        """Synthesize a caption and yield its pieces in order as they are made.
+
+        Raises:
+            EngineError: The synthesizer failed; pieces before stay valid.
+            OverloadedError: Too many captions wait to be spoken.
+            DeadlineExceededError: It took too long.
+        """
+        synthesizer = self.engines.synthesizer_for(caption.lang)
+        if synthesizer is None:
+            return
+        pieces = self._workers.synthesis.stream(synthesizer.synthesize, caption.text, caption.lang, recognised.deadline)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def _translate_speech(
+        self,
+        utterance: Utterance,
+        target_langs: Collection[str],
+        deadline: Deadline,
+        timings_ms: dict[str, float],
+    ) -> tuple[dict[str, Way], SpeechTranslation]:
+        queued_s = time.perf_counter()
+        ways: dict[str, Way] = {}
+
+        def starts(lang: str) -> Collection[str]:
+            ways.update(plan(lang, target_langs, self.engines))
+            return {way.start for way in ways.values() if way.start != lang}
+
+        def translate() -> SpeechTranslation:
+            timings_ms["queue"] = _since_ms(queued_s)
+            deadline.check()
+            return self.engines.speech_translator.translate(utterance.samples, utterance.source_lang, starts, deadline)
+
+        translation = await self._workers.translation.run(translate)
+        timings_ms.update(translation.timings_ms)
+        # A translation the engine could not make after all takes the way through text instead, if there is one.
+        made = {translation.transcript.lang, *translation.translations}
+        for target, way in ways.items():
+            if way.start not in made:
+                ways[target] = self._without_speech(translation.transcript.lang, target)
+        return ways, translation
+
+    def _without_speech(self, source_lang: str, target: str) -> Way:
+        translator = self.engines.text_translator
+        route = translator.route(source_lang, target) if translator else None
+        return Way(source_lang, route, route.quality if route else Quality.UNTRANSLATED)
+
+    async def _embed(self, samples: Samples, timings_ms: dict[str, float]) -> Embedding | None:
+        started_s = time.perf_counter()
+        try:
+            embedding = await self._workers.speaker.run(self.engines.speaker_encoder.embed, samples)
+        except BabbleFishError as error:
+            _log.warning("the voice stays unknown: %s", error)
+            return None
+        timings_ms["speaker"] = _since_ms(started_s)
+        return embedding
+
+
+def _require_speech(stream: VoiceStream, samples: Samples, settings: Settings) -> None:
+    """Stop as soon as enough speech is found, which in real speech is after its first syllable."""
+    step = stream.chunk_samples
+    found_ms = 0.0
+    for start in range(0, len(samples) - step + 1, step):
+        if stream.probability(samples[start : start + step]) >= settings.speech_threshold:
+            found_ms += step * 1000.0 / SAMPLE_RATE_HZ
+        if found_ms >= settings.min_speech_ms:
+            return
+    raise NoSpeechError("nobody speaks in this audio")
+
+
+def _since_ms(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000.0

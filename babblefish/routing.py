@@ -1,0 +1,67 @@
+"""Which way an utterance takes to each listener's language: through the speech translator, through text, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from babblefish.domain import Quality
+from babblefish.engines.base import Engines, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a caption is made.
+
+    Attributes:
+        start: Language of the speech translator's text it starts from; the spoken one is the transcript.
+        route: What the text translator then does, or None if the caption is that text itself.
+        quality: Of the caption.
+    """
+
+    start: str
+    route: Route | None
+    quality: Quality
+
+    @property
+    def lang(self) -> str:
+        """Language of the caption."""
+        return self.route.path[-1] if self.route else self.start
+
+    def path(self, source_lang: str) -> tuple[str, ...]:
+        """Return every language passed through, the spoken one first."""
+        texts = self.route.path if self.route else (self.start,)
+        return texts if self.start == source_lang else (source_lang, *texts)
+
+
+def plan(source_lang: str, target_langs: Collection[str], engines: Engines) -> dict[str, Way]:
+    """Choose a way to each target language.
+
+    Args:
+        source_lang: The language spoken.
+        target_langs: The listeners' languages.
+        engines: What there is.
+
+    Returns:
+        Target → way. Targets without any way share one to a language that exists, marked ``UNTRANSLATED``.
+    """
+    return {target: _best(source_lang, target, engines) for target in target_langs}
+
+
+def _best(source: str, target: str, engines: Engines) -> Way:
+    if target == source:
+        return Way(source, None, Quality.ORIGINAL)
+    from_speech = engines.speech_translator.targets(source)
+    text = engines.text_translator.route(source, target) if engines.text_translator else None
+    if target in from_speech and not (text and (source, target) in engines.text_preferred):
+        return Way(target, None, from_speech[target])
+    if text:
+        return Way(source, text, text.quality)
+    if engines.text_translator:
+        for pivot in from_speech:
+            onward = engines.text_translator.route(pivot, target)
+            if onward:
+                return Way(pivot, onward, Quality.DRAFT)
+    # English is the language most listeners without a path of their own can read.
+    fallback = "eng" if "eng" in from_speech else source
+    return Way(fallback, None, Quality.UNTRANSLATED)

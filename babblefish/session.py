@@ -1,0 +1,211 @@
+"""One socket: frames in, utterances to the room, messages out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+
+from fastapi import WebSocket, WebSocketDisconnect
+
+from babblefish import audio, protocol
+from babblefish.domain import (
+    SAMPLE_RATE_HZ,
+    BabbleFishError,
+    InvalidMessageError,
+    NoSpeechError,
+    Samples,
+    Utterance,
+    UtteranceTooShortError,
+)
+from babblefish.engines.base import VoiceDetector
+from babblefish.members import Member, Outbox
+from babblefish.rooms import Room, Rooms
+from babblefish.segmenter import Segment, Segmenter
+from babblefish.settings import Settings
+from babblefish.workers import Workers
+
+_log = logging.getLogger(__name__)
+
+_SILENCE_DBFS = -70.0
+"""Below the noise of any microphone: digital silence, a muted input."""
+
+_CLOSE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    data: bytes | str
+    arrived_s: float
+
+
+class Session:
+    """A client's connection from ``ready`` to its end.
+
+    Three tasks: one reads frames into a bounded inbox (a full inbox stops reading, so that TCP slows the sender), one
+    turns them into utterances and answers controls in the order they came, one writes the outbox.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        join: protocol.Join,
+        client_id: str,
+        rooms: Rooms,
+        voice_detector: VoiceDetector,
+        workers: Workers,
+        settings: Settings,
+    ) -> None:
+        """Serve an accepted socket whose client may join."""
+        self._websocket = websocket
+        self._mode = join.mode
+        self._rooms = rooms
+        self._workers = workers
+        self._settings = settings
+        self._voice_detector = voice_detector
+        self._segmenter = Segmenter(voice_detector.open_stream(), settings)
+        self._fed_samples = 0
+        self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue(settings.inbox_limit)
+        self._outbox = Outbox(settings.outbox_limit)
+        self.member = Member(
+            client_id=client_id,
+            name=join.name,
+            target_lang=join.target_lang,
+            source_lang=None if join.source_lang == protocol.AUTO else join.source_lang,
+            audio=join.audio,
+            outbox=self._outbox,
+        )
+        self.room: Room = rooms.open(join.room)
+
+    async def run(self, ready: protocol.Ready) -> None:
+        """Serve the client until it goes, falls behind or the server stops."""
+        self.member.send(ready)
+        self.room.join(self.member)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(self._read())
+                writing = tasks.create_task(self._write())
+                watching = tasks.create_task(self._give_up_when_behind(reading))
+                processing = tasks.create_task(self._process())
+                await asyncio.wait([reading])
+                await self._inbox.put(None)
+                await processing
+                writing.cancel()
+                watching.cancel()
+        finally:
+            self.room.leave(self.member)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            data = message.get("bytes")
+            await self._inbox.put(_Frame(data if data is not None else message["text"], time.monotonic()))
+
+    async def _write(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session
+            while True:
+                await self._websocket.send_text(await self._outbox.get())
+
+    async def _give_up_when_behind(self, reading: asyncio.Task[None]) -> None:
+        await self._outbox.overflowed.wait()
+        reading.cancel()
+        _log.warning("%s falls behind and is disconnected", self.member.client_id)
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._websocket.close(protocol.CLOSE_FULL, "the client reads too slowly")
+
+    async def _process(self) -> None:
+        """Work through the inbox; when the client has gone, what it was saying still reaches the others."""
+        while (frame := await self._inbox.get()) is not None:
+            try:
+                if isinstance(frame.data, str):
+                    await self._control(protocol.parse_control(frame.data), frame.arrived_s)
+                else:
+                    await self._audio(frame.data, frame.arrived_s)
+            except BabbleFishError as error:
+                self.member.send(protocol.error_message(error))
+            # A burst of controls would otherwise be answered at one go, and fill outboxes before they are written.
+            await asyncio.sleep(0)
+        if self._mode == "stream":
+            with contextlib.suppress(BabbleFishError):
+                await self._flush(time.monotonic())
+
+    async def _audio(self, data: bytes, arrived_s: float) -> None:
+        samples = audio.pcm16_to_float(data)
+        if self._mode == "stream":
+            segments = await self._workers.sockets.run(self._segmenter.feed, samples)
+            self._fed_samples += len(samples)
+            self._submit(segments, arrived_s)
+        else:
+            await self._utterance(samples, arrived_s)
+
+    async def _utterance(self, samples: Samples, arrived_s: float) -> None:
+        """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        if duration_s < self._settings.min_utterance_s:
+            raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio hold no word")
+        if audio.rms_dbfs(samples) < _SILENCE_DBFS:
+            raise NoSpeechError("the audio is silent; is the microphone muted?")
+        if duration_s <= self._settings.max_utterance_s:
+            self._start(samples, arrived_s, has_speech=False)
+            return
+        segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
+        segments = await self._workers.sockets.run(lambda: [*segmenter.feed(samples), *segmenter.flush()])
+        if not segments:
+            raise NoSpeechError("nobody speaks in this audio")
+        for segment in segments:
+            self._start(segment.samples, arrived_s, has_speech=True)
+
+    async def _flush(self, arrived_s: float) -> None:
+        self._submit(await self._workers.sockets.run(self._segmenter.flush), arrived_s)
+
+    def _submit(self, segments: list[Segment], arrived_s: float) -> None:
+        for segment in segments:
+            ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
+            self._start(segment.samples, arrived_s - ended_ago_s, has_speech=True)
+
+    def _start(self, samples: Samples, ended_at_s: float, has_speech: bool) -> None:
+        utterance = Utterance(
+            utterance_id=uuid.uuid4().hex[:12],
+            client_id=self.member.client_id,
+            samples=samples,
+            source_lang=self.member.source_lang,
+            ended_at_s=ended_at_s,
+            has_speech=has_speech,
+        )
+        self._rooms.serve(self.room, utterance, self.member)
+
+    async def _control(self, message: protocol.Control, arrived_s: float) -> None:
+        match message:
+            case protocol.Ping():
+                self.member.send(protocol.Pong())
+            case protocol.Flush():
+                if self._mode != "stream":
+                    raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
+                await self._flush(arrived_s)
+            case protocol.RenameSpeaker():
+                self.room.rename_speaker(message.speaker_id, message.name)
+            case protocol.Set():
+                self._set(message)
+
+    def _set(self, message: protocol.Set) -> None:
+        member = self.member
+        member.target_lang = message.target_lang or member.target_lang
+        member.name = member.name if message.name is None else message.name
+        member.audio = message.audio or member.audio
+        if message.source_lang is not None:
+            member.source_lang = None if message.source_lang == protocol.AUTO else message.source_lang
+        member.send(
+            protocol.Settled(
+                target_lang=member.target_lang,
+                source_lang=member.source_lang or protocol.AUTO,
+                name=member.name,
+                audio=member.audio,
+            )
+        )
+        self.room.tell_presence()

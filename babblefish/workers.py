@@ -1,0 +1,146 @@
+"""The only place that makes threads: each engine's calls run in a worker of its own, behind a bounded queue.
+
+The event loop submits and awaits. Whatever an engine raises comes back as one of the project's errors; a queue that is
+full says so at once instead of growing. Generators are drained inside the worker's thread, so that no lazy step ever
+runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from babblefish.domain import BabbleFishError, EngineError, OverloadedError
+from babblefish.settings import Settings
+
+_log = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Worker:
+    """The threads that own an engine."""
+
+    def __init__(self, name: str, parallel: int, queue_limit: int) -> None:
+        """Make a worker.
+
+        Args:
+            name: Of the threads, and in errors.
+            parallel: Jobs that run side by side.
+            queue_limit: Jobs that may wait beside those that run.
+        """
+        self.name = name
+        self._limit = parallel + queue_limit
+        self._pending = 0
+        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"babblefish-{name}")
+
+    @property
+    def pending(self) -> int:
+        """Jobs that run or wait."""
+        return self._pending
+
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call ``function`` in a thread of this worker and return what it returns.
+
+        Cancelling takes a job out of the queue; one that runs goes on until its own deadline check.
+
+        Raises:
+            OverloadedError: Too many jobs are waiting.
+            EngineError: The function raised something that is not one of the project's errors.
+        """
+        self._admit()
+        try:
+            return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+        except (BabbleFishError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        finally:
+            self._pending -= 1
+
+    async def stream(
+        self, function: Callable[_P, Iterator[_T]], *args: _P.args, **kwargs: _P.kwargs
+    ) -> AsyncGenerator[_T, None]:
+        """Iterate in a thread of this worker and yield the items here as they come.
+
+        Items wait unbounded for their reader, because one job makes a handful (the pieces of one caption's speech) and
+        a thread held back by a slow reader would keep the engine from everybody else.
+
+        Raises:
+            OverloadedError: Too many jobs are waiting.
+            EngineError: The iterator raised something that is not one of the project's errors.
+        """
+        self._admit()
+        loop = asyncio.get_running_loop()
+        items: asyncio.Queue[_T | None] = asyncio.Queue()
+        abandoned = False
+
+        def drain() -> None:
+            try:
+                for item in function(*args, **kwargs):
+                    if abandoned:
+                        return
+                    loop.call_soon_threadsafe(items.put_nowait, item)
+            finally:
+                loop.call_soon_threadsafe(items.put_nowait, None)
+
+        job = asyncio.wrap_future(self._threads.submit(drain))
+        try:
+            while (item := await items.get()) is not None:
+                yield item
+            await job
+        except (BabbleFishError, asyncio.CancelledError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+        finally:
+            abandoned = True
+            job.cancel()
+            self._pending -= 1
+
+    async def close(self) -> None:
+        """Drop what waits, let what runs come to its end, and end the threads."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
+
+    def _admit(self) -> None:
+        if self._pending >= self._limit:
+            raise OverloadedError(f"{self._pending} jobs are waiting for {self.name}; please speak again in a moment")
+        self._pending += 1
+
+    def _failed(self, error: Exception) -> EngineError:
+        _log.error("%s failed", self.name, exc_info=error)
+        return EngineError(f"{self.name} failed on this utterance")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The workers of a server, one per kind of engine, so that no engine waits behind another."""
+
+    translation: Worker
+    """One utterance at a time, each call on ``translation_threads`` threads of the model's own."""
+    text: Worker
+    synthesis: Worker
+    speaker: Worker
+    sockets: Worker
+    """Voice activity of the streams, and making WAV files."""
+
+    @classmethod
+    def start(cls, settings: Settings) -> Workers:
+        """Make the workers that the settings ask for."""
+        return cls(
+            translation=Worker("translation", 1, settings.queue_limit),
+            text=Worker("text-translation", 2, settings.queue_limit * 4),
+            synthesis=Worker("synthesis", settings.parallel_syntheses, settings.queue_limit * 4),
+            speaker=Worker("speaker", 1, settings.queue_limit * 2),
+            sockets=Worker("sockets", settings.socket_threads, settings.max_clients * 4),
+        )
+
+    async def close(self) -> None:
+        """End all threads, side by side."""
+        workers = (self.translation, self.text, self.synthesis, self.speaker, self.sockets)
+        await asyncio.gather(*(worker.close() for worker in workers))

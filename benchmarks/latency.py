@@ -1,0 +1,91 @@
+"""End of speech → caption and → first spoken word, per stage: a French and an English speaker who hear each other.
+
+The clips are streamed to the real server at the pace of speech. Latencies count from the last speech the voice
+detector found, so the silence that ends an utterance is in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from babblefish import demo
+from benchmarks import harness
+
+_LISTENER = {"fra": "eng", "eng": "fra"}
+_PATIENCE_S = 30.0
+
+
+async def _utterance(speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip) -> list[dict[str, Any]]:
+    """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it."""
+    playing = asyncio.create_task(demo.play(speaker, clip.samples))
+    messages: list[dict[str, Any]] = []
+    spoken = 0
+    async with asyncio.timeout(_PATIENCE_S + clip.duration_s):
+        while not playing.done() or spoken < sum(message["type"] == "result" for message in messages) or not messages:
+            try:
+                message = json.loads(await asyncio.wait_for(listener.recv(), 1.0))
+            except TimeoutError:
+                continue
+            if message["type"] in ("result", "speech"):
+                messages.append(message)
+            spoken += message["type"] == "speech" and message["last"]
+            spoken += message["type"] == "result" and message["status"] == "final"
+    return messages
+
+
+async def _converse(port: int, rounds: int) -> dict[str, Any]:
+    def url(lang: str) -> str:
+        query = {"target_lang": lang, "name": lang, "mode": "stream", "audio": "stream"}
+        return f"ws://127.0.0.1:{port}/ws/client?{urlencode(query)}"
+
+    captions: dict[str, list[float]] = defaultdict(list)
+    first_audio: dict[str, list[float]] = defaultdict(list)
+    stages: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    split = 0
+    async with connect(url("fra"), max_size=None) as french, connect(url("eng"), max_size=None) as english:
+        person = {"fra": french, "eng": english}
+
+        async def drain(client: ClientConnection) -> None:
+            async for _ in client:
+                pass
+
+        for _ in range(rounds):
+            for clip in harness.clips(["fra", "eng"]):
+                speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
+                draining = asyncio.create_task(drain(speaker))
+                messages = await _utterance(speaker, listener, clip)
+                draining.cancel()
+                way = f"{clip.lang} → {_LISTENER[clip.lang]}"
+                results = [message for message in messages if message["type"] == "result"]
+                split += len(results) - 1
+                for result in results:
+                    captions[way].append(result["latency_ms"])
+                    for stage, ms in result["timings"].items():
+                        stages[way][stage].append(ms)
+                firsts = [message for message in messages if message["type"] == "speech" and message["index"] == 0]
+                first_audio[way] += [message["latency_ms"] for message in firsts]
+    return {
+        "utterances_split": split,
+        "caption_ms": {way: harness.spread(values) for way, values in captions.items()},
+        "first_audio_ms": {way: harness.spread(values) for way, values in first_audio.items()},
+        "stages_ms": {
+            way: {stage: harness.spread(values) for stage, values in found.items()} for way, found in stages.items()
+        },
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Hold the conversation."""
+    with harness.server_process() as (port, _):
+        return asyncio.run(_converse(port, options.rounds))
+
+
+if __name__ == "__main__":
+    harness.main(__doc__, measure, rounds=4)

@@ -1,0 +1,154 @@
+"""Whose voice is it: the equal error rate of the speaker encoder, and the task that people see.
+
+The task: utterances in random order, each labelled by ``SpeakerRegistry`` as it comes. Accuracy is the share of labels
+that are right under the best one-to-one mapping of labels to people; ``voices`` counts the speakers that were made
+(the clips have five). Each figure is the mean over seeded orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from babblefish import weights
+from babblefish.demo import read_speech
+from babblefish.domain import SAMPLE_RATE_HZ, UNKNOWN_SPEAKER_ID, Samples
+from babblefish.engines.base import Embedding
+from babblefish.engines.dvector import DVector
+from babblefish.settings import Settings
+from babblefish.speakers import SpeakerRegistry
+from benchmarks import harness
+
+_CUTS_PER_FILE = 3
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An utterance of a known person."""
+
+    person: str
+    file: str
+    duration_s: float
+    embedding: Embedding
+
+
+def _cuts(samples: Samples, duration_s: float | None) -> list[Samples]:
+    """Cut up to three pieces, spread over the file, that do not overlap; None takes the whole."""
+    if duration_s is None:
+        return [samples]
+    length = int(duration_s * SAMPLE_RATE_HZ)
+    count = min(_CUTS_PER_FILE, len(samples) // length)
+    starts = [int((len(samples) - length) * (index + 0.5) / count) for index in range(count)]
+    return [samples[start : start + length] for start in starts]
+
+
+def equal_error_rate(heard: Sequence[Heard]) -> float:
+    """Return the rate at which as many same voices are refused as different ones accepted, over all pairs of files."""
+    embeddings = np.stack([one.embedding for one in heard])
+    people, files = (np.array([getattr(one, key) for one in heard]) for key in ("person", "file"))
+    first, second = np.triu_indices(len(heard), 1)
+    other_file = files[first] != files[second]
+    first, second = first[other_file], second[other_file]
+    scores = np.einsum("ij,ij->i", embeddings[first], embeddings[second])
+    same = (people[first] == people[second])[np.argsort(-scores)]
+    refused = 1.0 - np.cumsum(same) / same.sum()
+    accepted = np.cumsum(~same) / (~same).sum()
+    crossing = int(np.argmin(np.abs(refused - accepted)))
+    return float(refused[crossing] + accepted[crossing]) / 2
+
+
+def mapped_accuracy(truth: Sequence[str], labels: Sequence[str]) -> float:
+    """Return the share of labels that are right under the best one-to-one mapping of labels to people."""
+    people, names = sorted(set(truth)), sorted(set(labels) - {UNKNOWN_SPEAKER_ID})
+    hits = {(person, name): 0 for person in people for name in names}
+    for person, label in zip(truth, labels, strict=True):
+        if label in names:
+            hits[person, label] += 1
+    best = {0: 0}  # most hits by the set of people, as bits, that have a label; one label after another
+    for name in names:
+        for taken, score in list(best.items()):
+            for index, person in enumerate(people):
+                if not taken >> index & 1:
+                    key = taken | 1 << index
+                    best[key] = max(best.get(key, 0), score + hits[person, name])
+    return max(best.values()) / len(truth)
+
+
+def label_in_order(
+    heard: Sequence[Heard], seed: int, settings: Settings, client: Callable[[Heard], str]
+) -> tuple[float, SpeakerRegistry]:
+    """Let a new registry label the utterances in a random order; returns the accuracy and the registry."""
+    registry = SpeakerRegistry(settings.speaker_threshold, settings.speaker_min_s)
+    order = [heard[index] for index in np.random.default_rng(seed).permutation(len(heard))]
+    labels = [registry.identify(one.embedding, one.duration_s, client(one)).speaker_id for one in order]
+    return mapped_accuracy([one.person for one in order], labels), registry
+
+
+def _task(heard: Sequence[Heard], orders: int, settings: Settings, client: Callable[[Heard], str]) -> dict[str, Any]:
+    runs = [label_in_order(heard, seed, settings, client) for seed in range(orders)]
+    voices = [len(registry.list()) for _, registry in runs]
+    return {
+        "accuracy_percent": round(100 * float(np.mean([accuracy for accuracy, _ in runs])), 1),
+        "worst_order_percent": round(100 * min(accuracy for accuracy, _ in runs), 1),
+        "voices": round(float(np.mean(voices)), 1),
+        "most_voices": max(voices),
+    }
+
+
+def _strangers(known: Sequence[Heard], strangers: Sequence[Heard], orders: int, settings: Settings) -> dict[str, Any]:
+    """Let people join who were never heard before, each through a client of their own."""
+    taken_for_known = []
+    for seed in range(orders):
+        _, registry = label_in_order(known, seed, settings, lambda one: one.person)
+        matches = [registry.identify(one.embedding, one.duration_s, one.person) for one in strangers]
+        taken_for_known.append(sum(not match.is_new for match in matches))
+    return {"strangers": len(strangers), "taken_for_another_voice": round(float(np.mean(taken_for_known)), 1)}
+
+
+def measure(parsed: argparse.Namespace) -> dict[str, Any]:
+    settings = Settings()
+    files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
+    if not files:
+        sys.exit("this benchmark needs recorded speech of several people in shared/audio/speakers beside the project")
+    encoder = DVector(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
+    speech = {path.name: read_speech(path) for path in files}
+
+    def hear(duration_s: float | None) -> list[Heard]:
+        return [
+            Heard(name.split("-")[0], name, len(cut) / SAMPLE_RATE_HZ, encoder.embed(cut))
+            for name, samples in speech.items()
+            for cut in _cuts(samples, duration_s)
+        ]
+
+    sets = {"1.5 s": hear(1.5), "3 s": hear(3.0), "whole": hear(None)}
+    sets["mixed"] = [one for heard in sets.values() for one in heard[::3]] + hear(0.8)[::6]
+    strangers = [Heard(clip.name, clip.name, clip.duration_s, encoder.embed(clip.samples)) for clip in harness.clips()]
+    long = np.concatenate(list(speech.values()))
+    cost_ms = {}
+    for duration_s in (1.5, 3, 20):
+        started_s = time.perf_counter()
+        encoder.embed(long[: int(duration_s * SAMPLE_RATE_HZ)])
+        cost_ms[f"{duration_s} s"] = round((time.perf_counter() - started_s) * 1000)
+    return {
+        "threshold": settings.speaker_threshold,
+        "min_s": settings.speaker_min_s,
+        "embed_ms": cost_ms,
+        "equal_error_percent": {name: round(100 * equal_error_rate(heard), 1) for name, heard in sets.items()},
+        "a_client_each": {
+            name: _task(heard, parsed.orders, settings, lambda one: one.person) for name, heard in sets.items()
+        },
+        "one_client_for_all": {
+            name: _task(heard, parsed.orders, settings, lambda _: "shared") for name, heard in sets.items()
+        },
+        "new_people": _strangers(sets["3 s"], strangers, parsed.orders, settings),
+    }
+
+
+if __name__ == "__main__":
+    harness.main("How well voices are told apart.", measure, orders=40)

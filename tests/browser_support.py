@@ -1,0 +1,343 @@
+"""What the browser's tests need: a scripted server, a browser with a microphone made of a WAV file, and messages."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, Playwright
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection, serve
+
+from babblefish import audio, protocol
+from babblefish.domain import SAMPLE_RATE_HZ, Quality, Samples
+from babblefish.languages import language
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "client_thin.html"
+CHROMIUM = Path("/usr/bin/chromium")
+VOICE = "test:voice"
+
+QUIET = ("listening", "hearing", "translating")
+"""States of a client that may speak; which one depends on what the microphone hears at the moment."""
+
+LANGUAGES = [
+    protocol.LanguageInfo(
+        code=code,
+        bcp47=language(code).bcp47,
+        name=language(code).name,
+        native_name=language(code).native_name,
+        captions=quality,
+        voice=voice,
+    )
+    for code, quality, voice in [
+        ("eng", Quality.GOOD, VOICE),
+        ("fra", Quality.DRAFT, VOICE),
+        ("spa", Quality.GOOD, VOICE),
+        ("tha", Quality.DRAFT, None),
+        ("pol", Quality.UNTRANSLATED, VOICE),
+    ]
+]
+
+
+def ready(**changes: Any) -> protocol.Ready:
+    """The server lets a client in."""
+    fields: dict[str, Any] = {
+        "message": "welcome",
+        "client_id": "me",
+        "target_lang": "eng",
+        "source_lang": "auto",
+        "room": "main",
+        "mode": "stream",
+        "audio": "stream",
+        "profile": "scripted",
+        "engines": {},
+        "languages": LANGUAGES,
+        "max_utterance_s": 20.0,
+    }
+    return protocol.Ready(**(fields | changes))
+
+
+def result(seq: int, **changes: Any) -> protocol.Result:
+    """A caption from French to English without speech, unless told otherwise."""
+    fields: dict[str, Any] = {
+        "utterance_id": f"utterance_{seq}",
+        "seq": seq,
+        "client_id": "other",
+        "speaker_id": "speaker_1",
+        "speaker_name": "Speaker 1",
+        "speaker_confidence": 0.9,
+        "source_text": "Bonjour à tous",
+        "source_lang": "fra",
+        "translation": "Hello everyone",
+        "target_lang": "eng",
+        "requested_lang": "eng",
+        "quality": Quality.GOOD,
+        "status": "final",
+        "tts_audio": None,
+        "tts_voice": None,
+        "latency_ms": 900.0,
+        "timings": {},
+        "timestamp": "2024-05-01T10:20:30+00:00",
+    }
+    return protocol.Result(**(fields | changes))
+
+
+def speech(seq: int, index: int, wav: str | None, last: bool = False) -> protocol.SpeechPiece:
+    """One piece of an utterance's speech."""
+    return protocol.SpeechPiece(
+        utterance_id=f"utterance_{seq}",
+        seq=seq,
+        target_lang="eng",
+        index=index,
+        audio=wav,
+        last=last,
+        latency_ms=1000.0,
+    )
+
+
+def tone(seconds: float, *frequencies_hz: float, rate_hz: int, amplitude: float = 0.25) -> Samples:
+    """A sum of sines, shape ``[seconds · rate_hz]``."""
+    time_s = np.arange(int(seconds * rate_hz)) / rate_hz
+    angles = 2 * np.pi * np.outer(frequencies_hz, time_s)
+    return np.asarray(amplitude * np.sin(angles).sum(axis=0), dtype=np.float32)
+
+
+def tone_wav(seconds: float, frequency_hz: float = 300.0) -> str:
+    """A base64 WAV file of that length, as it stands in a message."""
+    return base64.b64encode(audio.wav_bytes(tone(seconds, frequency_hz, rate_hz=24_000), 24_000)).decode()
+
+
+def microphone_file(path: Path, samples: Samples, rate_hz: int) -> Path:
+    """Write what the browser's microphone will hear, between silences that outlast joining and ending."""
+    silence_s = 3
+    silence = np.zeros(silence_s * rate_hz, np.float32)
+    soundfile.write(path, np.concatenate([silence, samples, silence]), rate_hz, subtype="PCM_16")
+    return path
+
+
+class ScriptedServer:
+    """Serves the page, lets clients in (or not), keeps what they send, and says what the test wants said.
+
+    Attributes:
+        frames: Binary frames received, in order.
+        controls: Control messages received, in order.
+        joins: Query parameters of each connection.
+        refusals: Errors for the next connections, each sent with its close code before anyone is let in.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.controls: list[dict[str, Any]] = []
+        self.joins: list[dict[str, str]] = []
+        self.refusals: list[tuple[protocol.Error, int]] = []
+        self.port = 0
+        self._client: ServerConnection | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def send(self, *messages: protocol.ServerMessage) -> None:
+        """Say something to the client that joined last."""
+        assert self._client is not None, "nobody has joined"
+        for message in messages:
+            self._client.send(protocol.encode(message))
+
+    def drop(self) -> None:
+        """End the connection as a restarting server does."""
+        assert self._client is not None, "nobody has joined"
+        self._client.close(1012)
+
+    def received_audio(self) -> Samples:
+        """Everything heard so far, as 16 kHz samples."""
+        return audio.pcm16_to_float(b"".join(self.frames))
+
+    def handle(self, client: ServerConnection) -> None:
+        """Serve one connection until it ends."""
+        assert client.request is not None
+        join = dict(parse_qsl(urlsplit(client.request.path).query))
+        self.joins.append(join)
+        if self.refusals:
+            error, code = self.refusals.pop(0)
+            client.send(protocol.encode(error))
+            client.close(code)
+            return
+        wish = protocol.parse_join(join)
+        self._client = client
+        members = [protocol.Member(client_id="me", name=wish.name, target_lang=wish.target_lang, source_lang="auto")]
+        members.append(protocol.Member(client_id="other", name="Anna", target_lang="fra", source_lang="fra"))
+        self.send(ready(target_lang=wish.target_lang, room=wish.room, audio=wish.audio))
+        self.send(protocol.Presence(members=members))
+        try:
+            for message in client:
+                self._received(message)
+        except ConnectionClosed:
+            pass
+
+    def _received(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            self.frames.append(message)
+            return
+        protocol.parse_control(message)  # raises, and so drops the client, where the page does not keep to the wire
+        self.controls.append(json.loads(message))
+
+    def answer_http(self, _: ServerConnection, request: Request) -> Response | None:
+        """Answer what is not a WebSocket; None goes on to ``handle``."""
+        path = urlsplit(request.path).path
+        if path == "/ws/client":
+            return None
+        if path == "/":
+            return _response(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.read_bytes())
+        if path == "/languages":
+            body = json.dumps({"languages": [info.model_dump(mode="json") for info in LANGUAGES]})
+            return _response(HTTPStatus.OK, "application/json", body.encode())
+        return _response(HTTPStatus.NOT_FOUND, "text/plain", b"")
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+    headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"})
+    return Response(status.value, status.phrase, headers, body)
+
+
+@contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    """Run a scripted server on a free port of the loopback interface."""
+    scripted = ScriptedServer()
+    with serve(scripted.handle, "127.0.0.1", 0, process_request=scripted.answer_http, compression=None) as server:
+        scripted.port = server.socket.getsockname()[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield scripted
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def browser_hearing(playwright: Playwright, wav: Path) -> Iterator[Browser]:
+    """Run Chromium with a microphone that plays a WAV file once, from the moment a page opens it."""
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing; `make test` installs it")
+    flags = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={wav}%noloop",
+        "--autoplay-policy=no-user-gesture-required",
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+def join(page: Page, **fields: str) -> None:
+    """Fill the form (by the labels that people read) and tap Join."""
+    for label, value in fields.items():
+        page.get_by_label(label.replace("_", " "), exact=False).first.fill(value)
+    page.get_by_role("button", name="Join").click()
+
+
+def wait_for_state(page: Page, *states: str) -> str:
+    """Wait until the page is in one of these states and return which."""
+    handle = page.wait_for_function(
+        "states => states.includes(document.body.dataset.state) && document.body.dataset.state", arg=list(states)
+    )
+    return str(handle.json_value())
+
+
+def joined(page: Page, server: ScriptedServer) -> None:
+    """Open the page and join with what the form offers."""
+    page.goto(server.url)
+    join(page)
+    wait_for_state(page, *QUIET)
+
+
+def wait_until(page: Page, holds: Callable[[], bool], what: str, at_most_s: int = 20) -> None:
+    """Let the page go on until something holds on this side."""
+    for _ in range(at_most_s * 20):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"waited in vain until {what}")
+
+
+def plain_microphone(rate_hz: int) -> str:
+    """Return a script that makes the page's sound run at this rate, and leaves the microphone unprocessed.
+
+    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured.
+    What the page had asked for is kept in ``window.wanted``.
+    """
+    return """
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = (wanted) => {
+          window.wanted = wanted;
+          const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+          return open({ audio: { ...wanted.audio, ...off } });
+        };
+        const Context = window.AudioContext;
+        window.AudioContext = class extends Context {
+          constructor(options) { super({ ...options, sampleRate: RATE }); }
+        };
+    """.replace("RATE", str(rate_hz))
+
+
+def sounding_part(heard: Samples) -> Samples:
+    """Cut out the part in which the microphone file was not silent."""
+    loud = np.flatnonzero(np.abs(heard) > 0.05)
+    return heard[loud[0] : loud[-1] + 1]
+
+
+def residual_db(samples: Samples, tone_hz: float) -> float:
+    """Return the power of everything but the sine of ``tone_hz``, relative to that sine, in dB."""
+    time_s = np.arange(len(samples)) / SAMPLE_RATE_HZ
+    basis = np.stack([np.sin(2 * np.pi * tone_hz * time_s), np.cos(2 * np.pi * tone_hz * time_s)], axis=1)
+    sine = basis @ np.linalg.lstsq(basis, samples.astype(np.float64), rcond=None)[0]
+    return float(10 * np.log10(np.sum((samples - sine) ** 2) / np.sum(sine**2)))
+
+
+@contextmanager
+def real_server(log: Path) -> Iterator[str]:
+    """Run the real server with its real engines; yields its address once it is warm."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "server_cpu.py"), "--port", str(port)]
+    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as process:
+        try:
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+
+
+def is_ready(url: str) -> bool:
+    """Ask a server whether its engines are warm."""
+    try:
+        with urllib.request.urlopen(f"{url}readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False

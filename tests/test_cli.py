@@ -1,0 +1,83 @@
+"""The commands, run as their user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "babblefish.cli", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_shows_one_utterance_in_three_languages(tmp_path: Path) -> None:
+    done = run("demo", "--json", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    heard = {one["listener"]: one for one in report["heard"]}
+    assert heard.keys() == {"eng", "spa", "ita"}
+    for code, one in heard.items():
+        assert one["results"]
+        for result in one["results"]:
+            assert (result["source_lang"], result["target_lang"]) == ("fra", code)
+            assert {"endpoint", "encode", "decode", "speaker"} <= result["timings"].keys()
+            assert one["first_audio_ms"][result["utterance_id"]] > result["latency_ms"] > 0
+        assert soundfile.info(one["wav"]).duration > 1
+
+
+@pytest.mark.slow
+def test_the_demo_takes_a_file_and_prints_for_people(tmp_path: Path) -> None:
+    speech = ROOT / "babblefish" / "assets" / "demo_eng.wav"
+    done = run("demo", str(speech), "--listen", "fra,eng", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "French listener hears" in done.stdout
+    assert "dinner is ready" in done.stdout
+
+
+def test_a_file_that_is_not_sound_is_one_line(tmp_path: Path) -> None:
+    text = tmp_path / "speech.wav"
+    text.write_text("this is not sound")
+    done = run("demo", str(text))
+    assert done.returncode == 1
+    assert done.stderr.startswith("babblefish: cannot read speech from")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_language_is_one_line() -> None:
+    done = run("demo", "--listen", "english")
+    assert done.returncode == 1
+    assert "ISO 639-3" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_impossible_setting_is_one_line() -> None:
+    done = run("serve", "--port", "99999")
+    assert done.returncode == 1
+    assert done.stderr.startswith("babblefish: port")
+
+
+def test_missing_weights_name_the_command_that_installs_them(tmp_path: Path) -> None:
+    done = run("demo", BABBLEFISH_MODEL_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "babblefish models pull" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_models_are_listed_with_size_and_licence(tmp_path: Path) -> None:
+    done = run("models", "list", BABBLEFISH_MODEL_DIR=str(tmp_path))
+    assert done.returncode == 0
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert lines.keys() == {"whisper-base", "kokoro-int8", "kokoro-voices", "d-vector"}
+    assert all("missing" in line and "MB" in line for line in lines.values())

@@ -1,0 +1,58 @@
+"""Which way an utterance takes to each language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from babblefish.domain import Quality
+from babblefish.routing import plan
+from tests.fakes import Fakes
+
+
+def test_the_spoken_language_needs_no_translation(fakes: Fakes) -> None:
+    way = plan("fra", ["fra"], fakes.engines)["fra"]
+    assert (way.start, way.route, way.quality) == ("fra", None, Quality.ORIGINAL)
+
+
+def test_the_speech_translator_is_preferred_where_it_knows_the_language(fakes: Fakes) -> None:
+    way = plan("fra", ["eng"], fakes.engines)["eng"]
+    assert (way.start, way.route, way.quality) == ("eng", None, Quality.GOOD)
+
+
+def test_text_is_preferred_where_it_was_measured_to_be_better(fakes: Fakes) -> None:
+    engines = replace(fakes.engines, text_preferred=frozenset({("spa", "eng")}))
+    assert plan("spa", ["eng"], engines)["eng"].path("spa") == ("spa", "eng")
+    assert plan("spa", ["eng"], engines)["eng"].start == "spa"
+    assert plan("fra", ["eng"], engines)["eng"].start == "eng"
+
+
+def test_other_languages_go_through_the_transcript(fakes: Fakes) -> None:
+    way = plan("fra", ["spa"], fakes.engines)["spa"]
+    assert (way.start, way.lang, way.quality) == ("fra", "spa", Quality.DRAFT)
+
+
+def test_a_language_the_text_translator_does_not_read_goes_through_english(fakes: Fakes) -> None:
+    way = plan("pol", ["spa"], fakes.engines)["spa"]
+    assert (way.start, way.lang, way.quality) == ("eng", "spa", Quality.DRAFT)
+    assert way.path("pol") == ("pol", "eng", "spa")
+
+
+def test_without_a_way_the_listener_gets_english_marked_untranslated(fakes: Fakes) -> None:
+    way = plan("fra", ["pol"], fakes.engines)["pol"]
+    assert (way.lang, way.quality) == ("eng", Quality.UNTRANSLATED)
+
+
+def test_without_a_way_from_english_the_listener_gets_the_transcript(fakes: Fakes) -> None:
+    way = plan("eng", ["pol"], fakes.engines)["pol"]
+    assert (way.lang, way.quality) == ("eng", Quality.UNTRANSLATED)
+
+
+def test_listeners_without_a_way_share_one_caption(fakes: Fakes) -> None:
+    ways = plan("fra", ["pol", "deu", "kor"], fakes.engines)
+    assert len(set(ways.values())) == 1
+
+
+def test_without_a_text_translator_english_still_works(fakes: Fakes) -> None:
+    engines = replace(fakes.engines, text_translator=None)
+    assert plan("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
+    assert plan("fra", ["spa"], engines)["spa"].quality is Quality.UNTRANSLATED

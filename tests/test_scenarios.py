@@ -1,0 +1,148 @@
+"""The owner's scenarios, over the wire, with the real embedded engines."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import itertools
+import json
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import soundfile
+
+from babblefish import engines as registry
+from babblefish.demo import read_speech
+from babblefish.domain import Samples
+from babblefish.engines.base import Engines
+from babblefish.settings import Settings
+from tests.fakes import silence
+from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO, Client, Running, serving
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Engines:
+    return registry.assemble({part: load() for part, load in registry.loaders(Settings()).items()})
+
+
+@pytest.fixture
+async def real(embedded: Engines) -> AsyncIterator[Running]:
+    async with serving(Settings(log_level="warning"), embedded) as running:
+        yield running
+    embedded.close()
+
+
+def duration_s(encoded: str) -> float:
+    """Decode a spoken translation; it must hold sound, not silence."""
+    samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)), dtype="float32")
+    assert np.abs(samples).max() > 0.05
+    return len(samples) / rate_hz
+
+
+async def test_one_speaker_and_one_client_pierre_speaks_and_dans_phone_shows_and_says_english(real: Running) -> None:
+    phone = await real.client(target_lang="eng", name="Pierre")
+    await phone.say(read_speech(FRENCH_SPEECH))
+    (result,) = await phone.wait_for("result", timeout_s=PATIENCE_S)
+    assert (result["source_lang"], result["speaker_name"], result["quality"]) == ("fra", "Pierre", "good")
+    assert "happy to see you tonight" in result["translation"]
+    assert result["tts_voice"] == "kokoro:af_heart"
+    assert 3 < duration_s(result["tts_audio"]) < 15
+
+
+async def test_two_voices_in_turn_on_one_client_are_both_named(real: Running) -> None:
+    phone = await real.client(target_lang="spa", name="Claire", mode="stream", audio="stream")
+    for speech in (FRENCH_SPEECH, ENGLISH_SPEECH) * 2:
+        await phone.stream(read_speech(speech))
+        await phone.stream(silence(1.0))
+    # A reader's pause may make two utterances of one reading.
+    await phone.wait_until(lambda: _turns(phone) == ["fra", "eng", "fra", "eng"], PATIENCE_S)
+    names = {(result["source_lang"], result["speaker_name"]) for result in phone.of_type("result")}
+    assert names == {("fra", "Claire"), ("eng", "Speaker 2")}
+    await phone.control(type="rename_speaker", speaker_id="speaker_2", name="Dan")
+    await phone.wait_for("speaker", 3)
+    await phone.stream(read_speech(ENGLISH_SPEECH))
+    await phone.stream(silence(1.0))
+    await phone.wait_until(lambda: phone.of_type("result")[-1]["speaker_name"] == "Dan", PATIENCE_S)
+
+
+def _turns(client: Client) -> list[str]:
+    """Return the languages spoken, one after another."""
+    return [lang for lang, _ in itertools.groupby(result["source_lang"] for result in client.of_type("result"))]
+
+
+async def test_three_clients_with_three_languages_each_hear_the_others_in_their_own(real: Running) -> None:
+    """Pierre speaks French and Dan English; Ines, who reads Spanish, hears both, and they hear each other."""
+    pierre = await real.client(target_lang="fra", name="Pierre")
+    dan = await real.client(target_lang="eng", name="Dan")
+    ines = await real.client(target_lang="spa", name="Ines")
+    await pierre.say(read_speech(FRENCH_SPEECH))
+    await dan.say(read_speech(ENGLISH_SPEECH))
+    for client, lang in ((pierre, "fra"), (dan, "eng"), (ines, "spa")):
+        results = {result["source_lang"]: result for result in await client.wait_for("result", 2, PATIENCE_S)}
+        for source_lang, speaker in (("fra", "Pierre"), ("eng", "Dan")):
+            result = results[source_lang]
+            assert (result["speaker_name"], result["target_lang"]) == (speaker, lang)
+            if source_lang == lang:
+                assert (result["quality"], result["tts_audio"]) == ("original", None)
+            else:
+                assert result["translation"] != result["source_text"]
+                assert duration_s(result["tts_audio"]) > 1
+
+
+async def test_a_language_that_kokoro_does_not_speak_is_spoken_by_espeak(real: Running) -> None:
+    listener = await real.client(target_lang="cat")
+    await listener.say(read_speech(FRENCH_SPEECH))
+    (result,) = await listener.wait_for("result", timeout_s=PATIENCE_S)
+    assert result["tts_voice"] == "espeak:ca"
+    assert duration_s(result["tts_audio"]) > 1
+
+
+async def test_polish_listeners_are_told_that_there_is_no_way_to_polish(real: Running) -> None:
+    marek = await real.client(target_lang="pol")
+    await marek.say(read_speech(FRENCH_SPEECH))
+    (result,) = await marek.wait_for("result", timeout_s=PATIENCE_S)
+    assert (result["requested_lang"], result["target_lang"], result["quality"]) == ("pol", "eng", "untranslated")
+
+
+async def test_noise_and_silence_are_not_words(real: Running) -> None:
+    client = await real.client(target_lang="eng")
+    noise = np.random.default_rng(3).normal(0, 0.1, 48000).astype(np.float32)
+    for samples in (noise, silence(2.0), np.clip(noise * 100, -1, 1)):
+        await client.say(samples)
+    errors = await client.wait_for("error", 3, PATIENCE_S)
+    assert {error["code"] for error in errors} == {"no_speech"}
+    await client.say(read_speech(ENGLISH_SPEECH))
+    await client.wait_for("result", timeout_s=PATIENCE_S)
+
+
+@pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="no recorded speech beside the project")
+async def test_recorded_speech_in_six_languages_is_understood(real: Running) -> None:
+    client = await real.client(target_lang="eng", audio="none")
+    entries = json.loads((SHARED_AUDIO / "manifest.json").read_text())["utterances"]
+    for entry in entries:
+        await client.say(read_speech(SHARED_AUDIO / entry["file"]))
+        await asyncio.sleep(0.2)
+    results = await client.wait_for("result", len(entries), PATIENCE_S)
+    assert [result["source_lang"] for result in results] == [entry["lang"] for entry in entries]
+    assert "ask what you can do for your country" in results[-1]["translation"]
+
+
+@pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="no recorded speech beside the project")
+async def test_two_recorded_voices_keep_their_names(real: Running) -> None:
+    client = await real.client(target_lang="eng", audio="none")
+    wanted = []
+    for number in range(4):
+        for speaker in ("1688-142285", "2033-164914"):
+            file = SHARED_AUDIO / "speakers" / f"{speaker}-{number:04d}.flac"
+            samples: Samples = read_speech(file)[: 16000 * 8]
+            await client.say(samples)
+            wanted.append(speaker)
+            await client.wait_for("result", len(wanted), PATIENCE_S)
+    heard = [result["speaker_id"] for result in client.of_type("result")]
+    assert len(set(zip(wanted, heard, strict=True))) == 2

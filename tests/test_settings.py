@@ -1,0 +1,48 @@
+"""Settings and the owner's shares of the machine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from babblefish.languages import LANGUAGES, from_whisper
+from babblefish.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads"), [(128, (32, 16, 4, 8)), (64, (16, 8, 2, 4)), (2, (1, 1, 1, 1)), (1, (1, 1, 1, 1))]
+)
+def test_threads_default_to_the_owners_shares(
+    monkeypatch: pytest.MonkeyPatch, cpus: int, threads: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
+    settings = Settings()
+    assert (
+        settings.translation_threads,
+        settings.synthesis_threads,
+        settings.speaker_threads,
+        settings.socket_threads,
+    ) == threads
+
+
+def test_settings_come_from_the_environment_and_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABBLEFISH_PORT", "9100")
+    settings = Settings()
+    assert settings.port == 9100
+    with pytest.raises(ValidationError):
+        settings.port = 9200  # type: ignore[misc]
+
+
+def test_a_setting_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        Settings(port=70000)
+    with pytest.raises(ValidationError, match="max_frame_bytes"):
+        Settings(max_frame_bytes=10000)
+
+
+def test_every_language_whisper_names_has_a_code_on_the_wire() -> None:
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    assert {LANGUAGES[from_whisper(code)].whisper for code in _LANGUAGE_CODES} == set(_LANGUAGE_CODES)

@@ -119,7 +119,8 @@ class SpeakerMatch:
     Attributes:
         speaker_id: ``speaker_<n>``, or ``unknown``.
         name: Shown to people.
-        confidence: Cosine similarity to the speaker's centroid, clipped to [0, 1]; 1.0 for a new speaker.
+        confidence: Similarity to the speaker's centroid, corrected for length and clipped to [0, 1]; 1.0 for a new
+            speaker.
         is_new: Whether this utterance made the speaker.
     """
 

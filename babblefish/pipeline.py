@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from babblefish.domain import (
@@ -125,6 +125,23 @@ class Pipeline:
             except BabbleFishError as error:
                 _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.UNTRANSLATED, (transcript.lang,))
+
+    async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Get the routes ready that lead from languages spoken to languages heard.
+
+        Args:
+            pairs: Spoken and heard language.
+        """
+        translator = self.engines.text_translator
+        routes = {plan(spoken, [heard], self.engines)[heard].route for spoken, heard in pairs}
+        for route in routes:
+            if route is None or translator is None:
+                continue
+            try:
+                deadline = Deadline.after(self._settings.utterance_deadline_s)
+                await self._workers.text.run(translator.prepare, route, deadline)
+            except BabbleFishError as error:
+                _log.warning("%s is not ready: %s", " → ".join(route.path), error)
 
     def voice(self, lang: str) -> str | None:
         """Return the voice that speaks this language, or None where no engine does."""

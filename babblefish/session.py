@@ -62,7 +62,6 @@ class Session:
         """Serve an accepted socket whose client may join."""
         self._websocket = websocket
         self._mode = join.mode
-        self._rooms = rooms
         self._workers = workers
         self._settings = settings
         self._voice_detector = voice_detector
@@ -178,7 +177,7 @@ class Session:
             ended_at_s=ended_at_s,
             has_speech=has_speech,
         )
-        self._rooms.serve(self.room, utterance, self.member)
+        self.room.start(utterance, self.member)
 
     async def _control(self, message: protocol.Control, arrived_s: float) -> None:
         match message:

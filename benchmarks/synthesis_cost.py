@@ -1,18 +1,18 @@
 """What speech costs: time to the first piece and to all of it, on one thread and two, alone and side by side.
 
-Run with ``python -m benchmarks.synthesis_cost [--json] [--model-dir DIR]``; needs the weights of the embedded profile.
+Run with ``python -m benchmarks.synthesis_cost [--json]``; needs the weights of the embedded profile.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from babblefish import weights
 from babblefish.domain import Deadline
@@ -20,8 +20,8 @@ from babblefish.engines.base import Synthesizer
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro import KokoroOnnx
 from babblefish.settings import Settings
+from benchmarks import harness
 
-ROUNDS = 5
 THREADS = (1, 2)
 SIDE_BY_SIDE = ("eng", "fra")
 
@@ -96,30 +96,17 @@ def measure(model_dir: Path, rounds: int) -> dict[Way, list[Cost]]:
     return costs
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--model-dir", type=Path, default=Settings().model_dir)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    arguments = parser.parse_args()
+def figures(options: argparse.Namespace) -> dict[str, Any]:
+    """Return medians per engine, threads, language and length."""
     rows = []
-    for way, costs in measure(arguments.model_dir, arguments.rounds).items():
+    for way, costs in measure(Settings().model_dir, options.rounds).items():
         first_s = statistics.median(cost.first_s for cost in costs)
         whole_s = statistics.median(cost.whole_s for cost in costs)
         audio_s = costs[0].audio_s
         numbers = {"first_s": first_s, "whole_s": whole_s, "audio_s": audio_s, "real_time_factor": whole_s / audio_s}
         rows.append(asdict(way) | {name: round(value, 3) for name, value in numbers.items()})
-    if arguments.json:
-        print(json.dumps({"rounds": arguments.rounds, "medians": rows}, indent=1))
-        return
-    print(f"medians of {arguments.rounds} rounds")
-    print("engine   threads lang  length  beside     first    whole   audio    RTF")
-    for row in rows:
-        print(
-            f"{row['engine']:8} {row['threads']:7} {row['lang']:5} {row['length']:7} {row['beside'] or '-':7} "
-            f"{row['first_s']:6.3f} s {row['whole_s']:6.3f} s {row['audio_s']:5.2f} s {row['real_time_factor']:6.3f}"
-        )
+    return {"rounds": options.rounds, "medians": rows}
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(__doc__, figures, rounds=5)

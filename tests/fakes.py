@@ -127,6 +127,7 @@ class FakeTextTranslator:
         self.calls = calls
         self.broken = False
         self.delay_s = 0.0
+        self.prepared: set[tuple[str, ...]] = set()
         self.closed = False
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
@@ -139,6 +140,10 @@ class FakeTextTranslator:
         if self.broken:
             raise EngineError("scripted failure")
         return f"<{route.path[-1]}> {text}"
+
+    def prepare(self, route: Route, deadline: Deadline) -> None:
+        self.calls.note("prepare")
+        self.prepared.add(route.path)
 
     def close(self) -> None:
         self.closed = True

@@ -283,3 +283,17 @@ def test_texts_of_several_threads_do_not_mix(engine: Apertium) -> None:
     with ThreadPoolExecutor(4) as pool:
         translated = list(pool.map(lambda text: hop(engine, "spa", "eng", text), texts))
     assert translated == [f"My favourite number is {number}." for number in range(40)]
+
+
+@needs_apertium
+@pytest.mark.slow
+def test_pipelines_that_were_not_used_for_longest_end_when_there_are_too_many(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apertium, "_MOST_PIPELINES", 1)
+    hop(fresh.engine, "spa", "eng", "Hola.")
+    spanish = set(fresh.programs)
+    assert hop(fresh.engine, "eng", "spa", "Hello.") == "Hola."
+    assert spanish
+    assert not spanish & fresh.programs.keys()
+    assert hop(fresh.engine, "spa", "eng", "Hola.") == "Hello."

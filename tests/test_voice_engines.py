@@ -67,10 +67,10 @@ def test_silence_has_an_embedding_and_no_audio_at_all_is_an_error(encoder: DVect
 @pytest.mark.slow
 def test_neither_the_level_nor_silence_around_it_changes_a_voice(encoder: DVector) -> None:
     speech = read_speech(FRENCH_SPEECH)
-    hum = np.random.default_rng(0).normal(0, 1e-4, 16000).astype(np.float32)
+    hum = np.random.default_rng(0).normal(0, 1e-3, 32000).astype(np.float32)
     voice = encoder.embed(speech)
     assert encoder.embed(speech * np.float32(0.1)) @ voice > 0.98
-    assert encoder.embed(np.concatenate([hum, speech, hum])) @ voice > 0.95
+    assert encoder.embed(np.concatenate([hum, speech, hum])) @ voice > 0.98
 
 
 @pytest.mark.slow

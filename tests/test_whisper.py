@@ -62,7 +62,8 @@ def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> N
 
 
 def test_english_is_its_only_target(whisper: Whisper) -> None:
-    assert whisper.targets("fra") == {"eng": Quality.GOOD}
+    assert whisper.targets("deu") == {"eng": Quality.GOOD}
+    assert whisper.targets("fra") == {"eng": Quality.DRAFT}
     assert whisper.targets("eng") == {}
 
 
@@ -118,6 +119,17 @@ def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(
     heard = whisper.translate(read_speech(FRENCH_SPEECH), None, english, Deadline.after(60))
     assert heard.translations == {}
     assert "Bonjour" in heard.transcript.text
+
+
+def test_a_translation_that_repeats_the_transcript_is_none(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = whisper._decode
+
+    def leave_in_french(*args: Any) -> list[_Row]:
+        said = decode(*args)[0]
+        return [said, _Row(said.text.replace("è", "e"), -0.1, 0.0, False)]
+
+    monkeypatch.setattr(whisper, "_decode", leave_in_french)
+    assert whisper.translate(read_speech(FRENCH_SPEECH), None, english, Deadline.after(60)).translations == {}
 
 
 def test_repetition_is_seen_in_the_text_itself() -> None:

@@ -250,6 +250,17 @@ async def test_a_client_id_that_is_taken_is_not_handed_over(running: Running) ->
     assert second.messages[0]["client_id"] != "phone"
 
 
+async def test_routes_between_the_members_languages_are_ready_before_anyone_speaks(
+    running: Running, fakes: Fakes
+) -> None:
+    """Polish becomes English from the speech itself, and Spanish through English text."""
+    await running.client(target_lang="spa")
+    await running.client(target_lang="eng", source_lang="pol")
+    async with asyncio.timeout(5):
+        while fakes.text_translator.prepared != {("eng", "spa")}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_no_engine_ever_runs_on_the_event_loops_thread(running: Running, fakes: Fakes) -> None:
     import threading
 

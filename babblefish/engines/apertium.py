@@ -40,6 +40,9 @@ _PREPARE_MODE = "apertium-wblank-mode"
 _ANSWER_LIMIT_S = 10.0
 """A warm pipeline answers in milliseconds, the slowest one starts in less than a second; this one hangs."""
 
+_MOST_PIPELINES = 8
+"""Pairs kept running; a pipeline holds 40 to 620 MB, which a conversation of three languages needs six of."""
+
 _TICK_MS = 50
 """How often a wait looks whether its deadline has passed or was cancelled."""
 
@@ -158,6 +161,7 @@ class Apertium:
         self._idle: dict[Pair, queue.Queue[_Pipeline | None]] = {pair: queue.Queue(1) for pair in self._modes}
         for idle in self._idle.values():
             idle.put(None)
+        self._recent: dict[Pair, None] = {}
 
     @property
     def pairs(self) -> frozenset[Pair]:
@@ -182,6 +186,15 @@ class Apertium:
         for pair in zip(route.path, route.path[1:], strict=False):
             text = self._translate_pair(text, pair, deadline)
         return text
+
+    def prepare(self, route: Route, deadline: Deadline) -> None:
+        """Start a route's pipelines, which takes up to a second.
+
+        Raises:
+            EngineError: A pipeline died or hung.
+            DeadlineExceededError: It took too long.
+        """
+        self.translate(".", route, deadline)
 
     def close(self) -> None:
         """End all pipelines; to be called when nothing translates any more."""
@@ -212,7 +225,22 @@ class Apertium:
                 pipeline.close()
                 pipeline = None
             idle.put(pipeline)
+            self._used(pair)
         return before + reformat(answer.decode("utf-8", "replace")) + after
+
+    def _used(self, pair: Pair) -> None:
+        """Note that a pair was used, and end the pipelines of pairs that were not for longest, beyond the limit."""
+        self._recent.pop(pair, None)
+        self._recent[pair] = None
+        for old in list(self._recent)[:-_MOST_PIPELINES]:
+            try:
+                pipeline = self._idle[old].get_nowait()
+            except queue.Empty:
+                continue  # at work just now; its turn comes with the next text
+            self._recent.pop(old, None)
+            if pipeline:
+                pipeline.close()
+            self._idle[old].put(None)
 
 
 class _Pipeline:

@@ -128,6 +128,10 @@ class TextTranslator(Protocol):
         """
         ...
 
+    def prepare(self, route: Route, deadline: Deadline) -> None:
+        """Make a route's first translation as fast as later ones; may fail as ``translate`` does."""
+        ...
+
     def close(self) -> None:
         """End what it keeps running beside the server."""
         ...

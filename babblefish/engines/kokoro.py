@@ -6,6 +6,7 @@ most twice as long as the longest before. Made in half the time it lasts, each i
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ _UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]+")
 
 _SHORT_WORD = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z")
 """So short a word before a full stop, with a capital, is taken for an abbreviation (Dr., Sra., M.)."""
+
+# It warns of every text whose words it joins, as it does in French by right.
+logging.getLogger("phonemizer").setLevel(logging.ERROR)
 
 _LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z]+)*\)")
 """What the phonemizer puts before and after a foreign word, ``(en)`` and ``(fr)``; Kokoro would read it aloud."""

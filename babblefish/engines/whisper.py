@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import ctranslate2
@@ -42,7 +43,10 @@ _MIN_MEAN_LOGPROB = -1.0
 _MAX_NO_SPEECH = 0.6
 """The three thresholds of OpenAI's own decoding (whisper/transcribe.py)."""
 
-_WHISPER_GOOD_ENGLISH = frozenset({"deu", "fra", "por", "spa"})
+_UNTRANSLATED_RATIO = 0.8
+"""Share of matching characters above which a translation is the transcript again; cognates stay below 0.7."""
+
+_WHISPER_GOOD_ENGLISH = frozenset({"deu", "por"})
 """Languages whose English by this model reaches chrF 50 in ``benchmarks/translation_quality.py``; others are drafts."""
 
 
@@ -63,6 +67,12 @@ class _Row:
     @property
     def doubtful(self) -> bool:
         return self.repeats or self.mean_logprob < _MIN_MEAN_LOGPROB
+
+
+def _same_words(translation: str, transcript: str) -> bool:
+    """Say whether a translation is empty or still in the language spoken, as small models leave some sentences."""
+    ratio = SequenceMatcher(None, translation.casefold(), transcript.casefold(), autojunk=False).ratio()
+    return not translation or ratio > _UNTRANSLATED_RATIO
 
 
 def _trust(row: _Row) -> tuple[bool, float]:
@@ -136,8 +146,8 @@ class Whisper:
         if said.no_speech > _MAX_NO_SPEECH and said.mean_logprob < _MIN_MEAN_LOGPROB / 2:
             raise NoSpeechError("no words were recognised")
         confidence = math.exp(min(0.0, said.mean_logprob))
-        # A translation that loops is left out, so that the caller can take another way to English.
-        translated = rows[1:] and rows[1].text and not rows[1].repeats
+        # One that loops, or repeats the transcript, is left out, so that the caller can take another way to English.
+        translated = rows[1:] and not rows[1].repeats and not _same_words(rows[1].text, said.text)
         translations = {"eng": rows[1].text} if translated else {}
         return SpeechTranslation(
             transcript=Transcript(said.text, lang, lang_confidence, confidence),

@@ -36,7 +36,8 @@ _SAME_CLIENT_BONUS = 0.05
 accurate even if all speakers share one client; twice as much would merge voices there."""
 
 _PLAUSIBLE = 0.4
-"""From here up the best match of speech too short to make a speaker is more often right than not."""
+"""From here up the best match of speech too short to make a speaker is more often right than not. On another client
+than its own it is not taken: a stranger's first word would bear somebody else's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class SpeakerRegistry:
 
         Returns:
             The voice with the highest corrected similarity if that reaches the threshold, else a new one; for speech
-            too short to make one the most plausible, or ``unknown``.
+            too short to make one, that voice where it is plausible and known on this client, or ``unknown``.
         """
         speech_s = min(max(duration_s, _LEAST_S), _MOST_USED_S)
         best, similarity, score = self._best(embedding, speech_s, client_id)
@@ -147,7 +148,7 @@ class SpeakerRegistry:
         if duration_s >= self._min_s:
             known = self._create(embedding, speech_s, client_id, suggested_name)
             return SpeakerMatch(known.speaker_id, known.name, 1.0, is_new=True)
-        if best is not None and score >= _PLAUSIBLE:
+        if best is not None and score >= _PLAUSIBLE and client_id in (best.first_client_id, best.last_client_id):
             return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
         return replace(UNKNOWN_SPEAKER, confidence=confidence)
 

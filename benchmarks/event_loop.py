@@ -13,6 +13,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,8 +41,8 @@ def _instrument(steps_ms: list[float], thread_id: list[int]) -> None:
     asyncio.events.Handle._run = timed  # type: ignore[method-assign]
 
 
-async def converse(port: int, rounds: int) -> int:
-    """Let listeners of six languages hear two people at once; returns the number of results that arrived."""
+async def converse(port: int, rounds: int, langs: Sequence[str]) -> int:
+    """Let listeners of several languages hear two people at once; returns the number of results that arrived."""
     results = 0
 
     async def listen(lang: str, speaking: list[harness.Clip]) -> None:
@@ -62,7 +63,7 @@ async def converse(port: int, rounds: int) -> int:
 
     french, english = harness.clips(["fra"]) * rounds, harness.clips(["eng"]) * rounds
     async with asyncio.TaskGroup() as tasks:
-        for lang in _LANGS:
+        for lang in langs:
             tasks.create_task(listen(lang, {"fra": french, "eng": english}.get(lang, [])))
     return results
 
@@ -82,7 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             time.sleep(0.1)
         assert thread.ident is not None
         thread_id.append(thread.ident)
-        results = asyncio.run(converse(listener.getsockname()[1], options.rounds))
+        results = asyncio.run(converse(listener.getsockname()[1], options.rounds, _LANGS))
         server.should_exit = True
         thread.join()
     return {

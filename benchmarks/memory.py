@@ -1,4 +1,4 @@
-"""Peak memory of the server in the embedded profile, after start and after a conversation in six languages."""
+"""Peak memory of the server in the embedded profile, and of the Apertium programs beside it, as a conversation grows."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ def _children_mb(pid: int) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Start the server, talk to it, and read the kernel's own peak."""
+    """Start the server, talk to it in three languages, then in six, and read the kernel's own peak each time."""
     with harness.server_process() as (port, pid):
-        started_mb = _peak_mb(pid)
-        results = asyncio.run(converse(port, options.rounds))
-        return {
-            "results": results,
-            "peak_after_start_mb": started_mb,
-            "peak_after_conversation_mb": _peak_mb(pid),
-            "apertium_processes_mb": _children_mb(pid),
-        }
+        figures: dict[str, Any] = {"after_start": {"server_peak_mb": _peak_mb(pid)}}
+        for langs in (("eng", "fra", "spa"), ("eng", "fra", "spa", "ita", "pol", "deu")):
+            results = asyncio.run(converse(port, options.rounds, langs))
+            figures[f"{len(langs)}_languages"] = {
+                "results": results,
+                "server_peak_mb": _peak_mb(pid),
+                "apertium_mb": _children_mb(pid),
+            }
+        return figures
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -46,3 +47,8 @@ def test_every_language_whisper_names_has_a_code_on_the_wire() -> None:
     from faster_whisper.tokenizer import _LANGUAGE_CODES
 
     assert {LANGUAGES[from_whisper(code)].whisper for code in _LANGUAGE_CODES} == set(_LANGUAGE_CODES)
+
+
+def test_every_setting_is_in_the_deployment_guide() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "DEPLOYMENT.md").read_text()
+    assert [name for name in Settings.model_fields if f"| `{name.upper()}` |" not in guide] == []

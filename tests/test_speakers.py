@@ -78,6 +78,11 @@ def test_short_speech_is_the_most_plausible_voice_or_nobody_but_never_a_new_one(
     assert len(registry.list()) == 1
 
 
+def test_a_strangers_first_word_does_not_bear_the_name_of_somebody_on_another_client(registry: SpeakerRegistry) -> None:
+    registry.identify(voice(0), 5.0, "anna", "Anna")
+    assert registry.identify(voice(0, similarity=0.35), 0.5, "bob", "Bob").speaker_id == UNKNOWN_SPEAKER_ID
+
+
 def test_a_doubtful_match_does_not_move_the_average(registry: SpeakerRegistry) -> None:
     registry.identify(voice(0), 5.0, "anna")
     before = registry.snapshot().records[0].centroid

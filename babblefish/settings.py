@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         30.0, gt=0, description="An utterance not finished this long after its end is given up, with an error."
     )
     queue_limit: int = Field(16, ge=1, description="Jobs that may wait for one worker before it is overloaded.")
-    inbox_limit: int = Field(256, ge=1, description="Frames of one client that may wait to be read.")
+    inbox_limit: int = Field(32, ge=1, description="Frames of one client that may wait to be read.")
     outbox_limit: int = Field(
         256, ge=1, description="Messages that may wait for one slow client before it is disconnected."
     )
@@ -87,7 +87,6 @@ class Settings(BaseSettings):
     )
 
     log_level: str = Field("info", description="Level of the log on standard error.")
-    log_transcripts: bool = Field(False, description="Whether what was said may stand in the log.")
 
     @model_validator(mode="after")
     def _frame_holds_an_utterance(self) -> Self:

@@ -1,4 +1,4 @@
-"""Peak memory of the server in the embedded profile, and of the Apertium programs beside it, as a conversation grows."""
+"""Peak memory of the server in the embedded profile, and of the Apertium programs beside it, as conversation grows."""
 
 from __future__ import annotations
 

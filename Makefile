@@ -2,12 +2,12 @@
 
 VENV ?= .venv
 # The first Python that the pinned packages work with; looked for only when the virtual environment is made.
-PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c $(SUPPORTED) 2>/dev/null && echo $$python && break; done)
-# Further arguments for what a target starts, e.g. make bench ARGS="--json out/bench.json"
+# Further arguments for what a target starts, e.g. make bench ARGS=--json
 ARGS ?=
 
-SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))'
+SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -52,7 +52,7 @@ weights: $(VENV)/.server
 $(VENV)/bin/python:
 	@python="$(PYTHON)"; \
 	if ! "$${python:-false}" -c $(SUPPORTED); then \
-		echo "BabbleFish needs Python 3.11 or 3.12, found: $${python:-neither}. Name one with: make PYTHON=..." >&2; exit 1; \
+		echo "BabbleFish needs Python 3.11, 3.12 or 3.13, found: $${python:-neither}. Name one with: make PYTHON=..." >&2; exit 1; \
 	fi; \
 	"$$python" -c 'import ensurepip' 2>/dev/null || deploy/install_debian.sh python; \
 	echo "Making the virtual environment $(VENV) with $$python"; \

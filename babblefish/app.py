@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
@@ -17,7 +18,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import engines as registry
 from babblefish import protocol
-from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
 from babblefish.pipeline import Pipeline
@@ -52,29 +53,29 @@ class Server:
         loaders = registry.loaders(self.settings)
         loading = Worker("loading", len(loaders), 0)
         parts: dict[str, Any] = {}
+        missing: list[str] = []
 
         async def load_part(part: str) -> None:
             started_s = time.perf_counter()
             try:
                 parts[part] = await loading.run(loaders[part])
-            except SetupError as error:
-                if part not in registry.OPTIONAL:
-                    raise
-                _log.warning("%s is not there, the server goes on without it: %s", part, error)
+            except BabbleFishError as error:
+                why = error.message if isinstance(error, SetupError) else _damaged(error)
+                if part in registry.OPTIONAL:
+                    _log.warning("the server goes on without its %s: %s", part, why)
+                else:
+                    missing.append(f"the {part} cannot be loaded: {why}")
                 return
             _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for part in loaders:
-                    tasks.create_task(load_part(part))
-            self._use(registry.assemble(parts))
-            _log.info("ready: %s profile", self.settings.profile)
-        except* BabbleFishError as group:
-            self.failure = "; ".join(str(error) for error in group.exceptions)
+        await asyncio.gather(*(load_part(part) for part in loaders))
+        await loading.close()
+        if missing:
+            self.failure = "; ".join(missing)
             _log.critical("the %s profile cannot start: %s", self.settings.profile, self.failure)
-        finally:
-            await loading.close()
+            return
+        self._use(registry.assemble(parts))
+        _log.info("ready: %s profile", self.settings.profile)
 
     def _use(self, engines: Engines) -> None:
         self.languages = _languages(engines)
@@ -85,14 +86,16 @@ class Server:
         """Give up what is in flight and end the threads and the engines' processes."""
         if self.rooms is not None:
             await self.rooms.close()
-        await self.workers.close()
         if self.engines is not None:
-            self.engines.close()
+            with contextlib.suppress(BabbleFishError):
+                await self.workers.text.run(self.engines.close)
+        await self.workers.close()
 
     async def serve_client(self, websocket: WebSocket) -> None:
         """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
         await websocket.accept()
         try:
+            _check_origin(websocket)
             join = protocol.parse_join(websocket.query_params)
             session = self._admit(websocket, join)
         except BabbleFishError as error:
@@ -115,8 +118,10 @@ class Server:
             _log.info("%s left", client_id)
 
     def _admit(self, websocket: WebSocket, join: protocol.Join) -> Session:
+        if self.failure is not None:
+            raise SetupError(self.failure)
         if self.engines is None or self.rooms is None:
-            raise NotReadyError(self.failure or "the server is still loading its engines; try again in a moment")
+            raise NotReadyError("the server is still loading its engines; try again in a moment")
         if len(self.sessions) >= self.settings.max_clients:
             raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
         wanted = join.client_id
@@ -148,6 +153,22 @@ class Server:
         )
 
 
+def _check_origin(websocket: WebSocket) -> None:
+    """Refuse pages of other sites, which could listen in through the browser of somebody who may join.
+
+    Raises:
+        NotAllowedError: The page's site is not this server. A page opened as a file has none and may join.
+    """
+    site = urlsplit(websocket.headers.get("origin", "")).netloc
+    if site and site != websocket.headers.get("host"):
+        raise NotAllowedError(f"a page of {site[:100]} may not join here; open the page that this server serves")
+
+
+def _damaged(error: BabbleFishError) -> str:
+    """Say what an engine stumbled over, which mostly is a file that is not what it should be."""
+    return f"{error.__cause__ or error.message}; check its weights with: babblefish models verify"
+
+
 def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
     """List every language, with the quality of its captions as made from English (English: from French)."""
     to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
@@ -160,7 +181,7 @@ def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
                 bcp47=language.bcp47,
                 name=language.name,
                 native_name=language.native_name,
-                captions=to_each[code].quality,
+                captions=to_each[code].quality if to_each[code].lang == code else Quality.UNTRANSLATED,
                 voice=synthesizer.voice(code) if synthesizer else None,
             )
         )
@@ -179,6 +200,7 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
+        _log.info("serving http://%s:%d", settings.host, settings.port)
         yield
         if loading is not None:
             await loading
@@ -233,7 +255,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        log_level=settings.log_level,
+        # At "info" uvicorn writes each connection's query, with the name in it.
+        log_level="debug" if settings.log_level == "debug" else "warning",
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         # Compressing speech again for each listener would cost the event loop more than the network gains.

@@ -56,11 +56,3 @@ def wav_bytes(samples: Samples, sample_rate_hz: int) -> bytes:
         file.setframerate(sample_rate_hz)
         file.writeframes(float_to_pcm16(samples))
     return out.getvalue()
-
-
-def rms_dbfs(samples: Samples) -> float:
-    """Return the root-mean-square level in dB relative to full scale; -120 for digital silence."""
-    if not len(samples):
-        return -120.0
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return max(-120.0, 20.0 * float(np.log10(max(rms, 1e-6))))

@@ -6,13 +6,14 @@ import asyncio
 import base64
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 
 from babblefish import audio, protocol
-from babblefish.domain import BabbleFishError, Caption, SpeakerMatch, Speech, Utterance
+from babblefish.domain import BabbleFishError, Caption, Quality, SpeakerMatch, Speech, Utterance
 from babblefish.echo import EchoGuard
 from babblefish.members import Member, broadcast
 from babblefish.pipeline import Pipeline, Recognised
@@ -24,40 +25,52 @@ _log = logging.getLogger(__name__)
 Channel = tuple[str, protocol.AudioFormat]
 """Listeners who get the same messages: those of one target language and one audio format."""
 
-EARS: Channel = ("", "none")
-"""The room itself as a listener: voices become known, and echoes are found, in the order of the utterances."""
-
 
 @dataclass
 class Turn:
     """The place of an utterance in the order of its room.
 
-    Listeners of one language and audio format get results in the order in which the utterances ended, however long
-    each took; a turn that fails releases those behind it.
+    Each listener gets results in the order in which the utterances ended, however long each took; a turn that fails
+    releases those behind it.
+
+    Attributes:
+        seq: Number of the utterance in its room.
+        audience: Who listens, as it was when the utterance ended.
+        before: What each channel's listeners have yet to get from earlier utterances; all of it, because a turn in
+            between may fail while those before it still work.
+        known_before: The same for voices, which become known in the order of the utterances.
+        done: Set when the channel has got its result, or will get none.
+        known: Set when the voice of this one is known, or will not be.
     """
 
     seq: int
     audience: dict[Channel, list[Member]]
-    before: dict[Channel, asyncio.Event]
+    before: dict[Channel, set[asyncio.Event]]
+    known_before: set[asyncio.Event]
     done: dict[Channel, asyncio.Event] = field(init=False)
+    known: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.done = {channel: asyncio.Event() for channel in self.audience}
 
-    @property
-    def target_langs(self) -> set[str]:
-        """Languages that somebody listens in."""
-        return {target for target, _ in self.audience if target}
+    def end(self) -> None:
+        """Release whoever waits for this turn."""
+        self.known.set()
+        for done in self.done.values():
+            done.set()
 
-    async def wait(self, channel: Channel) -> None:
-        """Wait until the channel has got what is due to it from earlier utterances."""
-        before = self.before.get(channel)
-        if before is not None:
-            await before.wait()
+
+async def all_set(events: Iterable[asyncio.Event]) -> None:
+    """Wait until every event is set."""
+    for event in events:
+        await event.wait()
 
 
 class Delivery:
-    """Makes the captions and the speech of a room's utterances and sends them to those who listen."""
+    """Makes the captions and the speech of a room's utterances and sends them to those who listen.
+
+    Nothing that fails for one language reaches another: each way ends with what it could make.
+    """
 
     def __init__(self, pipeline: Pipeline, workers: Workers, echo: EchoGuard) -> None:
         """Serve one room; ``echo`` is told what is spoken in it."""
@@ -71,28 +84,24 @@ class Delivery:
         """Make one caption and its speech, and send them to all who hear them."""
         timings_ms = dict(recognised.timings_ms)
         caption = await self._pipeline.caption(recognised, way, timings_ms)
+        result = _result(turn.seq, recognised, speaker, caption)
         channels = [channel for channel in turn.audience if channel[0] in targets]
         voice = None
         if caption.lang != recognised.transcript.lang and any(audio_format != "none" for _, audio_format in channels):
             voice = self._pipeline.voice(caption.lang)
-        result = _result(turn.seq, recognised, speaker, caption, timings_ms)
-        waiting = []
+        streaming = [channel for channel in channels if voice and channel[1] == "stream"]
+        whole = [channel for channel in channels if voice and channel[1] == "wav"]
         async with asyncio.TaskGroup() as group:
             for channel in channels:
-                if voice is None or channel[1] == "none":
-                    group.create_task(self._publish(turn, channel, recognised, result))
-                elif channel[1] == "stream":
-                    speaking = result.model_copy(update={"status": "speaking", "tts_voice": voice})
-                    group.create_task(self._publish(turn, channel, recognised, speaking))
-                else:
-                    waiting.append(channel)
-            if voice is not None:
-                streaming = [channel for channel in channels if channel[1] == "stream"]
-                speech = await self._speak(turn, recognised, caption, streaming, timings_ms)
-                whole = await self._workers.sockets.run(_wav_base64, speech) if speech and waiting else None
-                update = {"tts_audio": whole, "tts_voice": voice if whole else None, "timings": _rounded(timings_ms)}
-                for channel in waiting:
-                    group.create_task(self._publish(turn, channel, recognised, result.model_copy(update=update)))
+                if channel not in whole:
+                    update = {"status": "speaking", "tts_voice": voice} if channel in streaming else {}
+                    group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
+            if streaming or whole:
+                pieces = await self._speak(turn, recognised, caption, streaming, timings_ms)
+                encoded = await self._encode(pieces) if whole else None
+                for channel in whole:
+                    update = {"tts_audio": encoded, "tts_voice": pieces[0].voice} if encoded else {}
+                    group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
 
     async def _speak(
         self,
@@ -103,51 +112,85 @@ class Delivery:
         timings_ms: dict[str, float],
     ) -> list[Speech]:
         """Synthesize a caption, sending each piece on as it is made; what is made before a failure counts."""
-        started_s = time.perf_counter()
         pieces: list[Speech] = []
-        listeners = {channel: turn.audience[channel] for channel in streaming}
-
-        def send(encoded: str | None, last: bool) -> None:
-            for (target, _), members in listeners.items():
-                piece = protocol.SpeechPiece(
-                    utterance_id=recognised.utterance.utterance_id,
-                    seq=turn.seq,
-                    target_lang=target,
-                    index=len(pieces) - (0 if last else 1),
-                    audio=encoded,
-                    last=last,
-                    latency_ms=_latency_ms(recognised.utterance),
-                )
-                broadcast(members, piece)
-
+        spoken_ms: dict[str, float] = {}
+        sent = 0
         try:
-            async for piece in self._pipeline.speak(recognised, caption):
+            async for piece in self._pipeline.speak(recognised, caption, spoken_ms):
                 pieces.append(piece)
-                timings_ms.setdefault("first_speech", (time.perf_counter() - started_s) * 1000.0)
                 self._echo.spoke(caption.text, caption.lang, piece.duration_s)
-                for channel in streaming:
-                    await turn.done[channel].wait()  # the result goes first, and may wait for an earlier one
-                if streaming:
-                    send(await self._workers.sockets.run(_wav_base64, [piece]), last=False)
+                if streaming and (encoded := await self._encode([piece])):
+                    for channel in streaming:
+                        await turn.done[channel].wait()  # the result goes first, and may wait for an earlier one
+                    self._send_piece(turn, recognised, streaming, sent, encoded, spoken_ms)
+                    sent += 1
         except BabbleFishError as error:
             _log.warning("%s: no speech in %s: %s", recognised.utterance.utterance_id, caption.lang, error)
-        timings_ms["synthesize"] = (time.perf_counter() - started_s) * 1000.0
-        send(None, last=True)
+        for channel in streaming:
+            await turn.done[channel].wait()
+        self._send_piece(turn, recognised, streaming, sent, None, spoken_ms)
+        timings_ms.update(spoken_ms)
         return pieces
 
-    async def _publish(self, turn: Turn, channel: Channel, recognised: Recognised, result: protocol.Result) -> None:
-        """Send a result to one channel's listeners once those of earlier utterances are out."""
-        await turn.wait(channel)
+    async def _encode(self, pieces: list[Speech]) -> str | None:
+        """Encode pieces as one WAV file; without it the caption still goes out."""
+        try:
+            return await self._workers.sockets.run(_wav_base64, pieces) if pieces else None
+        except BabbleFishError as error:
+            _log.warning("speech is lost: %s", error)
+            return None
+
+    def _send_piece(
+        self,
+        turn: Turn,
+        recognised: Recognised,
+        streaming: list[Channel],
+        index: int,
+        encoded: str | None,
+        timings_ms: dict[str, float],
+    ) -> None:
+        """Send a piece of speech to those who stream; no ``encoded`` means that it was the last."""
+        for channel in streaming:
+            piece = protocol.SpeechPiece(
+                utterance_id=recognised.utterance.utterance_id,
+                seq=turn.seq,
+                target_lang=channel[0],
+                index=index,
+                audio=encoded,
+                last=encoded is None,
+                latency_ms=_latency_ms(recognised.utterance),
+                timings=_rounded(timings_ms),
+            )
+            broadcast(turn.audience[channel], piece)
+
+    async def _publish(
+        self,
+        turn: Turn,
+        channel: Channel,
+        recognised: Recognised,
+        result: protocol.Result,
+        timings_ms: dict[str, float],
+        update: dict[str, str | None],
+    ) -> None:
+        """Send a result to one channel's listeners once they have those of earlier utterances."""
+        await all_set(turn.before[channel])
+        requested_lang = channel[0]
+        quality = result.quality if result.target_lang == requested_lang else Quality.UNTRANSLATED
         addressed = result.model_copy(
-            update={"requested_lang": channel[0], "latency_ms": _latency_ms(recognised.utterance)}
+            update={
+                **update,
+                "requested_lang": requested_lang,
+                "quality": quality,
+                "latency_ms": _latency_ms(recognised.utterance),
+                "timings": _rounded(timings_ms),
+            }
         )
         broadcast(turn.audience[channel], addressed)
         turn.done[channel].set()
 
 
-def _result(
-    seq: int, recognised: Recognised, speaker: SpeakerMatch, caption: Caption, timings_ms: dict[str, float]
-) -> protocol.Result:
+def _result(seq: int, recognised: Recognised, speaker: SpeakerMatch, caption: Caption) -> protocol.Result:
+    transcript = recognised.transcript
     return protocol.Result(
         utterance_id=recognised.utterance.utterance_id,
         seq=seq,
@@ -155,8 +198,11 @@ def _result(
         speaker_id=speaker.speaker_id,
         speaker_name=speaker.name,
         speaker_confidence=round(speaker.confidence, 3),
-        source_text=recognised.transcript.text,
-        source_lang=recognised.transcript.lang,
+        source_text=transcript.text,
+        source_lang=transcript.lang,
+        source_confidence=round(transcript.confidence, 3),
+        source_lang_confidence=round(transcript.lang_confidence, 3),
+        path=caption.path,
         translation=caption.text,
         target_lang=caption.lang,
         requested_lang=caption.lang,
@@ -165,7 +211,7 @@ def _result(
         tts_audio=None,
         tts_voice=None,
         latency_ms=0.0,
-        timings=_rounded(timings_ms),
+        timings={},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 

@@ -114,6 +114,7 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
     for code in listen:
         language(code)
     samples = read_speech(file)
+    _make_folder(out_dir)  # before the work, not after it
     settings = (settings or Settings()).model_copy(update={"host": "127.0.0.1", "port": 0, "log_level": "warning"})
     started_s = time.perf_counter()
     app = create_app(settings)
@@ -201,7 +202,10 @@ class _Listener:
                 case "result":
                     message.pop("tts_audio")
                     self.heard.results.append(message)
-                case "speech" if message["audio"] is not None:
+                case "speech" if message["last"]:
+                    spoken = next(one for one in self.heard.results if one["seq"] == message["seq"])
+                    spoken["timings"] |= message["timings"]
+                case "speech":
                     self.heard.pieces.append(base64.b64decode(message["audio"]))
                     self.heard.first_audio_ms.setdefault(message["utterance_id"], message["latency_ms"])
                 case "pong":
@@ -214,12 +218,21 @@ class _Listener:
         await self._pong.wait()
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"cannot write to {folder}: {error.strerror}") from error
+
+
 def _write_speech(heard: Heard, out_dir: Path) -> None:
     """Join the pieces one listener heard into one WAV file."""
     if not heard.pieces:
         return
     decoded = [soundfile.read(io.BytesIO(piece), dtype="float32") for piece in heard.pieces]
-    out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / f"{heard.listener}.wav"
-    path.write_bytes(audio.wav_bytes(np.concatenate([samples for samples, _ in decoded]), decoded[0][1]))
+    try:
+        path.write_bytes(audio.wav_bytes(np.concatenate([samples for samples, _ in decoded]), decoded[0][1]))
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error.strerror}") from error
     heard.wav = str(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,11 @@ Samples = NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 16_000
 """Rate of all audio between the socket and the engines."""
+
+_T = TypeVar("_T")
+
+_LOOK_S = 0.05
+"""How often a wait looks whether it has been cancelled."""
 
 UNKNOWN_SPEAKER_ID = "unknown"
 
@@ -40,7 +47,7 @@ class Utterance:
         samples: Shape ``[n]``, float32, mono, 16 kHz.
         source_lang: ISO 639-3 code the client declared, or None to detect it.
         ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
-        has_speech: Whether a voice detector has found speech in it already; else the pipeline makes sure.
+        speech_s: Seconds of it that are speech, where a voice detector has listened already; else the pipeline asks.
     """
 
     utterance_id: str
@@ -48,7 +55,7 @@ class Utterance:
     samples: Samples
     source_lang: str | None
     ended_at_s: float
-    has_speech: bool = False
+    speech_s: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -156,6 +163,19 @@ class Deadline:
         """Say that nobody waits for the result any more; safe from any thread."""
         self._cancelled[0] = True
 
+    def take(self, items: queue.Queue[_T]) -> _T:
+        """Wait for an item of a queue that several threads share, no longer than this.
+
+        Raises:
+            DeadlineExceededError: The moment has passed or the work was cancelled.
+        """
+        while True:
+            self.check()
+            try:
+                return items.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+
     def check(self) -> None:
         """Go on, or stop here.
 
@@ -248,6 +268,13 @@ class ServerFullError(BabbleFishError):
     """No place for a further client."""
 
     code = "full"
+    fatal = True
+
+
+class NotAllowedError(BabbleFishError):
+    """A page of another site asked to join."""
+
+    code = "not_allowed"
     fatal = True
 
 

@@ -14,6 +14,9 @@ from babblefish.domain import DuplicateUtteranceError, EchoError, Transcript, Ut
 _SIMILAR = 0.8
 """Share of matching characters from which two recognitions are of the same words; other words rarely reach it."""
 
+_CHANCE = 4
+"""Shorter runs of equal characters are found between any two texts."""
+
 _MIN_WORDS = 3
 """Two people may well say "yes" or "good morning" at once; three equal words at one moment are one voice."""
 
@@ -59,25 +62,32 @@ class EchoGuard:
         if len(words.split()) >= _MIN_WORDS:
             for said in self._heard:
                 overlap = said.client_id != utterance.client_id and said.from_s < until_s and from_s < said.until_s
-                if overlap and _similar(words, said.words):
+                if overlap and _same(words, said.words):
                     raise DuplicateUtteranceError("another microphone in the room has already heard this")
             for spoken in self._spoken:
-                if spoken.lang == transcript.lang and from_s < spoken.until_s and _similar(words, spoken.words):
+                if spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words):
                     raise EchoError("this is the server's own speech, heard from a loudspeaker")
         self._heard.append(_Heard(utterance.client_id, words, from_s, until_s))
 
     def spoke(self, text: str, lang: str, duration_s: float) -> None:
         """Remember that speech of this length is being played to the room from now on."""
         now_s = self._clock()
-        # Pieces queue up behind what is still being played.
-        playing_until_s = max((spoken.until_s - _ECHO_TAIL_S for spoken in self._spoken), default=now_s)
+        # A listener's loudspeaker plays one piece after another; other languages play on other loudspeakers.
+        playing = (spoken.until_s - _ECHO_TAIL_S for spoken in self._spoken if spoken.lang == lang)
+        playing_until_s = max(playing, default=now_s)
         until_s = max(now_s, playing_until_s) + duration_s + _ECHO_TAIL_S
-        self._spoken.append(_Spoken(_normal(text), lang, until_s))
+        spoken = _Spoken(_normal(text), lang, until_s)
+        if self._spoken and (self._spoken[-1].words, self._spoken[-1].lang) == (spoken.words, lang):
+            self._spoken.pop()  # a further piece of the same caption
+        self._spoken.append(spoken)
 
 
 def _normal(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-def _similar(left: str, right: str) -> bool:
-    return SequenceMatcher(None, left, right, autojunk=False).ratio() >= _SIMILAR
+def _same(left: str, right: str) -> bool:
+    """Say whether the shorter of two texts is, but for a few mishearings, part of the longer one."""
+    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+    matched = sum(block.size for block in blocks if block.size >= _CHANCE)
+    return matched >= _SIMILAR * min(len(left), len(right))

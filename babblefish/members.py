@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from babblefish import protocol
 
@@ -43,6 +43,10 @@ class Member:
     source_lang: str | None
     audio: protocol.AudioFormat
     outbox: Outbox
+    in_flight: int = 0
+    """Utterances of this client that are not finished."""
+    due: set[asyncio.Event] = field(default_factory=set)
+    """Results on their way to this client; a later one waits for them."""
 
     def send(self, message: protocol.ServerMessage) -> None:
         """Serialize a message for this client alone."""

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from babblefish.domain import (
-    SAMPLE_RATE_HZ,
     BabbleFishError,
     Caption,
     Deadline,
+    DeadlineExceededError,
     NoSpeechError,
     Quality,
     Samples,
@@ -26,8 +26,9 @@ from babblefish.domain import (
     Transcript,
     Utterance,
 )
-from babblefish.engines.base import Embedding, Engines, SpeechTranslation, VoiceStream
+from babblefish.engines.base import Embedding, Engines, SpeechTranslation
 from babblefish.routing import Way, plan
+from babblefish.segmenter import speech_seconds
 from babblefish.settings import Settings
 from babblefish.workers import Workers
 
@@ -69,6 +70,7 @@ class Pipeline:
         self.engines = engines
         self._workers = workers
         self._settings = settings
+        self._preparing = asyncio.Semaphore(1)
 
     async def recognise(self, utterance: Utterance, target_langs: Collection[str]) -> Recognised:
         """Find out what was said and by what voice, and translate what the speech translator can.
@@ -79,19 +81,20 @@ class Pipeline:
             EngineError: The speech translator failed.
             DeadlineExceededError: It took too long.
         """
-        deadline = Deadline(utterance.ended_at_s + self._settings.utterance_deadline_s)
+        deadline = Deadline.after(self._settings.utterance_deadline_s)
         timings_ms = {"endpoint": (time.monotonic() - utterance.ended_at_s) * 1000.0}
-        if not utterance.has_speech:
-            voice = self.engines.voice_detector.open_stream()
-            await self._workers.sockets.run(_require_speech, voice, utterance.samples, self._settings)
+        if utterance.speech_s is None:
+            utterance = await self._measure_speech(utterance, timings_ms)
         embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms))
         try:
-            ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
+            async with _until(deadline):
+                ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
+                voice = await embedding
             transcript = translation.transcript
             return Recognised(
                 utterance=utterance,
                 transcript=transcript,
-                embedding=await embedding,
+                embedding=voice,
                 texts={**translation.translations, transcript.lang: transcript.text},
                 ways=ways,
                 deadline=deadline,
@@ -104,7 +107,7 @@ class Pipeline:
             embedding.cancel()
 
     async def caption(self, recognised: Recognised, way: Way, timings_ms: dict[str, float]) -> Caption:
-        """Make the caption of one way; where the translator fails, the transcript stands in, marked so.
+        """Make the caption of one way; where the translator fails, the transcript stands in.
 
         Args:
             recognised: The utterance.
@@ -119,12 +122,15 @@ class Pipeline:
         if text is not None and way.route is not None and translator is not None:
             started_s = time.perf_counter()
             try:
-                translated = await self._workers.text.run(translator.translate, text, way.route, recognised.deadline)
+                async with _until(recognised.deadline):
+                    translated = await self._workers.text.run(
+                        translator.translate, text, way.route, recognised.deadline
+                    )
                 timings_ms["translate"] = _since_ms(started_s)
                 return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
             except BabbleFishError as error:
                 _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
-        return Caption(transcript.text, transcript.lang, Quality.UNTRANSLATED, (transcript.lang,))
+        return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.
@@ -139,7 +145,8 @@ class Pipeline:
                 continue
             try:
                 deadline = Deadline.after(self._settings.utterance_deadline_s)
-                await self._workers.text.run(translator.prepare, route, deadline)
+                async with self._preparing:  # one at a time, so that captions always find a free thread
+                    await self._workers.text.run(translator.prepare, route, deadline)
             except BabbleFishError as error:
                 _log.warning("%s is not ready: %s", " → ".join(route.path), error)
 
@@ -148,8 +155,15 @@ class Pipeline:
         synthesizer = self.engines.synthesizer_for(lang)
         return synthesizer.voice(lang) if synthesizer else None
 
-    async def speak(self, recognised: Recognised, caption: Caption) -> AsyncGenerator[Speech, None]:
+    async def speak(
+        self, recognised: Recognised, caption: Caption, timings_ms: dict[str, float]
+    ) -> AsyncGenerator[Speech, None]:
         """Synthesize a caption and yield its pieces in order as they are made.
+
+        Args:
+            recognised: The utterance.
+            caption: In a language that ``voice`` has a voice for.
+            timings_ms: ``synthesis_queue``, ``first_speech`` and, at the end, ``synthesize`` are added to it.
 
         Raises:
             EngineError: The synthesizer failed; pieces before stay valid.
@@ -159,10 +173,23 @@ class Pipeline:
         synthesizer = self.engines.synthesizer_for(caption.lang)
         if synthesizer is None:
             return
-        pieces = self._workers.synthesis.stream(synthesizer.synthesize, caption.text, caption.lang, recognised.deadline)
+        asked_s = time.perf_counter()
+
+        def synthesize() -> Iterator[Speech]:
+            timings_ms["synthesis_queue"] = _since_ms(asked_s)
+            recognised.deadline.check()
+            return synthesizer.synthesize(caption.text, caption.lang, recognised.deadline)
+
+        pieces = self._workers.synthesis.stream(synthesize)
         async with contextlib.aclosing(pieces):
-            async for piece in pieces:
+            while True:
+                async with _until(recognised.deadline):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    break
+                timings_ms.setdefault("first_speech", _since_ms(asked_s))
                 yield piece
+        timings_ms["synthesize"] = _since_ms(asked_s)
 
     async def _translate_speech(
         self,
@@ -195,7 +222,16 @@ class Pipeline:
     def _without_speech(self, source_lang: str, target: str) -> Way:
         translator = self.engines.text_translator
         route = translator.route(source_lang, target) if translator else None
-        return Way(source_lang, route, route.quality if route else Quality.UNTRANSLATED)
+        return Way(source_lang, route, route.quality if route else Quality.ORIGINAL)
+
+    async def _measure_speech(self, utterance: Utterance, timings_ms: dict[str, float]) -> Utterance:
+        started_s = time.perf_counter()
+        voice = self.engines.voice_detector.open_stream()
+        speech_s = await self._workers.sockets.run(speech_seconds, voice, utterance.samples, self._settings)
+        timings_ms["voice"] = _since_ms(started_s)
+        if speech_s * 1000 < self._settings.min_speech_ms:
+            raise NoSpeechError("nobody speaks in this audio")
+        return replace(utterance, speech_s=speech_s)
 
     async def _embed(self, samples: Samples, timings_ms: dict[str, float]) -> Embedding | None:
         started_s = time.perf_counter()
@@ -208,16 +244,19 @@ class Pipeline:
         return embedding
 
 
-def _require_speech(stream: VoiceStream, samples: Samples, settings: Settings) -> None:
-    """Stop as soon as enough speech is found, which in real speech is after its first syllable."""
-    step = stream.chunk_samples
-    found_ms = 0.0
-    for start in range(0, len(samples) - step + 1, step):
-        if stream.probability(samples[start : start + step]) >= settings.speech_threshold:
-            found_ms += step * 1000.0 / SAMPLE_RATE_HZ
-        if found_ms >= settings.min_speech_ms:
-            return
-    raise NoSpeechError("nobody speaks in this audio")
+@contextlib.asynccontextmanager
+async def _until(deadline: Deadline) -> AsyncGenerator[None, None]:
+    """Give up waiting at the deadline, even for an engine that does not look at it.
+
+    Raises:
+        DeadlineExceededError: The moment has passed.
+    """
+    try:
+        async with asyncio.timeout(max(0.0, deadline.at_s - time.monotonic())):
+            yield
+    except TimeoutError:
+        deadline.cancel()
+        raise DeadlineExceededError("the utterance took too long and was given up") from None
 
 
 def _since_ms(started_s: float) -> float:

@@ -6,15 +6,37 @@ fields of ``Result`` are the owner's: old clients depend on them.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from babblefish.domain import BabbleFishError, InvalidMessageError, Quality
 from babblefish.languages import language
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)]
+_MAX_CONTROL_CHARACTERS = 4096
+"""Validating a megabyte of JSON would hold up everybody else."""
+
+
+def _printable(name: str) -> str:
+    """Drop what cannot be seen but changes what is: control characters and marks that turn the writing round."""
+    kept = (char for char in name if char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
+    return "".join(kept).strip()
+
+
+_JOINERS = "\u200c\u200d"
+"""Zero-width joiners, which Persian and emoji need."""
+
+Name = Annotated[str, AfterValidator(_printable), StringConstraints(max_length=60)]
+
+
+def _not_empty(name: str) -> str:
+    if not name:
+        raise ValueError("a name has at least one character")
+    return name
+
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]
@@ -73,7 +95,7 @@ class RenameSpeaker(_Request):
 
     type: Literal["rename_speaker"] = "rename_speaker"
     speaker_id: Identifier
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+    name: Annotated[Name, AfterValidator(_not_empty)]
 
 
 class Ping(_Request):
@@ -93,7 +115,7 @@ class LanguageInfo(_Message):
     """One language that can be asked for.
 
     Attributes:
-        captions: Best quality with which English speech, or Spanish where English is asked for, is translated to it.
+        captions: Quality with which English speech, or French where it is English itself, is translated to it.
         voice: Voice that speaks it, as ``<engine>:<voice>``, or None.
     """
 
@@ -128,6 +150,9 @@ class Result(_Message):
     Attributes:
         seq: Order of the utterances of the room; results arrive in this order.
         source_lang: ISO 639-3 of what was spoken.
+        source_confidence: Mean token probability of ``source_text``, 0 to 1.
+        source_lang_confidence: Probability of ``source_lang``, 0 to 1; 1 where the client declared it.
+        path: Languages passed through, the spoken one first, ``target_lang`` last.
         translation: The text for the listener.
         target_lang: ISO 639-3 of ``translation``; other than ``requested_lang`` only with quality ``untranslated``.
         requested_lang: The listener's language.
@@ -149,6 +174,9 @@ class Result(_Message):
     speaker_confidence: float
     source_text: str
     source_lang: str
+    source_confidence: float
+    source_lang_confidence: float
+    path: tuple[str, ...]
     translation: str
     target_lang: str
     requested_lang: str
@@ -164,11 +192,14 @@ class Result(_Message):
 class SpeechPiece(_Message):
     """A piece of the spoken translation, for clients with ``audio=stream``.
 
+    The pieces of an utterance follow its result in order; those of two utterances may come mixed.
+
     Attributes:
         index: 0, 1, 2 … within the utterance.
         audio: Base64 of a WAV file; null in a last message that only says that nothing follows.
         last: Whether this is the last piece.
         latency_ms: From the end of speech to the moment this message was made.
+        timings: Milliseconds per stage of the synthesis so far.
     """
 
     type: Literal["speech"] = "speech"
@@ -179,6 +210,7 @@ class SpeechPiece(_Message):
     audio: str | None
     last: bool
     latency_ms: float
+    timings: dict[str, float]
 
 
 class Speaker(_Message):
@@ -189,7 +221,7 @@ class Speaker(_Message):
     name: str
 
 
-class Member(_Message):
+class MemberInfo(_Message):
     """Someone in the room."""
 
     client_id: str
@@ -202,7 +234,7 @@ class Presence(_Message):
     """Who is in the room now."""
 
     type: Literal["presence"] = "presence"
-    members: list[Member]
+    members: list[MemberInfo]
 
 
 class Settled(_Message):
@@ -262,6 +294,8 @@ def parse_control(text: str) -> Control:
         InvalidMessageError: Not JSON, not a known type, or a field missing, unknown or of the wrong kind.
         UnknownLanguageError: A language code that is not ISO 639-3 or not known.
     """
+    if len(text) > _MAX_CONTROL_CHARACTERS:
+        raise InvalidMessageError(f"a control message has at most {_MAX_CONTROL_CHARACTERS} characters")
     try:
         message = _CONTROL.validate_json(text)
     except ValidationError as error:

@@ -9,8 +9,15 @@ from collections.abc import Coroutine, Iterator
 from itertools import product
 
 from babblefish import protocol
-from babblefish.delivery import EARS, Channel, Delivery, Turn
-from babblefish.domain import UNKNOWN_SPEAKER, BabbleFishError, SpeakerMatch, Utterance
+from babblefish.delivery import Channel, Delivery, Turn, all_set
+from babblefish.domain import (
+    UNKNOWN_SPEAKER,
+    BabbleFishError,
+    OverloadedError,
+    ServerFullError,
+    SpeakerMatch,
+    Utterance,
+)
 from babblefish.echo import EchoGuard
 from babblefish.members import Member, broadcast
 from babblefish.pipeline import Pipeline, Recognised
@@ -20,8 +27,8 @@ from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
 
-_PRESENCE_DELAY_S = 0.05
-"""Changes of membership this close together are told once."""
+_NEWS_DELAY_S = 0.05
+"""Changes of members and names this close together are told once."""
 
 
 class Room:
@@ -35,11 +42,13 @@ class Room:
         self._pipeline = pipeline
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, workers, self._echo)
-        self._presence_due: asyncio.TimerHandle | None = None
+        self._news_due: asyncio.TimerHandle | None = None
+        self._renamed: set[str] = set()
         self._prepared: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seq = 0
-        self._last: dict[Channel, asyncio.Event] = {}
+        self._unknown: set[asyncio.Event] = set()
+        self._in_flight_limit = settings.utterances_per_client
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone."""
@@ -53,15 +62,19 @@ class Room:
 
     def tell_presence(self) -> None:
         """Tell everyone, in a moment, who is here and what they hear."""
-        if self._presence_due is None:
-            loop = asyncio.get_running_loop()
-            self._presence_due = loop.call_later(_PRESENCE_DELAY_S, self._tell_presence)
+        if self._news_due is None:
+            self._news_due = asyncio.get_running_loop().call_later(_NEWS_DELAY_S, self._tell_news)
 
-    def _tell_presence(self) -> None:
-        self._presence_due = None
+    def _tell_news(self) -> None:
+        self._news_due = None
         self._prepare()
+        for known in self.speakers.list():
+            if known.speaker_id in self._renamed:
+                renamed = protocol.Speaker(speaker_id=known.speaker_id, name=known.name)
+                broadcast(self.members.values(), renamed)
+        self._renamed.clear()
         members = [
-            protocol.Member(
+            protocol.MemberInfo(
                 client_id=member.client_id,
                 name=member.name,
                 target_lang=member.target_lang,
@@ -78,15 +91,22 @@ class Room:
             UnknownSpeakerError: No such voice in this room.
         """
         self.speakers.rename(speaker_id, name)
-        broadcast(self.members.values(), protocol.Speaker(speaker_id=speaker_id, name=name))
+        self._renamed.add(speaker_id)
+        self.tell_presence()
 
     def start(self, utterance: Utterance, sender: Member) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
         The listeners are those of this moment: who changes language meanwhile still gets it once. It goes on when its
         sender has gone, for the others' sake.
+
+        Raises:
+            OverloadedError: Too many utterances of this client are not finished.
         """
-        self._spawn(self._serve(utterance, sender))
+        if sender.in_flight >= self._in_flight_limit:
+            raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
+        sender.in_flight += 1
+        self._spawn(self._serve(utterance, sender, self._take_turn()))
 
     @property
     def is_idle(self) -> bool:
@@ -117,17 +137,14 @@ class Room:
             self._prepared |= wanted
             self._spawn(self._pipeline.prepare(wanted))
 
-    async def _serve(self, utterance: Utterance, sender: Member) -> None:
-        turn = self._take_turn()
+    async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
         try:
-            recognised = await self._pipeline.recognise(utterance, turn.target_langs)
-            await turn.wait(EARS)
+            recognised = await self._pipeline.recognise(utterance, {target for target, _ in turn.audience})
+            await all_set(turn.known_before)
             self._echo.check(utterance, recognised.transcript)
             speaker = self._identify(recognised, sender)
-            turn.done[EARS].set()
-            async with asyncio.TaskGroup() as group:
-                for way, targets in recognised.targets_by_way().items():
-                    group.create_task(self._delivery.serve_way(turn, recognised, speaker, way, targets))
+            turn.known.set()
+            await self._deliver(turn, recognised, speaker)
         except BabbleFishError as error:
             _log.info("%s: %s", utterance.utterance_id, error.code)
             sender.send(protocol.error_message(error, utterance.utterance_id))
@@ -136,30 +153,45 @@ class Room:
             fault = BabbleFishError("the server failed on this utterance")
             sender.send(protocol.error_message(fault, utterance.utterance_id))
         finally:
-            self._end_turn(turn)
+            sender.in_flight -= 1
+            turn.end()
+
+    async def _deliver(self, turn: Turn, recognised: Recognised, speaker: SpeakerMatch) -> None:
+        """Serve every way side by side; what breaks one of them does not reach the others."""
+        ways = recognised.targets_by_way()
+        try:
+            outcomes = await asyncio.gather(
+                *(self._delivery.serve_way(turn, recognised, speaker, way, targets) for way, targets in ways.items()),
+                return_exceptions=True,
+            )
+        except asyncio.CancelledError:
+            recognised.deadline.cancel()
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def _take_turn(self) -> Turn:
-        audience: dict[Channel, list[Member]] = {EARS: []}
+        audience: dict[Channel, list[Member]] = {}
         for member in self.members.values():
             audience.setdefault((member.target_lang, member.audio), []).append(member)
         self._seq += 1
-        before = {channel: self._last[channel] for channel in audience if channel in self._last}
-        turn = Turn(self._seq, audience, before)
-        self._last.update(turn.done)
+        before: dict[Channel, set[asyncio.Event]] = {}
+        for channel, members in audience.items():
+            before[channel] = {event for member in members for event in member.due}
+        self._unknown = {event for event in self._unknown if not event.is_set()}
+        turn = Turn(self._seq, audience, before, self._unknown)
+        self._unknown = {*self._unknown, turn.known}
+        for channel, members in audience.items():
+            for member in members:
+                member.due = {event for event in member.due if not event.is_set()} | {turn.done[channel]}
         return turn
-
-    def _end_turn(self, turn: Turn) -> None:
-        for channel, done in turn.done.items():
-            done.set()
-            if self._last.get(channel) is done:
-                del self._last[channel]
 
     def _identify(self, recognised: Recognised, sender: Member) -> SpeakerMatch:
         if recognised.embedding is None:
             return UNKNOWN_SPEAKER
-        match = self.speakers.identify(
-            recognised.embedding, recognised.utterance.duration_s, sender.client_id, sender.name
-        )
+        speech_s = recognised.utterance.speech_s or 0.0
+        match = self.speakers.identify(recognised.embedding, speech_s, sender.client_id, sender.name)
         if match.is_new:
             broadcast(self.members.values(), protocol.Speaker(speaker_id=match.speaker_id, name=match.name))
         return match
@@ -187,11 +219,17 @@ class Rooms:
         await asyncio.gather(*(room.close() for room in self))
 
     def open(self, name: str) -> Room:
-        """Return the room of this name, made if there is none."""
+        """Return the room of this name, made if there is none.
+
+        Raises:
+            ServerFullError: All rooms are in use.
+        """
         if name not in self._rooms:
             if len(self._rooms) >= self._limit:
-                empty = next(key for key, room in self._rooms.items() if room.is_idle)
-                del self._rooms[empty]
+                idle = next((key for key, room in self._rooms.items() if room.is_idle), None)
+                if idle is None:
+                    raise ServerFullError("all rooms are in use; try again later")
+                del self._rooms[idle]
             self._rooms[name] = Room(name, *self._room_parts)
         self._rooms.move_to_end(name)
         return self._rooms[name]

@@ -16,7 +16,7 @@ class Way:
     Attributes:
         start: Language of the speech translator's text it starts from; the spoken one is the transcript.
         route: What the text translator then does, or None if the caption is that text itself.
-        quality: Of the caption.
+        quality: Of the caption, for listeners of its own language.
     """
 
     start: str
@@ -43,12 +43,18 @@ def plan(source_lang: str, target_langs: Collection[str], engines: Engines) -> d
         engines: What there is.
 
     Returns:
-        Target → way. Targets without any way share one to a language that exists, marked ``UNTRANSLATED``.
+        Target → way. A target that no way leads to shares the way to English, which most listeners without a path of
+        their own can read, or else the transcript; the way's ``lang`` then is not the target.
     """
-    return {target: _best(source_lang, target, engines) for target in target_langs}
+    return {
+        target: _best(source_lang, target, engines)
+        or _best(source_lang, "eng", engines)
+        or Way(source_lang, None, Quality.ORIGINAL)
+        for target in target_langs
+    }
 
 
-def _best(source: str, target: str, engines: Engines) -> Way:
+def _best(source: str, target: str, engines: Engines) -> Way | None:
     if target == source:
         return Way(source, None, Quality.ORIGINAL)
     from_speech = engines.speech_translator.targets(source)
@@ -62,6 +68,4 @@ def _best(source: str, target: str, engines: Engines) -> Way:
             onward = engines.text_translator.route(pivot, target)
             if onward:
                 return Way(pivot, onward, Quality.DRAFT)
-    # English is the language most listeners without a path of their own can read.
-    fallback = "eng" if "eng" in from_speech else source
-    return Way(fallback, None, Quality.UNTRANSLATED)
+    return None

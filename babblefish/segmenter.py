@@ -32,15 +32,29 @@ class Segment:
         samples: Shape ``[n]``, 16 kHz, with pre-roll and a short tail of silence.
         end_sample: Position in the stream, in samples from its start, at which the speech ended; the samples fed
             since then are the part of the latency that went into making sure.
+        speech_s: Seconds of it that are speech.
     """
 
     samples: Samples
     end_sample: int
+    speech_s: float
 
-    @property
-    def duration_s(self) -> float:
-        """Length of the audio in seconds."""
-        return len(self.samples) / SAMPLE_RATE_HZ
+
+def speech_seconds(voice_stream: VoiceStream, samples: Samples, settings: Settings) -> float:
+    """Measure how much of an utterance is speech, by the rule that the segmenter goes by.
+
+    Args:
+        voice_stream: Fresh.
+        samples: Shape ``[n]``, 16 kHz.
+        settings: For ``speech_threshold``.
+    """
+    step = voice_stream.chunk_samples
+    speaks, chunks = False, 0
+    for start in range(0, len(samples) - step + 1, step):
+        probability = voice_stream.probability(samples[start : start + step])
+        speaks = probability >= settings.speech_threshold - (_HYSTERESIS if speaks else 0.0)
+        chunks += speaks
+    return chunks * step / SAMPLE_RATE_HZ
 
 
 class Segmenter:
@@ -127,7 +141,8 @@ class Segmenter:
         self._speech_end = max(0, self._speech_end - count)
 
     def _cut(self, count: int, end_sample: int) -> Segment:
-        segment = Segment(np.concatenate(self._chunks[:count]), end_sample)
+        speech_s = sum(self._is_speech[:count]) * self._chunk_samples / SAMPLE_RATE_HZ
+        segment = Segment(np.concatenate(self._chunks[:count]), end_sample, speech_s)
         self._drop(count)
         return segment
 

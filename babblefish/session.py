@@ -17,6 +17,7 @@ from babblefish.domain import (
     BabbleFishError,
     InvalidMessageError,
     NoSpeechError,
+    OverloadedError,
     Samples,
     Utterance,
     UtteranceTooShortError,
@@ -30,8 +31,8 @@ from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
 
-_SILENCE_DBFS = -70.0
-"""Below the noise of any microphone: digital silence, a muted input."""
+_STALLED_S = 1.0
+"""A microphone sends something every 100 ms; a pause this long is a locked phone or a lost device."""
 
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -40,6 +41,11 @@ _CLOSE_TIMEOUT_S = 2.0
 class _Frame:
     data: bytes | str
     arrived_s: float
+
+    @property
+    def weight(self) -> int:
+        """Bytes it counts for, its bookkeeping included."""
+        return len(self.data) + 1024
 
 
 class Session:
@@ -61,13 +67,14 @@ class Session:
     ) -> None:
         """Serve an accepted socket whose client may join."""
         self._websocket = websocket
-        self._mode = join.mode
         self._workers = workers
         self._settings = settings
         self._voice_detector = voice_detector
-        self._segmenter = Segmenter(voice_detector.open_stream(), settings)
+        self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
         self._fed_samples = 0
-        self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue(settings.inbox_limit)
+        self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
+        self._inbox_bytes = 0
+        self._inbox_drained = asyncio.Event()
         self._outbox = Outbox(settings.outbox_limit)
         self.member = Member(
             client_id=client_id,
@@ -90,9 +97,12 @@ class Session:
                 watching = tasks.create_task(self._give_up_when_behind(reading))
                 processing = tasks.create_task(self._process())
                 await asyncio.wait([reading])
-                await self._inbox.put(None)
+                self._inbox.put_nowait(None)
                 await processing
                 writing.cancel()
+                if self._outbox.overflowed.is_set():
+                    self.room.leave(self.member)
+                    await watching  # it is telling the client why
                 watching.cancel()
         finally:
             self.room.leave(self.member)
@@ -103,7 +113,12 @@ class Session:
             if message["type"] == "websocket.disconnect":
                 return
             data = message.get("bytes")
-            await self._inbox.put(_Frame(data if data is not None else message["text"], time.monotonic()))
+            frame = _Frame(data if data is not None else message["text"], time.monotonic())
+            self._inbox_bytes += frame.weight
+            self._inbox.put_nowait(frame)
+            while self._inbox_bytes > self._settings.inbox_bytes:
+                self._inbox_drained.clear()
+                await self._inbox_drained.wait()
 
     async def _write(self) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session
@@ -120,7 +135,7 @@ class Session:
 
     async def _process(self) -> None:
         """Work through the inbox; when the client has gone, what it was saying still reaches the others."""
-        while (frame := await self._inbox.get()) is not None:
+        while (frame := await self._next_frame()) is not None:
             try:
                 if isinstance(frame.data, str):
                     await self._control(protocol.parse_control(frame.data), frame.arrived_s)
@@ -128,65 +143,82 @@ class Session:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
                 self.member.send(protocol.error_message(error))
+            self._inbox_bytes -= frame.weight
+            self._inbox_drained.set()
             # A burst of controls would otherwise be answered at one go, and fill outboxes before they are written.
             await asyncio.sleep(0)
-        if self._mode == "stream":
+        if self._segmenter is not None:
             with contextlib.suppress(BabbleFishError):
-                await self._flush(time.monotonic())
+                await self._flush(self._segmenter, time.monotonic())
+
+    async def _next_frame(self) -> _Frame | None:
+        """Wait for a frame; a stream that stops in the middle of an utterance has ended it."""
+        while self._segmenter is not None and self._segmenter.in_speech:
+            arrived_s = time.monotonic()
+            try:
+                return await asyncio.wait_for(self._inbox.get(), _STALLED_S)
+            except TimeoutError:
+                await self._flush(self._segmenter, arrived_s)
+        return await self._inbox.get()
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:
         samples = audio.pcm16_to_float(data)
-        if self._mode == "stream":
-            segments = await self._workers.sockets.run(self._segmenter.feed, samples)
-            self._fed_samples += len(samples)
-            self._submit(segments, arrived_s)
-        else:
+        if self._segmenter is None:
             await self._utterance(samples, arrived_s)
+            return
+        after_s = len(samples) / SAMPLE_RATE_HZ
+        for start in range(0, len(samples), SAMPLE_RATE_HZ):  # a second at a time: other streams wait for the threads
+            second = samples[start : start + SAMPLE_RATE_HZ]
+            segments = await self._workers.sockets.run(self._segmenter.feed, second)
+            self._fed_samples += len(second)
+            after_s -= len(second) / SAMPLE_RATE_HZ
+            self._submit(segments, arrived_s - after_s)
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
         duration_s = len(samples) / SAMPLE_RATE_HZ
         if duration_s < self._settings.min_utterance_s:
             raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio hold no word")
-        if audio.rms_dbfs(samples) < _SILENCE_DBFS:
-            raise NoSpeechError("the audio is silent; is the microphone muted?")
         if duration_s <= self._settings.max_utterance_s:
-            self._start(samples, arrived_s, has_speech=False)
+            self._start(samples, arrived_s, None)
             return
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
         segments = await self._workers.sockets.run(lambda: [*segmenter.feed(samples), *segmenter.flush()])
         if not segments:
             raise NoSpeechError("nobody speaks in this audio")
         for segment in segments:
-            self._start(segment.samples, arrived_s, has_speech=True)
+            self._start(segment.samples, arrived_s, segment.speech_s)
 
-    async def _flush(self, arrived_s: float) -> None:
-        self._submit(await self._workers.sockets.run(self._segmenter.flush), arrived_s)
+    async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
+        self._submit(await self._workers.sockets.run(segmenter.flush), arrived_s)
 
     def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
             ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
-            self._start(segment.samples, arrived_s - ended_ago_s, has_speech=True)
+            self._start(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
 
-    def _start(self, samples: Samples, ended_at_s: float, has_speech: bool) -> None:
+    def _start(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
         utterance = Utterance(
             utterance_id=uuid.uuid4().hex[:12],
             client_id=self.member.client_id,
             samples=samples,
             source_lang=self.member.source_lang,
             ended_at_s=ended_at_s,
-            has_speech=has_speech,
+            speech_s=speech_s,
         )
-        self.room.start(utterance, self.member)
+        try:
+            self.room.start(utterance, self.member)
+        except OverloadedError as error:
+            self.member.send(protocol.error_message(error, utterance.utterance_id))
 
     async def _control(self, message: protocol.Control, arrived_s: float) -> None:
         match message:
             case protocol.Ping():
                 self.member.send(protocol.Pong())
             case protocol.Flush():
-                if self._mode != "stream":
+                if self._segmenter is None:
                     raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
-                await self._flush(arrived_s)
+                await self._flush(self._segmenter, arrived_s)
             case protocol.RenameSpeaker():
                 self.room.rename_speaker(message.speaker_id, message.name)
             case protocol.Set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,10 +64,15 @@ class Settings(BaseSettings):
     )
     min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio holds no word and is refused as too short.")
     utterance_deadline_s: float = Field(
-        30.0, gt=0, description="An utterance not finished this long after its end is given up, with an error."
+        30.0, gt=0, description="An utterance not finished this long after it was taken is given up, with an error."
     )
     queue_limit: int = Field(16, ge=1, description="Jobs that may wait for one worker before it is overloaded.")
-    inbox_limit: int = Field(32, ge=1, description="Frames of one client that may wait to be read.")
+    utterances_per_client: int = Field(
+        8, ge=1, description="Unfinished utterances of one client; a further one is refused as overloaded."
+    )
+    inbox_bytes: int = Field(
+        4 * 1024 * 1024, ge=32_000, description="Audio of one client that may wait; then its socket is not read."
+    )
     outbox_limit: int = Field(
         256, ge=1, description="Messages that may wait for one slow client before it is disconnected."
     )
@@ -82,11 +87,11 @@ class Settings(BaseSettings):
     speaker_threshold: float = Field(
         0.7, ge=-1, le=1, description="Similarity, corrected for length, from which two utterances are one voice."
     )
-    speaker_min_s: float = Field(
-        1.5, ge=0, description="Utterances shorter than this, a second of speech and its margins, make no new speaker."
-    )
+    speaker_min_s: float = Field(1.0, ge=0, description="Less speech than this never makes a new speaker.")
 
-    log_level: str = Field("info", description="Level of the log on standard error.")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="Level of the log on standard error."
+    )
 
     @model_validator(mode="after")
     def _frame_holds_an_utterance(self) -> Self:

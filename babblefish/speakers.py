@@ -8,6 +8,7 @@ seconds is d / (d + d₀) (the Spearman-Brown formula). What is compared with th
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -237,10 +238,15 @@ class SpeakerRegistry:
             record.first_client_id == client_id or record.known.name == suggested_name
             for record in self._records.values()
         )
-        name = suggested_name if is_named else f"Speaker {number}"
+        name = suggested_name if is_named else self._free_name(number)
         known = KnownSpeaker(f"speaker_{number}", name, samples=1, last_heard_s=self._clock())
         self._put(SpeakerRecord(known, is_named, embedding, speech_s, client_id, client_id))
         return known
+
+    def _free_name(self, number: int) -> str:
+        """Return ``Speaker <n>`` that nobody bears, even where somebody chose such a name."""
+        taken = {record.known.name for record in self._records.values()}
+        return next(name for free in itertools.count(number) if (name := f"Speaker {free}") not in taken)
 
 
 def _reliability(speech_s: float) -> float:

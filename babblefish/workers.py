@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from babblefish.domain import BabbleFishError, EngineError, OverloadedError
 from babblefish.settings import Settings
@@ -36,6 +37,7 @@ class Worker:
         self.name = name
         self._limit = parallel + queue_limit
         self._pending = 0
+        self._counting = threading.Lock()
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"babblefish-{name}")
 
     @property
@@ -52,15 +54,12 @@ class Worker:
             OverloadedError: Too many jobs are waiting.
             EngineError: The function raised something that is not one of the project's errors.
         """
-        self._admit()
         try:
-            return await asyncio.wrap_future(self._threads.submit(function, *args, **kwargs))
+            return await asyncio.wrap_future(self._submit(lambda: function(*args, **kwargs)))
         except (BabbleFishError, asyncio.CancelledError):
             raise
         except Exception as error:
             raise self._failed(error) from error
-        finally:
-            self._pending -= 1
 
     async def stream(
         self, function: Callable[_P, Iterator[_T]], *args: _P.args, **kwargs: _P.kwargs
@@ -74,7 +73,6 @@ class Worker:
             OverloadedError: Too many jobs are waiting.
             EngineError: The iterator raised something that is not one of the project's errors.
         """
-        self._admit()
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[_T | None] = asyncio.Queue()
         abandoned = False
@@ -88,7 +86,7 @@ class Worker:
             finally:
                 loop.call_soon_threadsafe(items.put_nowait, None)
 
-        job = asyncio.wrap_future(self._threads.submit(drain))
+        job = asyncio.wrap_future(self._submit(drain))
         try:
             while (item := await items.get()) is not None:
                 yield item
@@ -100,21 +98,29 @@ class Worker:
         finally:
             abandoned = True
             job.cancel()
-            self._pending -= 1
 
     async def close(self) -> None:
         """Drop what waits, let what runs come to its end, and end the threads."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
 
-    def _admit(self) -> None:
-        if self._pending >= self._limit:
-            raise OverloadedError(f"{self._pending} jobs are waiting for {self.name}; please speak again in a moment")
-        self._pending += 1
+    def _submit(self, job: Callable[[], _T]) -> Future[_T]:
+        with self._counting:
+            if self._pending >= self._limit:
+                raise OverloadedError(f"{self._pending} jobs wait for {self.name}; please speak again in a moment")
+            self._pending += 1
+        future = self._threads.submit(job)
+        # A job that nobody waits for any more still holds its thread, so it counts until it ends.
+        future.add_done_callback(self._ended)
+        return future
+
+    def _ended(self, _: Future[Any]) -> None:
+        with self._counting:
+            self._pending -= 1
 
     def _failed(self, error: Exception) -> EngineError:
         _log.error("%s failed", self.name, exc_info=error)
-        return EngineError(f"{self.name} failed on this utterance")
+        return EngineError(f"{self.name} failed")
 
 
 @dataclass(frozen=True, slots=True)

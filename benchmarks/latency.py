@@ -67,7 +67,9 @@ async def _converse(port: int, rounds: int) -> dict[str, Any]:
                 split += len(results) - 1
                 for result in results:
                     captions[way].append(result["latency_ms"])
-                    for stage, ms in result["timings"].items():
+                spoken = [message for message in messages if message["type"] == "speech" and message["last"]]
+                for message in results + spoken:
+                    for stage, ms in message["timings"].items():
                         stages[way][stage].append(ms)
                 firsts = [message for message in messages if message["type"] == "speech" and message["index"] == 0]
                 first_audio[way] += [message["latency_ms"] for message in firsts]

@@ -25,6 +25,7 @@ SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 """Recorded human speech that some machines have beside the project."""
 
 FRENCH_SPEECH = demo.CARRIED_SPEECH
+SPANISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_spa.wav")
 ENGLISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_eng.wav")
 
 
@@ -84,10 +85,11 @@ class Running:
     def http(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def client(self, wait_ready: bool = True, **query: str) -> Client:
+    async def client(self, wait_ready: bool = True, origin: str | None = None, **query: str) -> Client:
         """Connect a client that is closed with the server."""
         url = f"ws://127.0.0.1:{self.port}/ws/client?{urlencode(query)}"
-        connection = await self.stack.enter_async_context(connect(url, max_size=None))
+        headers = {"Origin": origin} if origin else {}
+        connection = await self.stack.enter_async_context(connect(url, max_size=None, additional_headers=headers))
         client = Client(connection)
         listening = asyncio.create_task(client.listen())
 

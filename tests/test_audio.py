@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 
-from babblefish.audio import float_to_pcm16, pcm16_to_float, resample, rms_dbfs, wav_bytes
+from babblefish.audio import float_to_pcm16, pcm16_to_float, resample, wav_bytes
 from babblefish.domain import InvalidAudioError
 
 
@@ -52,14 +52,3 @@ def test_resampling_keeps_the_duration_and_the_pitch() -> None:
 def test_audio_that_has_the_rate_already_is_left_alone() -> None:
     samples = np.ones(10, dtype=np.float32)
     assert resample(samples, 16000) is samples
-
-
-def test_the_level_of_a_full_scale_square_wave_is_zero_and_a_tenth_of_it_20_db_less() -> None:
-    square = np.tile(np.array([1.0, -1.0], dtype=np.float32), 500)
-    assert rms_dbfs(square) == pytest.approx(0.0)
-    assert rms_dbfs(square / 10) == pytest.approx(-20.0)
-
-
-@pytest.mark.parametrize("length", [0, 100])
-def test_digital_silence_has_a_finite_level(length: int) -> None:
-    assert rms_dbfs(np.zeros(length, dtype=np.float32)) == -120.0

@@ -32,7 +32,7 @@ def test_the_demo_shows_one_utterance_in_three_languages(tmp_path: Path) -> None
         assert one["results"]
         for result in one["results"]:
             assert (result["source_lang"], result["target_lang"]) == ("fra", code)
-            assert {"endpoint", "encode", "decode", "speaker"} <= result["timings"].keys()
+            assert {"endpoint", "encode", "decode", "speaker", "first_speech", "synthesize"} <= result["timings"].keys()
             assert one["first_audio_ms"][result["utterance_id"]] > result["latency_ms"] > 0
         assert soundfile.info(one["wav"]).duration > 1
 

@@ -59,6 +59,21 @@ def test_what_was_spoken_in_another_language_is_no_echo() -> None:
     guard.check(*said("no no no no", "a", 102.0, lang="eng"))
 
 
+def test_one_sentence_of_what_a_loudspeaker_says_is_an_echo_too() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("Good evening, my dear friends! The soup is still hot and the bread is fresh.", "eng", 5.0)
+    with pytest.raises(EchoError):
+        guard.check(*said("the soup is still hot", "a", 104.0))
+
+
+def test_speech_in_other_languages_does_not_make_the_window_longer() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    for lang in ("spa", "ita", "por"):
+        guard.spoke("a very long story about a ship", lang, 20.0)
+    guard.spoke("good evening my dear friends", "eng", 2.0)
+    guard.check(*said("good evening my dear friends", "a", 109.0))
+
+
 def test_speech_queues_up_behind_speech_that_is_being_played() -> None:
     guard = EchoGuard(lambda: 100.0)
     guard.spoke("a very long story about a ship", "eng", 20.0)

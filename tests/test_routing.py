@@ -37,22 +37,25 @@ def test_a_language_the_text_translator_does_not_read_goes_through_english(fakes
     assert way.path("pol") == ("pol", "eng", "spa")
 
 
-def test_without_a_way_the_listener_gets_english_marked_untranslated(fakes: Fakes) -> None:
-    way = plan("fra", ["pol"], fakes.engines)["pol"]
-    assert (way.lang, way.quality) == ("eng", Quality.UNTRANSLATED)
+def test_listeners_without_a_way_share_the_caption_of_the_english_ones(fakes: Fakes) -> None:
+    ways = plan("fra", ["eng", "pol", "deu", "kor"], fakes.engines)
+    assert len(set(ways.values())) == 1
+    assert ways["pol"].lang == "eng"
+
+
+def test_listeners_without_a_way_share_it_where_english_comes_from_text_too(fakes: Fakes) -> None:
+    engines = replace(fakes.engines, text_preferred=frozenset({("spa", "eng")}))
+    ways = plan("spa", ["eng", "pol"], engines)
+    assert ways["pol"] == ways["eng"]
+    assert ways["pol"].path("spa") == ("spa", "eng")
 
 
 def test_without_a_way_from_english_the_listener_gets_the_transcript(fakes: Fakes) -> None:
     way = plan("eng", ["pol"], fakes.engines)["pol"]
-    assert (way.lang, way.quality) == ("eng", Quality.UNTRANSLATED)
-
-
-def test_listeners_without_a_way_share_one_caption(fakes: Fakes) -> None:
-    ways = plan("fra", ["pol", "deu", "kor"], fakes.engines)
-    assert len(set(ways.values())) == 1
+    assert (way.lang, way.route) == ("eng", None)
 
 
 def test_without_a_text_translator_english_still_works(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_translator=None)
     assert plan("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
-    assert plan("fra", ["spa"], engines)["spa"].quality is Quality.UNTRANSLATED
+    assert plan("fra", ["spa"], engines)["spa"].lang == "eng"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import itertools
@@ -19,7 +18,7 @@ from babblefish.domain import Samples
 from babblefish.engines.base import Engines
 from babblefish.settings import Settings
 from tests.fakes import silence
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO, Client, Running, serving
+from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO, SPANISH_SPEECH, Client, Running, serving
 
 pytestmark = pytest.mark.slow
 
@@ -77,17 +76,20 @@ def _turns(client: Client) -> list[str]:
 
 
 async def test_three_clients_with_three_languages_each_hear_the_others_in_their_own(real: Running) -> None:
-    """Pierre speaks French and Dan English; Ines, who reads Spanish, hears both, and they hear each other."""
-    pierre = await real.client(target_lang="fra", name="Pierre")
-    dan = await real.client(target_lang="eng", name="Dan")
-    ines = await real.client(target_lang="spa", name="Ines")
-    await pierre.say(read_speech(FRENCH_SPEECH))
-    await dan.say(read_speech(ENGLISH_SPEECH))
-    for client, lang in ((pierre, "fra"), (dan, "eng"), (ines, "spa")):
-        results = {result["source_lang"]: result for result in await client.wait_for("result", 2, PATIENCE_S)}
-        for source_lang, speaker in (("fra", "Pierre"), ("eng", "Dan")):
-            result = results[source_lang]
-            assert (result["speaker_name"], result["target_lang"]) == (speaker, lang)
+    people = {
+        "Claire": ("fra", FRENCH_SPEECH, await real.client(target_lang="fra", name="Claire")),
+        "Dan": ("eng", ENGLISH_SPEECH, await real.client(target_lang="eng", name="Dan")),
+        "Ines": ("spa", SPANISH_SPEECH, await real.client(target_lang="spa", name="Ines")),
+    }
+    for count, (_, speech, client) in enumerate(people.values(), start=1):
+        await client.say(read_speech(speech))
+        await client.wait_for("result", count, PATIENCE_S)
+    for lang, _, client in people.values():
+        results = {result["speaker_name"]: result for result in await client.wait_for("result", 3, PATIENCE_S)}
+        assert results.keys() == people.keys()
+        for speaker, result in results.items():
+            source_lang = people[speaker][0]
+            assert (result["source_lang"], result["target_lang"]) == (source_lang, lang)
             if source_lang == lang:
                 assert (result["quality"], result["tts_audio"]) == ("original", None)
             else:
@@ -126,9 +128,10 @@ async def test_recorded_speech_in_six_languages_is_understood(real: Running) -> 
     client = await real.client(target_lang="eng", audio="none")
     entries = json.loads((SHARED_AUDIO / "manifest.json").read_text())["utterances"]
     for entry in entries:
+        before = len(client.of_type("result"))
         await client.say(read_speech(SHARED_AUDIO / entry["file"]))
-        await asyncio.sleep(0.2)
-    results = await client.wait_for("result", len(entries), PATIENCE_S)
+        await client.wait_for("result", before + 1, PATIENCE_S)
+    results = client.of_type("result")
     assert [result["source_lang"] for result in results] == [entry["lang"] for entry in entries]
     assert "ask what you can do for your country" in results[-1]["translation"]
 

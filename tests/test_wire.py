@@ -42,7 +42,8 @@ async def test_a_simple_client_gets_ready_and_one_result_with_a_playable_wav(run
     assert (result["speaker_id"], result["speaker_name"]) == ("speaker_1", "Pierre")
     assert (result["tts_voice"], result["status"], result["quality"]) == ("fake:spa", "final", "draft")
     assert result["latency_ms"] > 0
-    assert result["timings"].keys() >= {"queue", "encode", "decode", "speaker", "translate", "synthesize"}
+    assert result["timings"].keys() >= {"voice", "queue", "encode", "decode", "speaker", "translate", "synthesize"}
+    assert (result["path"], result["source_confidence"], result["source_lang_confidence"]) == (["fra", "spa"], 0.9, 0.9)
     with wave.open(io.BytesIO(base64.b64decode(result["tts_audio"]))) as wav:
         assert (wav.getframerate(), wav.getnchannels(), wav.getnframes()) == (24000, 1, 4800)
 
@@ -101,6 +102,7 @@ async def test_a_streaming_client_reads_the_caption_before_the_speech_is_made(ru
     assert pieces[0]["audio"]
     assert pieces[2]["audio"] is None
     assert {piece["utterance_id"] for piece in pieces} == {result["utterance_id"]}
+    assert pieces[2]["timings"].keys() == {"synthesis_queue", "first_speech", "synthesize"}
 
 
 async def test_a_stream_is_cut_into_utterances_at_its_pauses(running: Running) -> None:
@@ -147,6 +149,18 @@ async def test_fifty_listeners_in_three_languages_cost_one_of_each(settings: Set
     }
 
 
+async def test_listeners_without_a_path_share_the_english_speech(running: Running, fakes: Fakes) -> None:
+    english = await running.client(target_lang="eng")
+    polish = await running.client(target_lang="pol")
+    await english.say(speech(11))
+    (for_english,) = await english.wait_for("result")
+    (for_polish,) = await polish.wait_for("result")
+    assert for_english["tts_audio"] == for_polish["tts_audio"]
+    assert (for_english["quality"], for_polish["quality"]) == ("good", "untranslated")
+    assert (for_english["requested_lang"], for_polish["requested_lang"]) == ("eng", "pol")
+    assert fakes.calls.count["speak eng"] == 1
+
+
 async def test_each_result_is_serialized_once_per_language(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
     encode = protocol.encode
@@ -182,6 +196,30 @@ async def test_results_come_in_the_order_the_utterances_ended(running: Running, 
     await client.say(speech(11))
     await asyncio.sleep(0.1)
     fakes.synthesizer.delay_s["eng"] = 0.0
+    await client.say(speech(12))
+    results = await client.wait_for("result", 2)
+    assert [result["seq"] for result in results] == [1, 2]
+
+
+async def test_an_utterance_without_words_does_not_let_later_ones_overtake(running: Running, fakes: Fakes) -> None:
+    client = await running.client(target_lang="eng")
+    fakes.synthesizer.delay_s["eng"] = 0.3
+    await client.say(speech(11))
+    await asyncio.sleep(0.1)
+    fakes.synthesizer.delay_s["eng"] = 0.0
+    await client.say(speech(50))  # no phrase
+    await client.say(speech(12))
+    await client.wait_for("error")
+    results = await client.wait_for("result", 2)
+    assert [result["seq"] for result in results] == [1, 3]
+
+
+async def test_order_is_kept_when_a_listener_changes_to_captions_only(running: Running, fakes: Fakes) -> None:
+    client = await running.client(target_lang="eng")
+    fakes.synthesizer.delay_s["eng"] = 0.3
+    await client.say(speech(11))
+    await client.control(type="set", audio="none")
+    await client.wait_for("settled")
     await client.say(speech(12))
     results = await client.wait_for("result", 2)
     assert [result["seq"] for result in results] == [1, 2]

@@ -188,13 +188,15 @@ class Apertium:
         return text
 
     def prepare(self, route: Route, deadline: Deadline) -> None:
-        """Start a route's pipelines, which takes up to a second.
+        """Start a route's pipelines, which takes up to a second; never at the cost of others that run.
 
         Raises:
             EngineError: A pipeline died or hung.
             DeadlineExceededError: It took too long.
         """
-        self.translate(".", route, deadline)
+        for pair in zip(route.path, route.path[1:], strict=False):
+            if pair not in self._recent and len(self._recent) < _MOST_PIPELINES:
+                self._translate_pair(".", pair, deadline)
 
     def close(self) -> None:
         """End all pipelines; to be called when nothing translates any more."""
@@ -209,7 +211,7 @@ class Apertium:
             return text
         before, _, after = text.partition(body)
         idle = self._idle[pair]
-        pipeline = _take(idle, deadline)
+        pipeline = deadline.take(idle)
         answer = None
         try:
             if pipeline and not pipeline.is_alive():
@@ -332,13 +334,3 @@ def _commands(mode: Path) -> list[list[str]]:
     # $1 is the generator's option, -n for unknown words without a mark; $2 is the tagger's, none.
     words = shlex.split(prepared.stdout.replace("$1", "-n").replace("$2", "").replace("|", " | "))
     return [list(group) for is_bar, group in itertools.groupby(words, "|".__eq__) if not is_bar]
-
-
-def _take(idle: queue.Queue[_Pipeline | None], deadline: Deadline) -> _Pipeline | None:
-    """Wait for the pipeline of a pair, no longer than the deadline."""
-    while True:
-        deadline.check()
-        try:
-            return idle.get(timeout=_TICK_MS / 1000.0)
-        except queue.Empty:
-            continue

@@ -61,7 +61,7 @@ class _Library:
 
     sample_rate_hz: int
     identifiers: dict[str, str]
-    idle: queue.SimpleQueue[ctypes.CDLL]
+    idle: queue.Queue[ctypes.CDLL]
 
 
 @functools.cache
@@ -92,7 +92,7 @@ def _library() -> _Library:
         voice = listed[index].contents
         # The first byte of ``languages`` is a priority; a language's first voice is its default.
         identifiers.setdefault(voice.languages[1:].decode(), voice.identifier.decode())
-    idle: queue.SimpleQueue[ctypes.CDLL] = queue.SimpleQueue()
+    idle: queue.Queue[ctypes.CDLL] = queue.Queue()
     idle.put(library)
     return _Library(sample_rate_hz, identifiers, idle)
 
@@ -130,7 +130,7 @@ class EspeakNg:
             raise EngineError(f"eSpeak NG has no voice for {lang!r}")
         if not any(character.isalnum() for character in text):
             return
-        library = self._take(deadline)
+        library = deadline.take(self._library.idle)
         try:
             pcm = _speak(library, self._library.identifiers[self._voices[lang]], text, deadline)
         finally:
@@ -139,15 +139,6 @@ class EspeakNg:
         if len(pcm):
             samples = pcm.astype(np.float32) / np.float32(32768.0)
             yield Speech(samples, self._library.sample_rate_hz, lang, f"{self.name}:{self._voices[lang]}")
-
-    def _take(self, deadline: Deadline) -> ctypes.CDLL:
-        """Wait until nobody speaks, no longer than the deadline."""
-        while True:
-            deadline.check()
-            try:
-                return self._library.idle.get(timeout=0.05)
-            except queue.Empty:
-                continue
 
 
 def _speak(library: ctypes.CDLL, identifier: str, text: str, deadline: Deadline) -> NDArray[np.int16]:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import subprocess
-import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -27,13 +22,19 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from babblefish import audio, protocol
-from babblefish.domain import SAMPLE_RATE_HZ, Quality, Samples
+from babblefish.domain import Quality, Samples
 from babblefish.languages import language
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "client_thin.html"
 CHROMIUM = Path("/usr/bin/chromium")
 VOICE = "test:voice"
+
+TONE_HZ = 1000
+ABOVE_NYQUIST_HZ = 11_000
+"""Would be heard at 5 kHz if the page dropped samples without a low-pass."""
+TONE_S = 3.0
+"""How long the microphone of the ``browser`` fixture hears these two tones."""
 
 QUIET = ("listening", "hearing", "translating")
 """States of a client that may speak; which one depends on what the microphone hears at the moment."""
@@ -52,6 +53,7 @@ LANGUAGES = [
         ("fra", Quality.DRAFT, VOICE),
         ("spa", Quality.GOOD, VOICE),
         ("tha", Quality.DRAFT, None),
+        ("cat", Quality.GOOD, None),
         ("pol", Quality.UNTRANSLATED, VOICE),
     ]
 ]
@@ -86,6 +88,9 @@ def result(seq: int, **changes: Any) -> protocol.Result:
         "speaker_confidence": 0.9,
         "source_text": "Bonjour à tous",
         "source_lang": "fra",
+        "source_confidence": 0.8,
+        "source_lang_confidence": 0.9,
+        "path": ("fra", "eng"),
         "translation": "Hello everyone",
         "target_lang": "eng",
         "requested_lang": "eng",
@@ -110,6 +115,7 @@ def speech(seq: int, index: int, wav: str | None, last: bool = False) -> protoco
         audio=wav,
         last=last,
         latency_ms=1000.0,
+        timings={},
     )
 
 
@@ -141,6 +147,8 @@ class ScriptedServer:
         controls: Control messages received, in order.
         joins: Query parameters of each connection.
         refusals: Errors for the next connections, each sent with its close code before anyone is let in.
+        door: While it is not set, whoever connects waits for ``ready``.
+        answers_set: Whether a ``set`` is agreed to; otherwise the test answers it.
     """
 
     def __init__(self) -> None:
@@ -148,7 +156,11 @@ class ScriptedServer:
         self.controls: list[dict[str, Any]] = []
         self.joins: list[dict[str, str]] = []
         self.refusals: list[tuple[protocol.Error, int]] = []
+        self.door = threading.Event()
+        self.door.set()
+        self.answers_set = True
         self.port = 0
+        self._settled = protocol.Settled(target_lang="eng", source_lang="auto", name="", audio="stream")
         self._client: ServerConnection | None = None
 
     @property
@@ -181,10 +193,14 @@ class ScriptedServer:
             client.close(code)
             return
         wish = protocol.parse_join(join)
+        self.door.wait()
         self._client = client
-        members = [protocol.Member(client_id="me", name=wish.name, target_lang=wish.target_lang, source_lang="auto")]
-        members.append(protocol.Member(client_id="other", name="Anna", target_lang="fra", source_lang="fra"))
-        self.send(ready(target_lang=wish.target_lang, room=wish.room, audio=wish.audio))
+        self._settled = protocol.Settled(**wish.model_dump(include=protocol.Settled.model_fields.keys() - {"type"}))
+        members = [
+            protocol.MemberInfo(client_id="me", name=wish.name, target_lang=wish.target_lang, source_lang="auto")
+        ]
+        members.append(protocol.MemberInfo(client_id="other", name="Anna", target_lang="fra", source_lang="fra"))
+        self.send(ready(**wish.model_dump(include={"target_lang", "source_lang", "room", "audio"})))
         self.send(protocol.Presence(members=members))
         try:
             for message in client:
@@ -196,7 +212,10 @@ class ScriptedServer:
         if isinstance(message, bytes):
             self.frames.append(message)
             return
-        protocol.parse_control(message)  # raises, and so drops the client, where the page does not keep to the wire
+        control = protocol.parse_control(message)  # raises, and so drops a client that does not keep to the wire
+        if isinstance(control, protocol.Set) and self.answers_set:
+            self._settled = self._settled.model_copy(update=control.model_dump(exclude_none=True, exclude={"type"}))
+            self.send(self._settled)
         self.controls.append(json.loads(message))
 
     def answer_http(self, _: ServerConnection, request: Request) -> Response | None:
@@ -228,6 +247,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
         try:
             yield scripted
         finally:
+            scripted.door.set()
             server.shutdown()
             thread.join()
 
@@ -284,60 +304,3 @@ def wait_until(page: Page, holds: Callable[[], bool], what: str, at_most_s: int 
             return
         page.wait_for_timeout(50)
     pytest.fail(f"waited in vain until {what}")
-
-
-def plain_microphone(rate_hz: int) -> str:
-    """Return a script that makes the page's sound run at this rate, and leaves the microphone unprocessed.
-
-    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured.
-    What the page had asked for is kept in ``window.wanted``.
-    """
-    return """
-        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-        navigator.mediaDevices.getUserMedia = (wanted) => {
-          window.wanted = wanted;
-          const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-          return open({ audio: { ...wanted.audio, ...off } });
-        };
-        const Context = window.AudioContext;
-        window.AudioContext = class extends Context {
-          constructor(options) { super({ ...options, sampleRate: RATE }); }
-        };
-    """.replace("RATE", str(rate_hz))
-
-
-def sounding_part(heard: Samples) -> Samples:
-    """Cut out the part in which the microphone file was not silent."""
-    loud = np.flatnonzero(np.abs(heard) > 0.05)
-    return heard[loud[0] : loud[-1] + 1]
-
-
-def residual_db(samples: Samples, tone_hz: float) -> float:
-    """Return the power of everything but the sine of ``tone_hz``, relative to that sine, in dB."""
-    time_s = np.arange(len(samples)) / SAMPLE_RATE_HZ
-    basis = np.stack([np.sin(2 * np.pi * tone_hz * time_s), np.cos(2 * np.pi * tone_hz * time_s)], axis=1)
-    sine = basis @ np.linalg.lstsq(basis, samples.astype(np.float64), rcond=None)[0]
-    return float(10 * np.log10(np.sum((samples - sine) ** 2) / np.sum(sine**2)))
-
-
-@contextmanager
-def real_server(log: Path) -> Iterator[str]:
-    """Run the real server with its real engines; yields its address once it is warm."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "server_cpu.py"), "--port", str(port)]
-    with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as process:
-        try:
-            yield f"http://127.0.0.1:{port}/"
-        finally:
-            process.terminate()
-
-
-def is_ready(url: str) -> bool:
-    """Ask a server whether its engines are warm."""
-    try:
-        with urllib.request.urlopen(f"{url}readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False

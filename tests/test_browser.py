@@ -1,91 +1,33 @@
-"""The page in a real browser: against a scripted server, and against the real one with the real engines."""
+"""Joining, captions, settings and refusals, in a real browser against a scripted server."""
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from babblefish import protocol
-from babblefish.domain import SAMPLE_RATE_HZ, Quality
+from babblefish.domain import Quality
 from tests.browser_support import (
     PAGE,
     QUIET,
-    ROOT,
     ScriptedServer,
-    browser_hearing,
-    is_ready,
     join,
     joined,
-    microphone_file,
-    plain_microphone,
-    real_server,
-    residual_db,
     result,
-    scripted_server,
-    sounding_part,
-    speech,
-    tone,
     tone_wav,
     wait_for_state,
     wait_until,
 )
 
 pytestmark = pytest.mark.slow
-
-TONE_HZ = 1000
-ABOVE_NYQUIST_HZ = 11_000
-"""Would be heard at 5 kHz if the page dropped samples without a low-pass."""
-TONE_S = 3.0
-DEMO = ROOT / "babblefish" / "assets" / "demo_fra.wav"
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    sound = tone(TONE_S, TONE_HZ, ABOVE_NYQUIST_HZ, rate_hz=48_000)
-    wav = microphone_file(tmp_path_factory.mktemp("microphone") / "tone.wav", sound, 48_000)
-    with browser_hearing(playwright, wav) as browser:
-        yield browser
+pytest_plugins = ["tests.browser_fixtures"]
 
 
 @pytest.fixture(autouse=True)
 def _no_leaked_tasks() -> None:
     """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted_server() as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Browser, server: ScriptedServer) -> Iterator[Page]:
-    """A page in a context of its own, which may speak to nobody but the server and must not raise."""
-    context = browser.new_context()
-    page = context.new_page()
-    requests, errors = list[str](), list[str]()
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    own = (server.url, PAGE.as_uri(), "blob:", "data:")
-    assert requests
-    assert [url for url in requests if not url.startswith(own)] == []
-    assert errors == []
 
 
 # Joining
@@ -116,7 +58,7 @@ def test_the_choices_are_there_again_on_the_next_visit(page: Page, server: Scrip
 def test_the_list_of_languages_is_the_servers_and_says_what_is_missing(page: Page, server: ScriptedServer) -> None:
     page.goto(server.url)
     options = page.get_by_label("I hear").locator("option")
-    expect(options).to_have_count(5)
+    expect(options).to_have_count(6)
     assert re.match(r"Polski \(Polish\) . no translation here", options.last.inner_text())
     page.get_by_label("I hear").select_option("tha")
     expect(page.locator("#hear-hint")).to_have_text("No voice here speaks Thai: captions only.")
@@ -152,46 +94,6 @@ def test_a_page_in_an_insecure_context_says_so_before_joining(page: Page, server
     wait_for_state(page, "no-microphone")
 
 
-# Speaking
-
-
-@pytest.mark.parametrize("rate_hz", [44_100, 48_000])
-def test_the_microphone_arrives_as_clean_16_khz_int16_at_any_device_rate(
-    page: Page, server: ScriptedServer, rate_hz: int
-) -> None:
-    page.add_init_script(plain_microphone(rate_hz))
-    joined(page, server)
-    wait_until(page, lambda: len(server.frames) > 25 * (TONE_S + 4), "the tone and a second of silence were sent")
-    assert {len(frame) for frame in server.frames} == {1280}, "each frame is 40 ms of Int16"
-    heard = sounding_part(server.received_audio())
-    assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(TONE_S, rel=0.02)
-    windows = [heard[start : start + 8000] for start in range(1600, len(heard) - 9600, 4000)]
-    assert np.median([residual_db(window, TONE_HZ) for window in windows]) < -65
-    processing = ("echoCancellation", "noiseSuppression", "autoGainControl")
-    assert page.evaluate("window.wanted.audio") == {"channelCount": 1} | dict.fromkeys(processing, True)
-
-
-def test_a_voice_moves_the_meter_and_the_page_says_that_it_hears(page: Page, server: ScriptedServer) -> None:
-    page.add_init_script(plain_microphone(48_000))
-    joined(page, server)
-    wait_for_state(page, "hearing")
-    page.wait_for_function("() => Number(document.getElementById('level').getAttribute('aria-valuenow')) > 50")
-
-
-def test_muting_ends_the_utterance_and_stops_the_sound(page: Page, server: ScriptedServer) -> None:
-    joined(page, server)
-    wait_until(page, lambda: len(server.frames) > 5, "sound arrives")
-    page.get_by_role("button", name="Mute microphone").click()
-    wait_for_state(page, "muted")
-    wait_until(page, lambda: server.controls == [{"type": "flush"}], "the utterance is ended")
-    sent = len(server.frames)
-    page.wait_for_timeout(400)
-    assert len(server.frames) == sent
-    page.keyboard.press("m")
-    wait_for_state(page, *QUIET)
-    wait_until(page, lambda: len(server.frames) > sent, "sound arrives again")
-
-
 # Reading
 
 
@@ -218,6 +120,30 @@ def test_captions_say_how_far_to_trust_them(page: Page, server: ScriptedServer) 
     expect(rows.nth(1).locator(".mark")).to_have_text("no translation to Polish here")
     expect(rows.nth(2).get_by_text("Yes")).to_have_count(1)
     expect(rows.nth(2).locator(".mark")).to_have_count(0)
+
+
+def test_a_draft_names_the_languages_it_went_through(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.send(
+        result(1, quality=Quality.DRAFT, path=("fra", "cat", "eng")),
+        result(2, quality=Quality.DRAFT, path=("fra", "spa", "cat", "eng")),
+        result(3, quality=Quality.GOOD, path=("fra", "cat", "eng")),
+    )
+    marks = page.locator("#captions .mark")
+    expect(marks).to_have_text(["draft, through Catalan", "draft, through Spanish and Catalan"])
+
+
+def test_a_late_caption_takes_its_place_in_the_order_of_what_was_said(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    said = {2: "two", 10: "ten", 1: "one", 9: "nine"}
+    server.send(*(result(seq, translation=words) for seq, words in said.items()))
+    texts = page.locator("#captions .text")
+    expect(texts).to_have_text(["one", "two", "nine", "ten"])
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    wait_for_state(page, *QUIET)
+    server.send(result(1, translation="a restarted server counts anew"))
+    expect(texts).to_have_text(["one", "two", "nine", "ten", "a restarted server counts anew"])
 
 
 def test_words_from_the_wire_are_never_read_as_html(page: Page, server: ScriptedServer) -> None:
@@ -249,30 +175,7 @@ def test_an_error_of_one_utterance_is_a_quiet_note(page: Page, server: ScriptedS
     wait_for_state(page, *QUIET)
 
 
-# Listening
-
-
-def test_voices_follow_each_other_in_order_without_overlap_or_gap(page: Page, server: ScriptedServer) -> None:
-    joined(page, server)
-    piece = tone_wav(0.4)
-    server.send(result(1, status="speaking"), result(2, status="speaking"), result(3, tts_audio=piece))
-    server.send(speech(2, 0, piece), speech(2, 1, piece, last=True))  # the second voice was made first
-    server.send(speech(1, 1, piece), speech(1, 0, piece), speech(1, 2, None, last=True))
-    page.wait_for_function("() => babblefish.playedUtterances === 3")
-    pieces: list[dict[str, Any]] = page.evaluate("babblefish.playedPieces")
-    assert [(p["seq"], p["index"]) for p in pieces] == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)]
-    gaps_s = [after["start"] - before["end"] for before, after in itertools.pairwise(pieces)]
-    assert [gaps_s[0], gaps_s[2]] == pytest.approx([0, 0], abs=1e-6), "pieces of one utterance follow gaplessly"
-    assert min(gaps_s[1], gaps_s[3]) > 0.1, "the next speaker waits for the one before"
-    assert page.evaluate("babblefish.playedSeconds") == pytest.approx(5 * 0.4, abs=0.01)
-
-
-def test_a_voice_that_fails_does_not_hold_up_the_next(page: Page, server: ScriptedServer) -> None:
-    joined(page, server)
-    server.send(result(1, status="speaking"), result(2, tts_audio=tone_wav(0.2)))
-    server.send(protocol.Error(code="engine_failed", message="no voice", utterance_id="utterance_1"))
-    page.wait_for_function("() => babblefish.playedUtterances === 1")
-    assert [piece["seq"] for piece in page.evaluate("babblefish.playedPieces")] == [2]
+# Settings
 
 
 def test_captions_only_silences_the_voice_at_once_and_asks_for_no_more(page: Page, server: ScriptedServer) -> None:
@@ -299,6 +202,82 @@ def test_another_language_can_be_chosen_while_joined(page: Page, server: Scripte
     wait_for_state(page, *QUIET)
 
 
+def test_what_is_chosen_while_connecting_is_asked_for_once_in(page: Page, server: ScriptedServer) -> None:
+    server.door.clear()
+    page.goto(server.url)
+    join(page)
+    wait_until(page, lambda: len(server.joins) == 1, "the page connects")
+    wait_for_state(page, "connecting")
+    page.get_by_label("I hear").select_option("spa")
+    page.get_by_label("I speak").select_option("fra")
+    page.get_by_role("switch", name="Captions only").check()
+    server.door.set()
+    choices = {"target_lang": "spa", "source_lang": "fra", "audio": "none"}
+    asked = [{"type": "set", key: value} for key, value in choices.items()]
+    wait_until(page, lambda: server.controls == asked, "the server is asked for all of it")
+    server.send(result(1))
+    expect(page.locator("#captions > li")).to_have_count(1)  # the answers came before it
+    expect(page.get_by_label("I hear")).to_have_value("spa")
+    expect(page.get_by_label("I speak")).to_have_value("fra")
+    expect(page.get_by_role("switch", name="Captions only")).to_be_checked()
+
+
+def test_voices_wanted_again_while_the_connection_is_lost_are_heard(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    page.get_by_role("switch", name="Captions only").check()
+    asked = [{"type": "set", "audio": "none"}]
+    wait_until(page, lambda: server.controls == asked, "the server is asked for captions alone")
+    server.door.clear()
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    page.get_by_role("switch", name="Captions only").uncheck()
+    server.door.set()
+    wait_until(page, lambda: server.controls == [*asked, {"type": "set", "audio": "stream"}], "voices are asked for")
+    server.send(result(1, tts_audio=tone_wav(0.2)))
+    page.wait_for_function("() => babblefish.playedUtterances === 1")
+
+
+def test_a_language_that_is_refused_is_not_kept(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.answers_set = False
+    page.get_by_label("I hear").select_option("spa")
+    wait_until(page, lambda: len(server.controls) == 1, "the server is asked")
+    server.send(protocol.Error(code="unknown_language", message="unknown language 'spa'"))
+    expect(page.get_by_label("I hear")).to_have_value("eng")
+    expect(page.locator("#note")).to_have_text("Unknown language 'spa'.")
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    wait_for_state(page, *QUIET)
+    assert server.joins[1]["target_lang"] == "eng"
+    page.goto(server.url)
+    expect(page.get_by_label("I hear")).to_have_value("eng")
+
+
+def test_a_choice_that_was_not_answered_is_asked_for_again_after_a_drop(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.answers_set = False
+    page.get_by_label("I hear").select_option("spa")
+    wait_until(page, lambda: len(server.controls) == 1, "the server is asked")
+    server.answers_set = True
+    server.drop()
+    wait_until(page, lambda: server.controls == [{"type": "set", "target_lang": "spa"}] * 2, "it is asked again")
+    assert server.joins[1]["target_lang"] == "eng", "joining with what may be refused could end the connection"
+    expect(page.get_by_label("I hear")).to_have_value("spa")
+
+
+def test_the_answer_to_an_earlier_choice_does_not_undo_a_newer_one(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.answers_set = False
+    page.get_by_label("I hear").select_option("spa")
+    page.get_by_label("I hear").select_option("fra")
+    wait_until(page, lambda: len(server.controls) == 2, "the server is asked for both")
+    server.send(protocol.Settled(target_lang="spa", source_lang="auto", name="", audio="stream"), result(1))
+    expect(page.locator("#captions > li")).to_have_count(1)
+    assert page.get_by_label("I hear").input_value() == "fra"
+    server.send(protocol.Error(code="unknown_language", message="unknown language 'fra'"))
+    expect(page.get_by_label("I hear")).to_have_value("spa")
+
+
 # Refusals and drops
 
 
@@ -319,31 +298,25 @@ def test_a_server_that_cannot_yet_is_asked_again(
     assert len(server.joins) == 3
 
 
-def test_a_refusal_for_good_is_told_in_the_form_and_not_repeated(page: Page, server: ScriptedServer) -> None:
-    error = protocol.Error(code="invalid_message", message="room: not a name", fatal=True)
-    server.refusals = [(error, protocol.CLOSE_NOT_ALLOWED)]
+@pytest.mark.parametrize(
+    ("code", "close_code", "message", "words"),
+    [
+        (
+            "invalid_message",
+            protocol.CLOSE_NOT_ALLOWED,
+            "room: not a name",
+            "The server refused: Room: not a name.",
+        ),
+        ("setup", protocol.CLOSE_FAULT, "weights are missing", "The server cannot start: Weights are missing."),
+    ],
+)
+def test_a_refusal_for_good_is_told_in_the_form_and_not_repeated(
+    page: Page, server: ScriptedServer, code: str, close_code: int, message: str, words: str
+) -> None:
+    server.refusals = [(protocol.Error(code=code, message=message, fatal=True), close_code)]
     page.goto(server.url)
     join(page)
     wait_for_state(page, "refused")
-    expect(page.get_by_role("alert")).to_have_text("The server refused: Room: not a name.")
+    expect(page.get_by_role("alert")).to_have_text(words)
     page.wait_for_timeout(1500)
     assert len(server.joins) == 1
-
-
-# The real server
-
-
-def test_french_into_the_microphone_is_read_and_heard_in_english(playwright: Playwright, tmp_path: Path) -> None:
-    samples, rate_hz = soundfile.read(DEMO, dtype="float32")
-    wav = microphone_file(tmp_path / "french.wav", samples, rate_hz)
-    with real_server(log := tmp_path / "server.log") as url, browser_hearing(playwright, wav) as browser:
-        page = browser.new_page()
-        wait_until(page, lambda: is_ready(url), f"the server is warm; its log is {log}", at_most_s=120)
-        page.goto(url)
-        page.get_by_label("I hear").select_option("eng")
-        join(page, Your_name="Marta")
-        caption = page.locator("#captions > li").first
-        expect(caption).to_contain_text("French → English", timeout=60_000)
-        assert caption.locator(".text").inner_text() != caption.locator(".original").inner_text()
-        page.wait_for_function("() => babblefish.playedUtterances >= 1", timeout=60_000)
-        assert page.evaluate("babblefish.playedSeconds") > 0.5

@@ -177,10 +177,9 @@ class Pipeline:
 
         def synthesize() -> Iterator[Speech]:
             timings_ms["synthesis_queue"] = _since_ms(asked_s)
-            recognised.deadline.check()
             return synthesizer.synthesize(caption.text, caption.lang, recognised.deadline)
 
-        pieces = self._workers.synthesis.stream(synthesize)
+        pieces = self._workers.synthesis.stream(synthesize, lambda piece: piece.duration_s)
         async with contextlib.aclosing(pieces):
             while True:
                 async with _until(recognised.deadline):

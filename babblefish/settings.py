@@ -45,7 +45,9 @@ class Settings(BaseSettings):
         description="Threads of one synthesis (12 %, at least 2).",
     )
     parallel_syntheses: int = Field(
-        4, ge=1, description="Languages synthesized side by side; further ones wait in the queue."
+        default_factory=lambda: max(1, _cpu_count() // _share(12, at_least=2)),
+        ge=1,
+        description="Pieces of speech made at the same time; the one that is needed soonest comes first.",
     )
     speaker_threads: int = Field(
         default_factory=lambda: _share(3), ge=1, description="Threads of the speaker encoder (3 %)."

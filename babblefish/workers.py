@@ -8,10 +8,14 @@ runs on the event loop.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,25 +23,57 @@ from babblefish.domain import BabbleFishError, EngineError, OverloadedError
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
+_VOICES = 16
+"""Captions that are being spoken; most of their threads wait for a place."""
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class _Slots:
+    """A bounded number of places, given to whoever needs one soonest."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: list[tuple[float, int]] = []
+        self._tickets = itertools.count()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, needed_s: float) -> Iterator[None]:
+        """Wait for a place, behind those who need theirs before ``needed_s``, and hold it."""
+        with self._changed:
+            ticket = (needed_s, next(self._tickets))
+            heapq.heappush(self._waiting, ticket)
+            self._changed.wait_for(lambda: self._free > 0 and self._waiting[0] == ticket)
+            heapq.heappop(self._waiting)
+            self._free -= 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify_all()
 
 
 class Worker:
     """The threads that own an engine."""
 
-    def __init__(self, name: str, parallel: int, queue_limit: int) -> None:
+    def __init__(self, name: str, parallel: int, queue_limit: int, at_once: int | None = None) -> None:
         """Make a worker.
 
         Args:
             name: Of the threads, and in errors.
             parallel: Jobs that run side by side.
             queue_limit: Jobs that may wait beside those that run.
+            at_once: Items of streams that are made at the same time; None for as many as there are jobs.
         """
         self.name = name
         self._limit = parallel + queue_limit
         self._pending = 0
         self._counting = threading.Lock()
+        self._slots = _Slots(at_once or parallel)
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"babblefish-{name}")
 
     @property
@@ -62,12 +98,19 @@ class Worker:
             raise self._failed(error) from error
 
     async def stream(
-        self, function: Callable[_P, Iterator[_T]], *args: _P.args, **kwargs: _P.kwargs
+        self, function: Callable[[], Iterator[_T]], lasts_s: Callable[[_T], float]
     ) -> AsyncGenerator[_T, None]:
         """Iterate in a thread of this worker and yield the items here as they come.
 
+        Only ``at_once`` items are made at a time, always that of the job whose listeners run out of items first: a
+        first item before the second of a job that has just given three seconds of speech.
+
         Items wait unbounded for their reader, because one job makes a handful (the pieces of one caption's speech) and
         a thread held back by a slow reader would keep the engine from everybody else.
+
+        Args:
+            function: Returns the iterator.
+            lasts_s: How long an item keeps its listeners busy, in seconds.
 
         Raises:
             OverloadedError: Too many jobs are waiting.
@@ -76,12 +119,18 @@ class Worker:
         loop = asyncio.get_running_loop()
         items: asyncio.Queue[_T | None] = asyncio.Queue()
         abandoned = False
+        runs_out_s = time.monotonic()
 
         def drain() -> None:
+            nonlocal runs_out_s
             try:
-                for item in function(*args, **kwargs):
-                    if abandoned:
+                iterator = function()
+                while True:
+                    with self._slots.hold(runs_out_s):
+                        item = None if abandoned else next(iterator, None)
+                    if item is None:
                         return
+                    runs_out_s = max(runs_out_s, time.monotonic()) + lasts_s(item)
                     loop.call_soon_threadsafe(items.put_nowait, item)
             finally:
                 loop.call_soon_threadsafe(items.put_nowait, None)
@@ -141,7 +190,7 @@ class Workers:
         return cls(
             translation=Worker("translation", 1, settings.queue_limit),
             text=Worker("text-translation", 2, settings.queue_limit * 4),
-            synthesis=Worker("synthesis", settings.parallel_syntheses, settings.queue_limit * 4),
+            synthesis=Worker("synthesis", _VOICES, settings.queue_limit * 4, at_once=settings.parallel_syntheses),
             speaker=Worker("speaker", 1, settings.queue_limit * 2),
             sockets=Worker("sockets", settings.socket_threads, settings.max_clients * 4),
         )

@@ -12,6 +12,7 @@ BENCHMARKS = (
     "translation_quality",
     "speaker_identification",
     "synthesis_cost",
+    "synthesis_order",
     "server_overhead",
     "event_loop",
     "memory",

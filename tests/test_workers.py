@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,6 +18,11 @@ async def worker() -> AsyncIterator[Worker]:
     worker = Worker("test", parallel=1, queue_limit=1)
     yield worker
     await worker.close()
+
+
+def a_second(_: object) -> float:
+    """Every item keeps its listeners busy for a second."""
+    return 1.0
 
 
 async def test_a_job_runs_in_another_thread_and_returns(worker: Worker) -> None:
@@ -72,7 +78,7 @@ async def test_a_generator_is_drained_in_the_thread_and_its_items_come_as_they_a
                 gate.wait(10)
 
     items = []
-    async for item in worker.stream(generate):
+    async for item in worker.stream(generate, a_second):
         items.append(item)
         gate.set()  # the first item is here while the thread still waits inside the generator
     assert items == [0, 1, 2]
@@ -85,7 +91,7 @@ async def test_items_before_a_failure_arrive(worker: Worker) -> None:
         yield 1
         raise RuntimeError("scripted failure")
 
-    stream = worker.stream(generate)
+    stream = worker.stream(generate, a_second)
     assert await anext(stream) == 1
     with pytest.raises(EngineError):
         await anext(stream)
@@ -101,8 +107,34 @@ async def test_an_abandoned_generator_stops_at_its_next_item(worker: Worker) -> 
             yield item
             gate.wait(10)
 
-    stream = worker.stream(generate)
+    stream = worker.stream(generate, a_second)
     assert await anext(stream) == 0
     await stream.aclose()
     gate.set()
-    assert await worker.run(lambda: len(made)) == 2
+    assert await worker.run(lambda: len(made)) <= 2
+
+
+async def test_the_item_that_is_needed_soonest_is_made_first() -> None:
+    """Three streams start together; with one place, each gets its first item before any gets its second."""
+    worker = Worker("test", parallel=3, queue_limit=0, at_once=1)
+    made: list[tuple[str, int]] = []
+    started = threading.Barrier(3)
+
+    def generate(name: str) -> Iterator[int]:
+        started.wait(10)
+
+        def items() -> Iterator[int]:
+            for item in range(3):
+                time.sleep(0.05)  # long enough for the other streams to ask for their place
+                made.append((name, item))
+                yield item
+
+        return items()
+
+    async def listen(name: str) -> None:
+        async for _ in worker.stream(lambda: generate(name), a_second):
+            pass
+
+    await asyncio.gather(*(listen(name) for name in "abc"))
+    await worker.close()
+    assert [item for _, item in made] == [0, 0, 0, 1, 1, 1, 2, 2, 2]

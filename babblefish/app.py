@@ -200,7 +200,6 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
-        _log.info("serving http://%s:%d", settings.host, settings.port)
         yield
         if loading is not None:
             await loading

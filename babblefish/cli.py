@@ -19,6 +19,8 @@ from babblefish.catalogue import CATALOGUE
 from babblefish.domain import BabbleFishError
 from babblefish.settings import Settings
 
+_log = logging.getLogger("babblefish")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; what is not installed ends it with one line that says how to install it."""
@@ -62,6 +64,7 @@ def _settings(**given: Any) -> Settings:
 def _serve(parsed: argparse.Namespace) -> None:
     settings = _settings(host=parsed.host, port=parsed.port, profile=parsed.profile)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    _log.info("serving http://%s:%d", settings.host, settings.port)
     uvicorn.Server(server_config(create_app(settings), settings)).run()
 
 

@@ -56,9 +56,9 @@ class Room:
         self.tell_presence()
 
     def leave(self, member: Member) -> None:
-        """Let a member go and tell everyone."""
-        self.members.pop(member.client_id, None)
-        self.tell_presence()
+        """Let a member go and tell everyone; one that has gone already stays gone."""
+        if self.members.pop(member.client_id, None) is not None:
+            self.tell_presence()
 
     def tell_presence(self) -> None:
         """Tell everyone, in a moment, who is here and what they hear."""
@@ -98,11 +98,13 @@ class Room:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
         The listeners are those of this moment: who changes language meanwhile still gets it once. It goes on when its
-        sender has gone, for the others' sake.
+        sender has gone, for the others' sake; in an empty room there is nothing to do.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
         """
+        if not self.members:
+            return
         if sender.in_flight >= self._in_flight_limit:
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1

@@ -97,11 +97,11 @@ class Session:
                 watching = tasks.create_task(self._give_up_when_behind(reading))
                 processing = tasks.create_task(self._process())
                 await asyncio.wait([reading])
+                self.room.leave(self.member)
                 self._inbox.put_nowait(None)
-                await processing
+                await processing  # what it was saying still reaches the others
                 writing.cancel()
                 if self._outbox.overflowed.is_set():
-                    self.room.leave(self.member)
                     await watching  # it is telling the client why
                 watching.cancel()
         finally:

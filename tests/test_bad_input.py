@@ -176,6 +176,19 @@ async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others
     assert result["translation"] == "<eng> bonjour tout le monde"
 
 
+async def test_what_nobody_is_left_to_hear_is_not_recognised(running: Running, fakes: Fakes) -> None:
+    speaker = await running.client(target_lang="eng", mode="stream")
+    await speaker.stream(speech(11))
+    await speaker.control(type="ping")
+    await speaker.wait_for("pong")
+    speaker.socket.transport.abort()
+    async with asyncio.timeout(5):
+        while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
+            await asyncio.sleep(0.01)
+    assert fakes.calls.count["voice"] > 0
+    assert fakes.calls.count["encode"] == 0
+
+
 async def test_an_utterance_goes_on_when_its_sender_has_gone(running: Running, fakes: Fakes) -> None:
     fakes.speech_translator.delay_s = 0.3
     speaker = await running.client(target_lang="fra")

@@ -60,7 +60,7 @@ $(VENV)/bin/python:
 
 # The pins come from requirements_server.txt; pyproject.toml alone would take whatever is newest today.
 $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
-	@echo "Installing the server's packages (about 530 MB)"
+	@echo "Installing the server's packages (about 550 MB)"
 	$(PIP) -r requirements_server.txt -e '.[embedded]'
 	@touch $@
 

@@ -17,7 +17,8 @@ for group in "$@"; do
         # An npm from elsewhere does as well, and Debian's brings hundreds of packages.
         command -v npm >/dev/null || wanted+=(npm)
         ;;
-    test) wanted+=(chromium) ;;
+    # Playwright drives the browser with a Node.js of its own, which needs libatomic.
+    test) wanted+=(chromium libatomic1) ;;
     *)
         echo "usage: $0 [python] [run] [test]" >&2
         exit 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from babblefish import protocol
 from babblefish.domain import Quality
@@ -53,6 +53,17 @@ def test_the_choices_are_there_again_on_the_next_visit(page: Page, server: Scrip
     page.goto(server.url)
     for label, value in {"Your name": "Marta", "I hear": "spa", "I speak": "fra", "Room": "kitchen"}.items():
         expect(page.get_by_label(label, exact=True)).to_have_value(value)
+
+
+def test_a_list_of_languages_that_comes_late_leaves_what_was_chosen(page: Page, server: ScriptedServer) -> None:
+    held: list[Route] = []
+    page.route("**/languages", held.append)
+    page.goto(server.url)
+    page.get_by_label("I hear").select_option("spa")
+    wait_until(page, lambda: bool(held), "the list is asked for")
+    held[0].continue_()
+    expect(page.get_by_label("I hear").locator("option")).to_have_count(5)  # the server's, not the built-in ones
+    expect(page.get_by_label("I hear")).to_have_value("spa")
 
 
 def test_the_list_of_languages_is_the_servers_and_says_what_is_missing(page: Page, server: ScriptedServer) -> None:

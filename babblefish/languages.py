@@ -30,6 +30,7 @@ class Language:
         whisper: Whisper's token, or None.
         espeak: eSpeak NG's voice, or None.
         kokoro: Kokoro's voice, or None.
+        seamless: SeamlessM4T's code where it is another one than ``code``; ``to_seamless`` says what it knows.
     """
 
     code: str
@@ -39,6 +40,7 @@ class Language:
     whisper: str | None = None
     espeak: str | None = None
     kokoro: KokoroVoice | None = None
+    seamless: str | None = None
 
 
 _TABLE = (
@@ -61,7 +63,7 @@ _TABLE = (
     Language("hun", "hu", "Hungarian", "Magyar", whisper="hu", espeak="hu"),
     Language("ell", "el", "Greek", "Ελληνικά", whisper="el", espeak="el"),
     Language("tur", "tr", "Turkish", "Türkçe", whisper="tr", espeak="tr"),
-    Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar"),
+    Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar", seamless="arb"),
     Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
     Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
     Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn"),
@@ -71,16 +73,16 @@ _TABLE = (
     Language("vie", "vi", "Vietnamese", "Tiếng Việt", whisper="vi", espeak="vi"),
     Language("tha", "th", "Thai", "ไทย", whisper="th"),
     Language("ind", "id", "Indonesian", "Bahasa Indonesia", whisper="id", espeak="id"),
-    Language("msa", "ms", "Malay", "Bahasa Melayu", whisper="ms", espeak="ms"),
+    Language("msa", "ms", "Malay", "Bahasa Melayu", whisper="ms", espeak="ms", seamless="zlm"),
     Language("tgl", "tl", "Tagalog", "Tagalog", whisper="tl"),
     Language("swe", "sv", "Swedish", "Svenska", whisper="sv", espeak="sv"),
     Language("dan", "da", "Danish", "Dansk", whisper="da", espeak="da"),
-    Language("nor", "no", "Norwegian", "Norsk", whisper="no", espeak="nb"),
+    Language("nor", "no", "Norwegian", "Norsk", whisper="no", espeak="nb", seamless="nob"),
     Language("nno", "nn", "Norwegian Nynorsk", "Nynorsk", whisper="nn"),
     Language("fin", "fi", "Finnish", "Suomi", whisper="fi", espeak="fi"),
     Language("isl", "is", "Icelandic", "Íslenska", whisper="is", espeak="is"),
     Language("est", "et", "Estonian", "Eesti", whisper="et", espeak="et"),
-    Language("lav", "lv", "Latvian", "Latviešu", whisper="lv", espeak="lv"),
+    Language("lav", "lv", "Latvian", "Latviešu", whisper="lv", espeak="lv", seamless="lvs"),
     Language("lit", "lt", "Lithuanian", "Lietuvių", whisper="lt", espeak="lt"),
     Language("bul", "bg", "Bulgarian", "Български", whisper="bg", espeak="bg"),
     Language("srp", "sr", "Serbian", "Српски", whisper="sr", espeak="sr"),
@@ -100,16 +102,16 @@ _TABLE = (
     Language("ltz", "lb", "Luxembourgish", "Lëtzebuergesch", whisper="lb", espeak="lb"),
     Language("yid", "yi", "Yiddish", "ייִדיש", whisper="yi"),
     Language("lat", "la", "Latin", "Latina", whisper="la", espeak="la"),
-    Language("fas", "fa", "Persian", "فارسی", whisper="fa", espeak="fa"),
+    Language("fas", "fa", "Persian", "فارسی", whisper="fa", espeak="fa", seamless="pes"),
     Language("urd", "ur", "Urdu", "اردو", whisper="ur", espeak="ur"),
-    Language("pus", "ps", "Pashto", "پښتو", whisper="ps"),
+    Language("pus", "ps", "Pashto", "پښتو", whisper="ps", seamless="pbt"),
     Language("snd", "sd", "Sindhi", "سنڌي", whisper="sd", espeak="sd"),
     Language("pan", "pa", "Punjabi", "ਪੰਜਾਬੀ", whisper="pa", espeak="pa"),
     Language("guj", "gu", "Gujarati", "ગુજરાતી", whisper="gu", espeak="gu"),
     Language("mar", "mr", "Marathi", "मराठी", whisper="mr", espeak="mr"),
     Language("ben", "bn", "Bengali", "বাংলা", whisper="bn", espeak="bn"),
     Language("asm", "as", "Assamese", "অসমীয়া", whisper="as", espeak="as"),
-    Language("nep", "ne", "Nepali", "नेपाली", whisper="ne", espeak="ne"),
+    Language("nep", "ne", "Nepali", "नेपाली", whisper="ne", espeak="ne", seamless="npi"),
     Language("sin", "si", "Sinhala", "සිංහල", whisper="si", espeak="si"),
     Language("tam", "ta", "Tamil", "தமிழ்", whisper="ta", espeak="ta"),
     Language("tel", "te", "Telugu", "తెలుగు", whisper="te", espeak="te"),
@@ -120,18 +122,18 @@ _TABLE = (
     Language("khm", "km", "Khmer", "ខ្មែរ", whisper="km"),
     Language("lao", "lo", "Lao", "ລາວ", whisper="lo"),
     Language("bod", "bo", "Tibetan", "བོད་སྐད", whisper="bo"),
-    Language("mon", "mn", "Mongolian", "Монгол", whisper="mn"),
+    Language("mon", "mn", "Mongolian", "Монгол", whisper="mn", seamless="khk"),
     Language("kaz", "kk", "Kazakh", "Қазақша", whisper="kk", espeak="kk"),
-    Language("uzb", "uz", "Uzbek", "Oʻzbekcha", whisper="uz", espeak="uz"),
+    Language("uzb", "uz", "Uzbek", "Oʻzbekcha", whisper="uz", espeak="uz", seamless="uzn"),
     Language("tgk", "tg", "Tajik", "Тоҷикӣ", whisper="tg"),
     Language("tuk", "tk", "Turkmen", "Türkmençe", whisper="tk", espeak="tk"),
     Language("tat", "tt", "Tatar", "Татарча", whisper="tt", espeak="tt"),
     Language("bak", "ba", "Bashkir", "Башҡортса", whisper="ba", espeak="ba"),
-    Language("aze", "az", "Azerbaijani", "Azərbaycanca", whisper="az", espeak="az"),
+    Language("aze", "az", "Azerbaijani", "Azərbaycanca", whisper="az", espeak="az", seamless="azj"),
     Language("hye", "hy", "Armenian", "Հայերեն", whisper="hy", espeak="hy"),
     Language("kat", "ka", "Georgian", "ქართული", whisper="ka", espeak="ka"),
     Language("amh", "am", "Amharic", "አማርኛ", whisper="am", espeak="am"),
-    Language("swa", "sw", "Swahili", "Kiswahili", whisper="sw", espeak="sw"),
+    Language("swa", "sw", "Swahili", "Kiswahili", whisper="sw", espeak="sw", seamless="swh"),
     Language("hau", "ha", "Hausa", "Hausa", whisper="ha"),
     Language("yor", "yo", "Yoruba", "Yorùbá", whisper="yo"),
     Language("sna", "sn", "Shona", "chiShona", whisper="sn"),
@@ -153,6 +155,14 @@ LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE
 
 _BY_WHISPER = {language.whisper: language.code for language in _TABLE if language.whisper}
 
+_SEAMLESS_CODES = (
+    "afr amh arb asm azj bel ben bos bul cat ces cmn cym dan deu ell eng est eus fin fra gle glg guj heb hin hrv "
+    "hun hye ind isl ita jav jpn kan kat kaz khk khm kor lao lit lvs mal mar mkd mlt mya nld nno nob npi pan pbt "
+    "pes pol por ron rus slk slv sna snd som spa srp swe swh tam tel tgk tgl tha tur ukr urd uzn vie yor yue zlm"
+)
+_SEAMLESS_TEXT = frozenset(_SEAMLESS_CODES.split())
+"""The languages of this table that SeamlessM4T v2 writes, in its codes (text outputs in its model card)."""
+
 
 def language(code: str) -> Language:
     """Look a language up by its ISO 639-3 code.
@@ -169,3 +179,9 @@ def language(code: str) -> Language:
 def from_whisper(token: str) -> str:
     """Return the ISO 639-3 code of Whisper's language, given without its brackets: ``"fr"`` → ``"fra"``."""
     return _BY_WHISPER[token]
+
+
+def to_seamless(code: str) -> str | None:
+    """Return SeamlessM4T's code of a language, or None where it does not write that language: ``"ara"`` → ``"arb"``."""
+    known = language(code).seamless or code
+    return known if known in _SEAMLESS_TEXT else None

@@ -15,9 +15,10 @@ LAYERS = (
     {"domain"},
     {"settings", "languages", "catalogue"},
     {"audio", "protocol", "weights", "engines.base"},
+    {"engines.seamless_decoder", "engines.seamless_int8"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
-        *{"engines.whisper", "routing", "segmenter", "speakers", "workers"},
+        *{"engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},
     },
     {"echo", "members", "pipeline"},
     {"delivery"},

@@ -61,6 +61,12 @@ def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> N
     assert "detect_language" not in heard.timings_ms
 
 
+def test_the_language_alone_is_detected_for_other_engines(whisper: Whisper) -> None:
+    lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH))
+    assert lang == "fra"
+    assert 0.9 < confidence <= 1.0
+
+
 def test_english_is_its_only_target(whisper: Whisper) -> None:
     assert whisper.targets("deu") == {"eng": Quality.GOOD}
     assert whisper.targets("fra") == {"eng": Quality.DRAFT}

@@ -155,6 +155,15 @@ class Whisper:
             timings_ms=timings_ms,
         )
 
+    def detect_language(self, samples: Samples) -> tuple[str, float]:
+        """Return the language spoken (ISO 639-3) and its probability, for engines that cannot tell; one encoder pass.
+
+        Args:
+            samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is not heard.
+        """
+        window_s = min(_FULL_WINDOW_S, len(samples) / SAMPLE_RATE_HZ + _PADDING_S)
+        return self._language(self._encode(samples, window_s, {}), None, {})
+
     def _encode(self, samples: Samples, window_s: float, timings_ms: dict[str, float]) -> ctranslate2.StorageView:
         started_s = time.perf_counter()
         window = np.zeros(int(window_s * SAMPLE_RATE_HZ), dtype=np.float32)

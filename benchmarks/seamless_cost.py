@@ -1,0 +1,206 @@
+"""What one utterance costs SeamlessM4T v2: the first design's way against ours, on the real-size architecture.
+
+Weights are random, so that no model has to be there: cost depends on shapes alone, and no row ever ends. The first
+design ran float32 and one whole ``generate`` per listener's language, and one for the transcript. Every part runs in a
+process of its own, so that each has its own peak of memory. Needs about 12 GB of memory, and of temporary disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+from transformers import (
+    GenerationConfig,
+    SeamlessM4TFeatureExtractor,
+    SeamlessM4Tv2Config,
+    SeamlessM4Tv2ForSpeechToText,
+)
+from transformers.utils import logging
+
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline
+from babblefish.engines import seamless_int8
+from babblefish.engines.seamless_decoder import Decoder
+from benchmarks import harness
+
+AUDIO_S = 3
+TOKENS = 15
+LISTENERS = (1, 2, 3, 5)
+LANGUAGES = {f"language {index}": 256_000 + index for index in range(max(LISTENERS) + 1)}
+NO_END = -1
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    started_s = time.perf_counter()
+    call()
+    return time.perf_counter() - started_s
+
+
+def median_s(call: Callable[[], Any], times: int = 3) -> float:
+    """Return the median of several calls, after one that does not count."""
+    call()
+    return statistics.median(seconds(call) for _ in range(times))
+
+
+def peak_memory_gb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
+
+
+def start(threads: int) -> None:
+    torch.set_num_threads(threads)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def make_checkpoint(folder: Path) -> None:
+    with torch.device("meta"):
+        model = SeamlessM4Tv2ForSpeechToText(SeamlessM4Tv2Config())
+    block = torch.from_numpy(np.random.default_rng(0).normal(0, 0.02, 1 << 20).astype(np.float32))
+    filled = {}
+    for name, tensor in model.state_dict().items():
+        if "layer_norm" in name:
+            filled[name] = torch.full(tensor.shape, float(name.endswith("weight")))
+        else:
+            filled[name] = block.repeat(-(-tensor.numel() // len(block)))[: tensor.numel()].view(tensor.shape)
+    model.load_state_dict(filled, assign=True)
+    model.tie_weights()
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=3, pad_token_id=0, text_decoder_lang_to_code_id=LANGUAGES
+    )
+    model.save_pretrained(folder)
+
+
+def audio() -> Any:
+    samples = np.random.default_rng(0).normal(0, 0.1, AUDIO_S * SAMPLE_RATE_HZ).astype(np.float32)
+    return SeamlessM4TFeatureExtractor()(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+
+
+def first_design(folder: Path, threads: int) -> dict[str, Any]:
+    start(threads)
+    model = SeamlessM4Tv2ForSpeechToText.from_pretrained(folder, dtype=torch.float32).eval()
+    heard = audio()
+    languages = list(LANGUAGES)
+
+    def serve(listeners: int) -> None:
+        for language in languages[: listeners + 1]:
+            model.generate(**heard, tgt_lang=language, max_new_tokens=TOKENS, num_beams=1, do_sample=False)
+
+    serve(0)
+    return {"seconds": {n: round(seconds(lambda n=n: serve(n)), 2) for n in LISTENERS}, "peak_gb": peak_memory_gb()}
+
+
+def load(folder: Path, threads: int) -> dict[str, Any]:
+    start(threads)
+    took_s = seconds(lambda: seamless_int8.load(folder))
+    return {"load_s": round(took_s, 1), "peak_gb": peak_memory_gb()}
+
+
+def bandwidth_gb_s() -> dict[str, float]:
+    """Return what reading memory, and copying it (bytes read and written), reach at best in a few tries."""
+    source = torch.ones(1 << 28)
+    target = torch.empty_like(source)
+    size_gb = source.nbytes / 1e9
+    read_s = min(seconds(source.sum) for _ in range(7))
+    copy_s = min(seconds(lambda: target.copy_(source)) for _ in range(7))
+    return {"read": round(size_gb / read_s, 1), "copy": round(2 * size_gb / copy_s, 1)}
+
+
+def ours(folder: Path, threads: int) -> dict[str, Any]:
+    start(threads)
+    bandwidth = bandwidth_gb_s()
+    model = seamless_int8.load(folder)
+    model.generation_config.eos_token_id = NO_END
+    decoder = Decoder(model)
+    heard = audio()
+
+    @torch.inference_mode()
+    def encode() -> torch.Tensor:
+        return model.speech_encoder(heard["input_features"], attention_mask=heard["attention_mask"])[0]
+
+    def decode(rows: int, tokens: int = TOKENS) -> None:
+        decoder.greedy(encoded, list(LANGUAGES.values())[:rows], tokens, lambda _: False, Deadline.after(600))
+
+    def serve(rows: int) -> None:
+        encode()
+        decode(rows)
+
+    encoded = encode()
+    features_s, encode_s = median_s(audio), median_s(encode)
+    total_s = {rows: median_s(lambda rows=rows: serve(rows)) for rows in (1, 2, 3, 4, 6)}
+    step_s = {
+        rows: (median_s(lambda rows=rows: decode(rows)) - median_s(lambda rows=rows: decode(rows, 5))) / (TOKENS - 5)
+        for rows in (1, 4)
+    }
+    hidden = torch.randn(4, model.config.hidden_size)
+    head_s = median_s(lambda: model.lm_head(hidden), 9)
+    matrices = {
+        name: module.in_features * module.out_features
+        for name, module in model.named_modules()
+        if isinstance(module, seamless_int8.Int8Linear) and not name.startswith("speech_encoder.")
+    }
+    # Keys and values of what was heard are computed once per utterance.
+    per_step = sum(
+        size for name, size in matrices.items() if not name.endswith(("attention.k_proj", "attention.v_proj"))
+    )
+    floor_s = per_step / 1e9 / bandwidth["read"]
+    return {
+        "bandwidth_gb_s": bandwidth,
+        "weights_read_per_step_gb": round(per_step / 1e9, 3),
+        "step_floor_ms": round(floor_s * 1000, 1),
+        "step_ms": {f"batch {rows}": round(took * 1000, 1) for rows, took in step_s.items()},
+        "step_over_floor": {f"batch {rows}": round(took / floor_s, 2) for rows, took in step_s.items()},
+        "output_layer_ms_batch_4": round(head_s * 1000, 1),
+        "features_ms": round(features_s * 1000, 1),
+        "encode_ms": round(encode_s * 1000, 1),
+        "seconds": {n: round(total_s[n + 1], 2) for n in LISTENERS},
+        "four_languages_over_one": round(total_s[4] / total_s[1], 2),
+        "encoder_where_percent": where(encode),
+        "decoder_where_percent_batch_4": where(lambda: decode(4)),
+        "peak_gb": peak_memory_gb(),
+    }
+
+
+def where(call: Callable[[], Any]) -> dict[str, float]:
+    """Return the share of time of the costliest operations; between them is Python and PyTorch's dispatch."""
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        whole_us = seconds(call) * 1e6
+    operations = sorted(recorded.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    shares = {event.key: round(100 * event.self_cpu_time_total / whole_us, 1) for event in operations[:8]}
+    inside_us = sum(event.self_cpu_time_total for event in operations)
+    return shares | {"outside operations": round(100 * (1 - inside_us / whole_us), 1)}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
+            processes.submit(make_checkpoint, folder).result()
+            theirs = processes.submit(first_design, folder, options.threads).result()
+            loads = [processes.submit(load, folder, options.threads).result() for _ in range(2)]
+            mine = processes.submit(ours, folder, options.threads).result()
+    return {
+        "audio_s": AUDIO_S,
+        "tokens_per_language": TOKENS,
+        "threads": options.threads,
+        "first_design_float32": theirs,
+        "ours_int8": mine,
+        "times_faster": {n: round(theirs["seconds"][n] / mine["seconds"][n], 1) for n in LISTENERS},
+        "first_load": loads[0],
+        "second_load": loads[1],
+    }
+
+
+if __name__ == "__main__":
+    harness.main(__doc__ or "", measure, threads=2)

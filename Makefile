@@ -65,6 +65,6 @@ $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.server
-	@echo "Installing the tools for tests and checks"
-	$(PIP) -r requirements_server.txt -e '.[embedded,dev]'
+	@echo "Installing the tools for tests and checks, and PyTorch for the production translator (about 7 GB)"
+	$(PIP) -r requirements_server.txt -e '.[embedded,full,dev]'
 	@touch $@

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     profile: str = Field("embedded", description="Named set of engines.")
+    speech_translator: Literal["whisper", "seamless"] = Field(
+        "whisper", description="What recognises and translates speech; seamless needs the full extra and its weights."
+    )
+    seamless_dtype: Literal["int8", "bfloat16", "float32"] = Field(
+        "int8", description="Type of SeamlessM4T's weights; int8 keeps a converted copy beside them."
+    )
     model_dir: Path = Field(default_factory=_default_model_dir, description="Folder that holds the model weights.")
 
     translation_threads: int = Field(

@@ -19,6 +19,9 @@ Loader = Callable[[], Any]
 
 PROFILES = ("embedded",)
 
+SEAMLESS_FOLDER = "seamless-m4t-v2-large"
+"""Of SeamlessM4T's checkpoint, in the model folder."""
+
 _WARM_UP_S = 60.0
 
 _TEXT_PREFERRED = frozenset({("ita", "eng"), ("spa", "eng")})
@@ -56,18 +59,30 @@ def assemble(parts: Mapping[str, Any]) -> Engines:
         speech_translator=parts["speech translator"],
         text_translator=parts.get("text translator"),
         synthesizers=tuple(voice for voice in voices if voice is not None),
-        text_preferred=_TEXT_PREFERRED,
+        text_preferred=_TEXT_PREFERRED if parts["speech translator"].name == "whisper" else frozenset(),
     )
 
 
-def _engine(module: str, name: str) -> Any:
+def _engine(module: str, name: str, extra: str = "embedded") -> Any:
     try:
         return getattr(importlib.import_module(f"babblefish.engines.{module}"), name)
     except ImportError as error:
-        raise SetupError(f"{module} needs a package: run pip install 'babblefish[embedded]' ({error})") from error
+        raise SetupError(f"{module} needs a package: run pip install -e '.[{extra}]' ({error})") from error
 
 
 def _speech_translator(settings: Settings) -> Any:
+    """Make Whisper, which also tells SeamlessM4T the language spoken where that is wanted."""
+    if settings.speech_translator == "whisper":
+        return _whisper(settings)
+    folder = settings.model_dir / SEAMLESS_FOLDER
+    if not (folder / "config.json").is_file():
+        raise SetupError(f"{folder} does not hold SeamlessM4T v2; copy the checkpoint {SEAMLESS_FOLDER} there")
+    seamless = _engine("seamless", "Seamless", extra="full")
+    whisper = _whisper(settings)
+    return seamless(folder, settings.translation_threads, whisper.detect_language, settings.seamless_dtype)
+
+
+def _whisper(settings: Settings) -> Any:
     model_dir = weights.locate("whisper-base", settings.model_dir)
     engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
     noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)

@@ -15,7 +15,8 @@ LAYERS = (
     {"domain"},
     {"settings", "languages", "catalogue"},
     {"audio", "protocol", "weights", "engines.base"},
-    {"engines.seamless_decoder", "engines.seamless_int8"},
+    {"engines.seamless_int8"},
+    {"engines.seamless_decoder"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},

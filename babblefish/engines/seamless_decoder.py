@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import GenerationMixin, SeamlessM4Tv2ForSpeechToText, StoppingCriteria
 from transformers.modeling_outputs import BaseModelOutput
 
 from babblefish.domain import Deadline
+from babblefish.engines.seamless_int8 import Int8Linear
 
 
 @dataclass(slots=True)
@@ -46,13 +47,12 @@ class _Cache:
         self._layers = [like.new_empty(shape) for _ in range(layers)]
         self.used = 0
 
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append ``[rows, heads, new, head]`` to a layer; return all its keys and values so far."""
-        rows, _, new, _ = keys.shape
-        cached = self._layers[layer]
-        cached[0, :rows, :, self.used : self.used + new] = keys
-        cached[1, :rows, :, self.used : self.used + new] = values
-        return cached[0, :rows, :, : self.used + new], cached[1, :rows, :, : self.used + new]
+    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
+        """Append keys and values ``[2, rows, heads, new, head]`` to a layer; return all its keys and values so far."""
+        rows, until = new.shape[1], self.used + new.shape[3]
+        cached = self._layers[layer][:, :rows, :, :until]
+        cached[:, :, :, self.used :] = new
+        return cached[0], cached[1]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, in ascending order, as the first ones."""
@@ -69,11 +69,11 @@ class Decoder:
         """Use a loaded model's decoder, of whatever weight type."""
         self._model = model
         self._decoder = model.text_decoder
+        self._joined = [_joined(layer.self_attn) for layer in model.text_decoder.layers]
         self._heads: int = model.config.decoder_attention_heads
         self._start: int = model.generation_config.decoder_start_token_id
         self._end: int = model.generation_config.eos_token_id
         self._pad: int = model.config.pad_token_id
-        self._positions: int = model.config.max_position_embeddings
 
     def greedy(
         self,
@@ -160,14 +160,12 @@ class Decoder:
         x = self._decoder.embed_tokens(ids)
         x = x + self._decoder.embed_positions.weights[places].to(x.dtype)
         for index, layer in enumerate(self._decoder.layers):
-            attention = layer.self_attn
-            normed = layer.self_attn_layer_norm(x)
-            keys, values = cache.extend(
-                index, self._split(attention.k_proj(normed)), self._split(attention.v_proj(normed))
-            )
+            joined = self._joined[index](layer.self_attn_layer_norm(x))
+            split = joined.view(count, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+            keys, values = cache.extend(index, split[1:])
             # Only the prompt brings more than one token, and nothing is before it.
-            mixed = scaled_dot_product_attention(self._split(attention.q_proj(normed)), keys, values, is_causal=new > 1)
-            x = x + attention.out_proj(_join(mixed))
+            mixed = scaled_dot_product_attention(split[0], keys, values, is_causal=new > 1)
+            x = x + layer.self_attn.out_proj(_join(mixed))
 
             attention = layer.cross_attention
             queries = attention.q_proj(layer.cross_attention_layer_norm(x)).reshape(1, count * new, -1)
@@ -181,12 +179,20 @@ class Decoder:
 
     def _split(self, x: Tensor) -> Tensor:
         """Turn ``[rows, tokens, width]`` into ``[rows, heads, tokens, head]``."""
-        return x.unflatten(-1, (self._heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self._heads, -1).transpose(1, 2)
 
 
 def _join(x: Tensor) -> Tensor:
     """Turn ``[rows, heads, tokens, head]`` into ``[rows, tokens, width]``."""
     return x.transpose(1, 2).flatten(2)
+
+
+def _joined(attention: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return what makes query, key and value side by side: with int8 in one call, as each call costs on its own."""
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    if isinstance(attention.q_proj, Int8Linear):
+        return Int8Linear.joined(parts)
+    return lambda x: torch.cat([part(x) for part in parts], dim=-1)
 
 
 class _CheckDeadline(StoppingCriteria):

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -62,6 +63,14 @@ class Int8Linear(nn.Module):
 
     weight = None
     """The feed-forward network of transformers asks for the weight's type."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Int8Linear]) -> Int8Linear:
+        """Return one layer whose output is that of several side by side; each has a bias."""
+        unpacked = [torch.ops.quantized.linear_unpack(part._packed) for part in parts]
+        weight = torch.cat([weight.int_repr() for weight, _ in unpacked])
+        scale = torch.cat([weight.q_per_channel_scales() for weight, _ in unpacked])
+        return cls(weight, scale, torch.cat([bias for _, bias in unpacked]), _DECODER_KERNELS)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 ``[..., in]`` to float32 ``[..., out]``."""
@@ -119,6 +128,8 @@ def load(model_dir: Path) -> SeamlessM4Tv2ForSpeechToText:
     tensors = _convert(model_dir)
     try:
         _write(file, tensors, key)
+        # What is mapped from the file need not be held in memory while the weights are packed.
+        tensors = _read(file, key) or tensors
     except OSError as error:
         _log.warning("the int8 weights cannot be kept for the next start: %s", error)
     try:

@@ -153,7 +153,10 @@ def ours(folder: Path, threads: int) -> dict[str, Any]:
     features_s, encode_s = median_s(audio), median_s(encode)
     total_s = {rows: median_s(lambda rows=rows: serve(rows)) for rows in (1, 2, 3, 4, 6)}
     # Best of several, as the bandwidth is: the difference of two medians drowns in what else the machine does.
-    step_s = {rows: (best_s(lambda: decode(rows)) - best_s(lambda: decode(rows, 5))) / (TOKENS - 5) for rows in (1, 4)}
+    step_s = {
+        rows: (best_s(lambda rows=rows: decode(rows)) - best_s(lambda rows=rows: decode(rows, 5))) / (TOKENS - 5)
+        for rows in (1, 4)
+    }
     hidden = torch.randn(4, model.config.hidden_size)
     head_s = median_s(lambda: model.lm_head(hidden), 9)
     matrices = {

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "event_loop",
     "memory",
     "latency",
+    "seamless_cost",
 )
 
 

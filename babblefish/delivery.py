@@ -120,14 +120,12 @@ class Delivery:
                 pieces.append(piece)
                 self._echo.spoke(caption.text, caption.lang, piece.duration_s)
                 if streaming and (encoded := await self._encode([piece])):
-                    for channel in streaming:
-                        await turn.done[channel].wait()  # the result goes first, and may wait for an earlier one
+                    await all_set(turn.done[channel] for channel in streaming)  # their result goes first
                     self._send_piece(turn, recognised, streaming, sent, encoded, spoken_ms)
                     sent += 1
         except BabbleFishError as error:
             _log.warning("%s: no speech in %s: %s", recognised.utterance.utterance_id, caption.lang, error)
-        for channel in streaming:
-            await turn.done[channel].wait()
+        await all_set(turn.done[channel] for channel in streaming)
         self._send_piece(turn, recognised, streaming, sent, None, spoken_ms)
         timings_ms.update(spoken_ms)
         return pieces

@@ -20,6 +20,7 @@ from babblefish.app import Server, create_app, server_config
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
 from babblefish.settings import Settings
+from tests.fakes import speech
 
 SHARED_AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
 """Recorded human speech that some machines have beside the project."""
@@ -119,3 +120,10 @@ async def serving(settings: Settings, engines: Engines | None) -> AsyncIterator[
         finally:
             server.should_exit = True
             await task
+
+
+async def still_works(client: Client) -> None:
+    """Assert that the connection lives and the next utterance is served."""
+    before = len(client.of_type("result"))
+    await client.say(speech(11))
+    await client.wait_for("result", before + 1)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"domain"},
     {"settings", "languages", "catalogue"},
-    {"audio", "protocol", "weights", "engines.base"},
+    {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
     {"engines.seamless_int8"},
     {"engines.seamless_decoder"},
     {

@@ -13,14 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from babblefish.settings import Settings
 from tests.fakes import Fakes, silence, speech
-from tests.support import Client, Running, serving
-
-
-async def still_works(client: Client) -> None:
-    """Assert that the connection lives and the next utterance is served."""
-    before = len(client.of_type("result"))
-    await client.say(speech(11))
-    await client.wait_for("result", before + 1)
+from tests.support import Running, serving, still_works
 
 
 @pytest.mark.parametrize(

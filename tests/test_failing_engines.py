@@ -12,14 +12,7 @@ from babblefish import delivery, weights
 from babblefish.domain import Deadline, Speech
 from babblefish.settings import Settings
 from tests.fakes import PHRASES, Fakes, speech
-from tests.support import Client, Running, serving
-
-
-async def still_works(client: Client) -> None:
-    """Assert that the connection lives and the next utterance is served."""
-    before = len(client.of_type("result"))
-    await client.say(speech(11))
-    await client.wait_for("result", before + 1)
+from tests.support import Running, serving, still_works
 
 
 async def test_a_translator_that_raises_costs_one_utterance(running: Running, fakes: Fakes) -> None:

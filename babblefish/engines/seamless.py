@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,22 +18,16 @@ from transformers import SeamlessM4TFeatureExtractor, SeamlessM4TTokenizer, Seam
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, EngineError, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines import seamless_int8
 from babblefish.engines.base import SpeechTranslation
+from babblefish.engines.decoding import is_repetitive, token_limit
 from babblefish.engines.seamless_decoder import Decoder, Row
 from babblefish.languages import LANGUAGES, to_seamless
 
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is not heard."""
 
-_TOKENS_PER_S = 9.0
-_EXTRA_TOKENS = 12
-"""Fast speech has about five tokens a second; more than nine is a loop, which the limit cuts short."""
-
 _MAX_PERIOD = 8
 _MIN_REPEATS = 4
 """A phrase of up to eight tokens four times in a row is a loop; people say a word three times, seldom a fourth."""
-
-_MAX_COMPRESSION_RATIO = 2.4
-"""Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py)."""
 
 
 def loops(tokens: Sequence[int]) -> bool:
@@ -165,7 +158,7 @@ class Seamless:
         return encoded[:, : int(heard)]
 
     def _decode(self, encoded: Tensor, languages: list[int], samples: int, deadline: Deadline) -> list[Row]:
-        limit = int(_TOKENS_PER_S * samples / SAMPLE_RATE_HZ) + _EXTRA_TOKENS
+        limit = token_limit(samples / SAMPLE_RATE_HZ)
         if self._beams > 1:
             return self._decoder.beams(encoded, languages, limit, self._beams, deadline)
         return self._decoder.greedy(encoded, languages, limit, loops, deadline)
@@ -173,6 +166,5 @@ class Seamless:
     def _text(self, row: Row) -> str | None:
         """Return a row's text, or None where it has no words, repeats itself or was cut short."""
         text: str = self._tokenizer.decode(row.tokens, skip_special_tokens=True).strip()
-        raw = text.encode()
-        repeats = not row.ended or len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO
+        repeats = not row.ended or is_repetitive(text)
         return text if not repeats and any(char.isalnum() for char in text) else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines.base import SpeechTranslation
+from babblefish.engines.decoding import is_repetitive, token_limit
 from babblefish.languages import LANGUAGES, from_whisper
 
 _FULL_WINDOW_S = 30.0
@@ -31,22 +31,20 @@ _FULL_WINDOW_S = 30.0
 _PADDING_S = 5.0
 """Silence after the utterance. With 1.5 s Whisper does not notice the end and repeats itself (measured)."""
 
+_MAX_TOKENS = 448
+"""Positions of the decoder, the prompt's included."""
+
 _BEAM_SIZE = 2
 """Beam 2 reaches the word error rate of beam 5 on this window at less cost; greedy loses 5 points (measured)."""
 
-_TOKENS_PER_S = 9.0
-_EXTRA_TOKENS = 12
-"""Fast speech has about five tokens a second; more than nine is a loop, which the limit cuts short."""
-
-_MAX_COMPRESSION_RATIO = 2.4
 _MIN_MEAN_LOGPROB = -1.0
 _MAX_NO_SPEECH = 0.6
-"""The three thresholds of OpenAI's own decoding (whisper/transcribe.py)."""
+"""Two thresholds of OpenAI's own decoding (whisper/transcribe.py)."""
 
 _UNTRANSLATED_RATIO = 0.8
 """Share of matching characters above which a translation is the transcript again; cognates stay below 0.7."""
 
-_WHISPER_GOOD_ENGLISH = frozenset({"deu", "por"})
+_WHISPER_GOOD_ENGLISH = frozenset({"deu", "por", "spa"})
 """Languages whose English by this model reaches chrF 50 in ``benchmarks/translation_quality.py``; others are drafts."""
 
 
@@ -61,8 +59,7 @@ class _Row:
 
     @property
     def repeats(self) -> bool:
-        raw = self.text.encode()
-        return self.cut_short or len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO
+        return self.cut_short or is_repetitive(self.text)
 
     @property
     def doubtful(self) -> bool:
@@ -98,7 +95,6 @@ class Whisper:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(model_dir / "tokenizer.json"))
         self._features = FeatureExtractor()
         self._start = self._token("<|startoftranscript|>")
-        self._end = self._token("<|endoftext|>")
         self._tail = self._token("<|notimestamps|>")
         self._transcribe = self._token("<|transcribe|>")
         self._translate = self._token("<|translate|>")
@@ -200,12 +196,12 @@ class Whisper:
             repeated: NDArray[np.float32] = np.repeat(np.asarray(encoded), len(tasks), axis=0)
             encoded = ctranslate2.StorageView.from_array(repeated)
         prompts = [[self._start, self._language_token(lang), task, self._tail] for task in tasks]
-        limit = len(prompts[0]) + int(_TOKENS_PER_S * duration_s) + _EXTRA_TOKENS
+        limit = min(_MAX_TOKENS, len(prompts[0]) + token_limit(duration_s))
         results = self._model.generate(
             encoded,
             prompts,
             beam_size=_BEAM_SIZE,
-            max_length=min(448, limit),
+            max_length=limit,
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -217,7 +213,7 @@ class Whisper:
                     text=self._tokenizer.decode(ids).strip(),
                     mean_logprob=float(result.scores[0]),
                     no_speech=float(result.no_speech_prob),
-                    cut_short=len(ids) + len(prompts[0]) >= min(448, limit),
+                    cut_short=len(ids) + len(prompts[0]) >= limit,
                 )
             )
         _add(timings_ms, "decode", started_s)

@@ -1,0 +1,23 @@
+"""What every decoder of speech does the same way: how much it may say, and when it says one thing over and over."""
+
+from __future__ import annotations
+
+import zlib
+
+_TOKENS_PER_S = 9.0
+_EXTRA_TOKENS = 12
+"""Fast speech has about five tokens a second; more than nine is a loop, which the limit cuts short."""
+
+_MAX_COMPRESSION_RATIO = 2.4
+"""Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py)."""
+
+
+def token_limit(duration_s: float) -> int:
+    """Return the most tokens that speech of this length may have."""
+    return int(_TOKENS_PER_S * duration_s) + _EXTRA_TOKENS
+
+
+def is_repetitive(text: str) -> bool:
+    """Say whether a text compresses so well that it must repeat itself."""
+    raw = text.encode()
+    return len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO

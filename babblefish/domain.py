@@ -45,7 +45,8 @@ class Utterance:
         utterance_id: Unique within the server's life.
         client_id: The client whose microphone it came from.
         samples: Shape ``[n]``, float32, mono, 16 kHz.
-        source_lang: ISO 639-3 code the client declared, or None to detect it.
+        source_langs: ISO 639-3 codes of the languages it may be in: the one that the client declared, several to
+            choose from, or none where it may be any.
         ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
         speech_s: Seconds of it that are speech, where a voice detector has listened already; else the pipeline asks.
     """
@@ -53,7 +54,7 @@ class Utterance:
     utterance_id: str
     client_id: str
     samples: Samples
-    source_lang: str | None
+    source_langs: frozenset[str]
     ended_at_s: float
     speech_s: float | None = None
 

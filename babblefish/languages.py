@@ -5,6 +5,7 @@ A code or voice that is missing says that the engine does not know the language.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from babblefish.domain import UnknownLanguageError
@@ -152,6 +153,20 @@ _TABLE = (
 
 LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
 """Every language the system has a name for, by ISO 639-3 code."""
+
+
+def script(character: str) -> str:
+    """Return the script of a letter as Unicode names it: ``"é"`` → ``"LATIN"``, ``"я"`` → ``"CYRILLIC"``."""
+    name = unicodedata.name(character, "")
+    return name.split()[0] if name else ""
+
+
+def scripts(code: str) -> frozenset[str]:
+    """Return the scripts, other than Latin, that a language is written with: those of its own name, and the kana."""
+    letters = {character for character in LANGUAGES[code].native_name if unicodedata.category(character)[0] == "L"}
+    kana = {"HIRAGANA", "KATAKANA"} if code == "jpn" else set()
+    return frozenset({script(letter) for letter in letters} | kana) - {"LATIN", "MODIFIER"}
+
 
 _BY_WHISPER = {language.whisper: language.code for language in _TABLE if language.whisper}
 

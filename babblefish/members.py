@@ -40,7 +40,8 @@ class Member:
     client_id: str
     name: str
     target_lang: str
-    source_lang: str | None
+    source_lang: str
+    """ISO 639-3, or one of ``protocol``'s words for languages that are to be detected."""
     audio: protocol.AudioFormat
     outbox: Outbox
     in_flight: int = 0

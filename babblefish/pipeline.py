@@ -26,7 +26,7 @@ from babblefish.domain import (
     Transcript,
     Utterance,
 )
-from babblefish.engines.base import Embedding, Engines, SpeechTranslation
+from babblefish.engines.base import BatchSpeechTranslator, Embedding, Engines, SpeechRequest, SpeechTranslation
 from babblefish.routing import Way, plan
 from babblefish.segmenter import speech_seconds
 from babblefish.settings import Settings
@@ -197,20 +197,22 @@ class Pipeline:
         deadline: Deadline,
         timings_ms: dict[str, float],
     ) -> tuple[dict[str, Way], SpeechTranslation]:
-        queued_s = time.perf_counter()
+        asked_s = time.perf_counter()
         ways: dict[str, Way] = {}
 
         def starts(lang: str) -> Collection[str]:
             ways.update(plan(lang, target_langs, self.engines))
             return {way.start for way in ways.values() if way.start != lang}
 
-        def translate() -> SpeechTranslation:
-            timings_ms["queue"] = _since_ms(queued_s)
-            deadline.check()
-            return self.engines.speech_translator.translate(utterance.samples, utterance.source_lang, starts, deadline)
-
-        translation = await self._workers.translation.run(translate)
+        translator = self.engines.speech_translator
+        request = SpeechRequest(utterance.samples, deadline, starts, utterance.source_langs)
+        if isinstance(translator, BatchSpeechTranslator):
+            translation = await self._workers.translation.share(translator.translate_together, request)
+        else:
+            translation = await self._workers.translation.run(translator.translate, request)
         timings_ms.update(translation.timings_ms)
+        # What the engine's own steps leave is the time before it took the utterance up.
+        timings_ms["queue"] = max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))
         # A translation the engine could not make after all takes the way through text instead, if there is one.
         made = {translation.transcript.lang, *translation.translations}
         for target, way in ways.items():

@@ -42,7 +42,10 @@ Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]
 
 AUTO = "auto"
-"""Source language of a client that wants its language detected."""
+"""A spoken language to be detected."""
+
+ROOM = "room"
+"""A spoken language to be detected among those that the members of the room speak or hear."""
 
 CLOSE_NOT_ALLOWED = 1008
 CLOSE_FAULT = 1011
@@ -318,7 +321,7 @@ def error_message(error: BabbleFishError, utterance_id: str | None = None) -> Er
 def _check_languages(target_lang: str | None, source_lang: str | None) -> None:
     if target_lang is not None:
         language(target_lang)
-    if source_lang is not None and source_lang != AUTO:
+    if source_lang is not None and source_lang not in (AUTO, ROOM):
         language(source_lang)
 
 

@@ -60,6 +60,20 @@ class Room:
         if self.members.pop(member.client_id, None) is not None:
             self.tell_presence()
 
+    def may_speak(self, member: Member) -> frozenset[str]:
+        """Return the languages a member may be speaking; none at all means any."""
+        if member.source_lang == protocol.AUTO:
+            return frozenset()
+        return self._spoken_here() if member.source_lang == protocol.ROOM else frozenset({member.source_lang})
+
+    def _spoken_here(self) -> frozenset[str]:
+        """Return what those here declared that they speak, and where they did not, what they hear."""
+        detected = (protocol.AUTO, protocol.ROOM)
+        return frozenset(
+            member.target_lang if member.source_lang in detected else member.source_lang
+            for member in self.members.values()
+        )
+
     def tell_presence(self) -> None:
         """Tell everyone, in a moment, who is here and what they hear."""
         if self._news_due is None:
@@ -78,7 +92,7 @@ class Room:
                 client_id=member.client_id,
                 name=member.name,
                 target_lang=member.target_lang,
-                source_lang=member.source_lang or protocol.AUTO,
+                source_lang=member.source_lang,
             )
             for member in self.members.values()
         ]
@@ -132,9 +146,8 @@ class Room:
 
     def _prepare(self) -> None:
         """Get ready for the languages of those here, who mostly speak what they hear."""
-        spoken = {member.source_lang or member.target_lang for member in self.members.values()}
         heard = {member.target_lang for member in self.members.values()}
-        wanted = set(product(spoken, heard)) - self._prepared
+        wanted = set(product(self._spoken_here(), heard)) - self._prepared
         if wanted:
             self._prepared |= wanted
             self._spawn(self._pipeline.prepare(wanted))

@@ -80,7 +80,7 @@ class Session:
             client_id=client_id,
             name=join.name,
             target_lang=join.target_lang,
-            source_lang=None if join.source_lang == protocol.AUTO else join.source_lang,
+            source_lang=join.source_lang,
             audio=join.audio,
             outbox=self._outbox,
         )
@@ -202,7 +202,7 @@ class Session:
             utterance_id=uuid.uuid4().hex[:12],
             client_id=self.member.client_id,
             samples=samples,
-            source_lang=self.member.source_lang,
+            source_langs=self.room.may_speak(self.member),
             ended_at_s=ended_at_s,
             speech_s=speech_s,
         )
@@ -229,12 +229,11 @@ class Session:
         member.target_lang = message.target_lang or member.target_lang
         member.name = member.name if message.name is None else message.name
         member.audio = message.audio or member.audio
-        if message.source_lang is not None:
-            member.source_lang = None if message.source_lang == protocol.AUTO else message.source_lang
+        member.source_lang = message.source_lang or member.source_lang
         member.send(
             protocol.Settled(
                 target_lang=member.target_lang,
-                source_lang=member.source_lang or protocol.AUTO,
+                source_lang=member.source_lang,
                 name=member.name,
                 audio=member.audio,
             )

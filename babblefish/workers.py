@@ -8,14 +8,15 @@ runs on the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,6 +29,7 @@ _VOICES = 16
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class _Slots:
@@ -39,7 +41,7 @@ class _Slots:
         self._tickets = itertools.count()
         self._changed = threading.Condition()
 
-    @contextmanager
+    @contextlib.contextmanager
     def hold(self, needed_s: float) -> Iterator[None]:
         """Wait for a place, behind those who need theirs before ``needed_s``, and hold it."""
         with self._changed:
@@ -74,6 +76,7 @@ class Worker:
         self._pending = 0
         self._counting = threading.Lock()
         self._slots = _Slots(at_once or parallel)
+        self._waiting: deque[tuple[Any, Future[Any]]] = deque()
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"babblefish-{name}")
 
     @property
@@ -96,6 +99,60 @@ class Worker:
             raise
         except Exception as error:
             raise self._failed(error) from error
+
+    async def share(
+        self, serve: Callable[[Callable[[], _T | None]], Iterator[tuple[_T, _R | Exception]]], item: _T
+    ) -> _R:
+        """Have an item served together with those that others give meanwhile, and return its outcome.
+
+        Cancelling takes the item out of the queue; one that was taken goes on until its own deadline check.
+
+        Args:
+            serve: Called in a thread of this worker with what gives it the next waiting item, or None; yields each item
+                that it took with its outcome. The same for every item of this worker.
+            item: Hashable.
+
+        Raises:
+            OverloadedError: Too many jobs are waiting.
+            EngineError: The outcome is an exception that is not one of the project's errors, or ``serve`` raised one,
+                which fails every item that it had taken.
+        """
+        future: Future[_R] = Future()
+        self._count()
+        future.add_done_callback(self._ended)
+        self._waiting.append((item, future))
+        self._threads.submit(self._serve, serve)
+        try:
+            return await asyncio.wrap_future(future)
+        except (BabbleFishError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _serve(self, serve: Callable[[Callable[[], Any]], Iterator[tuple[Any, Any]]]) -> None:
+        """Serve what waits; nothing may, where an earlier call has taken it along."""
+        taken: dict[Any, Future[Any]] = {}
+
+        def take() -> Any:
+            with contextlib.suppress(IndexError):
+                while True:
+                    item, future = self._waiting.popleft()
+                    if future.set_running_or_notify_cancel():
+                        taken[item] = future
+                        return item
+            return None
+
+        failure: Exception = EngineError(f"{self.name} gave no outcome")
+        try:
+            for item, outcome in serve(take):
+                if isinstance(outcome, Exception):
+                    taken.pop(item).set_exception(outcome)
+                else:
+                    taken.pop(item).set_result(outcome)
+        except Exception as error:
+            failure = error
+        for future in taken.values():
+            future.set_exception(failure)
 
     async def stream(
         self, function: Callable[[], Iterator[_T]], lasts_s: Callable[[_T], float]
@@ -151,13 +208,18 @@ class Worker:
     async def close(self) -> None:
         """Drop what waits, let what runs come to its end, and end the threads."""
         loop = asyncio.get_running_loop()
+        for _, future in tuple(self._waiting):
+            future.cancel()
         await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
 
-    def _submit(self, job: Callable[[], _T]) -> Future[_T]:
+    def _count(self) -> None:
         with self._counting:
             if self._pending >= self._limit:
                 raise OverloadedError(f"{self._pending} jobs wait for {self.name}; please speak again in a moment")
             self._pending += 1
+
+    def _submit(self, job: Callable[[], _T]) -> Future[_T]:
+        self._count()
         future = self._threads.submit(job)
         # A job that nobody waits for any more still holds its thread, so it counts until it ends.
         future.add_done_callback(self._ended)
@@ -177,7 +239,7 @@ class Workers:
     """The workers of a server, one per kind of engine, so that no engine waits behind another."""
 
     translation: Worker
-    """One utterance at a time, each call on ``translation_threads`` threads of the model's own."""
+    """One utterance at a time, or those that wait together; each call on ``translation_threads`` of the model's own."""
     text: Worker
     synthesis: Worker
     speaker: Worker

@@ -15,6 +15,7 @@ import sacrebleu
 from babblefish import weights
 from babblefish.domain import Deadline, NoSpeechError
 from babblefish.engines.apertium import Apertium
+from babblefish.engines.base import SpeechRequest
 from babblefish.engines.whisper import Whisper
 from babblefish.settings import Settings
 from benchmarks import harness
@@ -39,7 +40,7 @@ def measure(_: argparse.Namespace) -> dict[str, Any]:
         reference = clip.texts["eng"]
         row: dict[str, Any] = {"clip": clip.name, "reference": reference}
         try:
-            heard = whisper.translate(clip.samples, None, lambda _: ("eng",), Deadline.after(60))
+            heard = whisper.translate(SpeechRequest(clip.samples, Deadline.after(60), lambda _: ("eng",)))
         except NoSpeechError:
             rows.append(row | {"whisper": "not recognised"})
             continue

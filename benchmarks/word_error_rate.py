@@ -15,6 +15,7 @@ from faster_whisper import WhisperModel
 
 from babblefish import weights
 from babblefish.domain import Deadline, NoSpeechError
+from babblefish.engines.base import SpeechRequest
 from babblefish.engines.whisper import Whisper
 from babblefish.settings import Settings
 from benchmarks import harness
@@ -41,7 +42,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     def transcribe_ours(samples: Any) -> str:
         try:
-            return ours.translate(samples, None, lambda _: (), Deadline.after(60)).transcript.text
+            return ours.translate(SpeechRequest(samples, Deadline.after(60))).transcript.text
         except NoSpeechError:
             return ""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
-from babblefish.engines.base import Embedding, Engines, Route, SpeechTranslation
+from babblefish.engines.base import Embedding, Engines, Route, SpeechRequest, SpeechTranslation
 
 PHRASES: dict[int, tuple[str, str]] = {
     11: ("fra", "bonjour tout le monde"),
@@ -90,30 +90,24 @@ class FakeSpeechTranslator:
         self.calls = calls
         self.delay_s = 0.0
         self.before: Callable[[int], None] = lambda phrase: None
-        self.declared: list[str | None] = []
+        self.declared: list[frozenset[str]] = []
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
         return {} if source_lang == "eng" else {"eng": Quality.GOOD}
 
-    def translate(
-        self,
-        samples: Samples,
-        source_lang: str | None,
-        choose_targets: Callable[[str], Collection[str]],
-        deadline: Deadline,
-    ) -> SpeechTranslation:
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
         self.calls.note("encode")
-        phrase = _phrase(samples)
-        self.declared.append(source_lang)
+        phrase = _phrase(request.samples)
+        self.declared.append(request.source_langs)
         self.before(phrase)
         time.sleep(self.delay_s)
-        deadline.check()
+        request.deadline.check()
         if phrase not in PHRASES:
             raise NoSpeechError("no words were recognised")
         lang, text = PHRASES[phrase]
         return SpeechTranslation(
             transcript=Transcript(text, lang, 0.9, 0.9),
-            translations={target: f"<{target}> {text}" for target in choose_targets(lang)},
+            translations={target: f"<{target}> {text}" for target in request.choose_targets(lang)},
             timings_ms={"encode": 1.0, "decode": 1.0},
         )
 

@@ -16,6 +16,7 @@ LAYERS = (
     {"settings", "languages", "catalogue"},
     {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
     {"engines.seamless_int8"},
+    {"engines.seamless_vocabulary"},
     {"engines.seamless_decoder"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},

@@ -11,7 +11,7 @@ from tests.fakes import silence
 
 def said(text: str, client: str, ended_at_s: float, lang: str = "eng") -> tuple[Utterance, Transcript]:
     """Two seconds of speech that end at a moment."""
-    return Utterance("u", client, silence(2.0), None, ended_at_s), Transcript(text, lang, 1.0, 1.0)
+    return Utterance("u", client, silence(2.0), frozenset(), ended_at_s), Transcript(text, lang, 1.0, 1.0)
 
 
 def test_a_second_microphone_that_hears_the_same_voice_is_a_duplicate() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, Quality, Samples
+from babblefish.engines.base import SpeechRequest
 from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
@@ -37,8 +38,17 @@ def nothing(_: str) -> tuple[str, ...]:
     return ()
 
 
-def french(_: Samples) -> tuple[str, float]:
+def french(_: Samples, __: Collection[str]) -> tuple[str, float]:
     return "fra", 0.75
+
+
+def request(samples: Samples, lang: str | None, choose: Callable[[str], Collection[str]]) -> SpeechRequest:
+    return SpeechRequest(samples, Deadline.after(60), choose, frozenset({lang} if lang else ()))
+
+
+def encode(engine: Seamless, samples: Samples) -> Any:
+    (encoded,) = engine._encode([samples])
+    return encoded
 
 
 def hear(seed: int, samples: int = 32_000) -> Samples:
@@ -83,7 +93,7 @@ def test_languages_decoded_together_say_token_for_token_what_each_says_alone(
     engine: Seamless, seed: int, samples: int, beams: int
 ) -> None:
     speech = hear(seed, samples)
-    encoded, languages = engine._encode(speech), [engine._languages[code] for code in CODES]
+    encoded, languages = encode(engine, speech), {code: engine._languages[code] for code in CODES}
     if beams == 1:
         rows = engine._decoder.greedy(encoded, languages, LIMIT, never, Deadline.after(60))
     else:
@@ -95,18 +105,18 @@ def test_languages_decoded_together_say_token_for_token_what_each_says_alone(
 
 def test_rows_that_have_ended_leave_the_batch(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    step = engine._decoder._step
-    monkeypatch.setattr(engine._decoder, "_step", lambda ids, *rest: counts.append(len(ids)) or step(ids, *rest))
-    languages = [engine._languages[code] for code in CODES]
-    rows = engine._decoder.greedy(engine._encode(hear(0)), languages, LIMIT, never, Deadline.after(60))
+    step = engine._decoder._logits
+    monkeypatch.setattr(engine._decoder, "_logits", lambda running: counts.append(len(running[0].ids)) or step(running))
+    languages = {code: engine._languages[code] for code in CODES}
+    rows = engine._decoder.greedy(encode(engine, hear(0)), languages, LIMIT, never, Deadline.after(60))
     lengths = [len(row.tokens) + row.ended for row in rows]
     assert counts == [sum(length > place for length in lengths) for place in range(max(lengths))]
     assert len(set(lengths)) > 2
 
 
 def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: Seamless) -> None:
-    encoded, language = engine._encode(hear(0)), engine._languages["pol"]
-    row = engine._decoder.greedy(encoded, [language], LIMIT, never, Deadline.after(60))[0]
+    encoded, language = encode(engine, hear(0)), engine._languages["pol"]
+    row = engine._decoder.greedy(encoded, {"pol": language}, LIMIT, never, Deadline.after(60))[0]
     ids = torch.tensor([[3, language, *row.tokens]])
     with torch.inference_mode():
         logits = engine._model(encoder_outputs=(encoded,), decoder_input_ids=ids).logits
@@ -121,10 +131,10 @@ def test_transcript_and_translations_come_from_one_encoder_pass(
 ) -> None:
     engine = open_engine(checkpoint, dtype="float32", beams=beams)
     passes: list[int] = []
-    engine._model.speech_encoder.register_forward_hook(lambda *_: passes.append(1))
+    engine._model.speech_encoder.encoder.register_forward_hook(lambda *_: passes.append(1))
     monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
     wanted = ("fra", "pol", "ara")
-    heard = engine.translate(hear(THREE_LANGUAGES), "eng", lambda _: wanted, Deadline.after(60))
+    heard = engine.translate(request(hear(THREE_LANGUAGES), "eng", lambda _: wanted))
     assert len(passes) == 1
     assert heard.transcript.lang == "eng"
     assert set(heard.translations) == set(wanted)
@@ -133,7 +143,7 @@ def test_transcript_and_translations_come_from_one_encoder_pass(
 
 def test_what_is_said_is_the_text_of_the_tokens(engine: Seamless) -> None:
     speech = hear(THREE_LANGUAGES)
-    heard = engine.translate(speech, "pol", lambda _: ("eng", "fra"), Deadline.after(60))
+    heard = engine.translate(request(speech, "pol", lambda _: ("eng", "fra")))
     said = engine._tokenizer.decode(alone(engine, speech, "pol", 1), skip_special_tokens=True).strip()
     assert said
     assert heard.transcript.text == said
@@ -147,9 +157,9 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
         asked.append(lang)
         return ()
 
-    declared = engine.translate(hear(THREE_LANGUAGES), "pol", choose, Deadline.after(60)).transcript
-    detected = engine.translate(hear(THREE_LANGUAGES), None, choose, Deadline.after(60))
-    not_written = engine.translate(hear(THREE_LANGUAGES), "bre", choose, Deadline.after(60)).transcript
+    declared = engine.translate(request(hear(THREE_LANGUAGES), "pol", choose)).transcript
+    detected = engine.translate(request(hear(THREE_LANGUAGES), None, choose))
+    not_written = engine.translate(request(hear(THREE_LANGUAGES), "bre", choose)).transcript
     assert (declared.lang, declared.lang_confidence) == ("pol", 1.0)
     assert (detected.transcript.lang, detected.transcript.lang_confidence) == ("fra", 0.75)
     assert (not_written.lang, not_written.lang_confidence) == ("fra", 0.75)
@@ -158,9 +168,9 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
 
 
 def test_a_language_that_it_does_not_write_is_an_error_that_names_it(checkpoint: Path) -> None:
-    engine = Seamless(checkpoint, 2, lambda _: ("bre", 0.9), "float32")
+    engine = Seamless(checkpoint, 2, lambda *_: ("bre", 0.9), "float32")
     with pytest.raises(EngineError, match="Breton"):
-        engine.translate(hear(0), None, nothing, Deadline.after(60))
+        engine.translate(request(hear(0), None, nothing))
 
 
 def test_targets_are_the_other_languages_of_the_checkpoint(engine: Seamless) -> None:
@@ -171,24 +181,24 @@ def test_targets_are_the_other_languages_of_the_checkpoint(engine: Seamless) -> 
 
 
 def test_a_target_that_it_does_not_write_is_left_out(engine: Seamless) -> None:
-    heard = engine.translate(hear(THREE_LANGUAGES), "pol", lambda _: ("bre", "ita", "pol"), Deadline.after(60))
+    heard = engine.translate(request(hear(THREE_LANGUAGES), "pol", lambda _: ("bre", "ita", "pol")))
     assert heard.translations == {}
 
 
 def test_no_words_are_no_speech(engine: Seamless) -> None:
     with pytest.raises(NoSpeechError):
-        engine.translate(hear(NOTHING_IN_ENGLISH), "eng", nothing, Deadline.after(60))
+        engine.translate(request(hear(NOTHING_IN_ENGLISH), "eng", nothing))
 
 
 def test_a_translation_that_loops_stops_early_and_is_left_out(engine: Seamless) -> None:
-    languages = [engine._languages[code] for code in ("pol", "fra")]
+    languages = {code: engine._languages[code] for code in ("pol", "fra")}
     said, looping = engine._decoder.greedy(
-        engine._encode(hear(WORDS_IN_POLISH)), languages, LIMIT, loops, Deadline.after(60)
+        encode(engine, hear(WORDS_IN_POLISH)), languages, LIMIT, loops, Deadline.after(60)
     )
     assert said.ended
     assert not looping.ended
     assert len(looping.tokens) < LIMIT
-    heard = engine.translate(hear(WORDS_IN_POLISH), "pol", lambda _: ("fra",), Deadline.after(60))
+    heard = engine.translate(request(hear(WORDS_IN_POLISH), "pol", lambda _: ("fra",)))
     assert heard.transcript.text
     assert heard.translations == {}
 
@@ -211,7 +221,7 @@ def test_the_deadline_is_checked_between_steps(engine: Seamless, monkeypatch: py
             deadline.cancel()
 
     hook = engine._model.lm_head.register_forward_hook(third_step_cancels)
-    encoded, languages = engine._encode(hear(0)), [engine._languages["deu"]]
+    encoded, languages = encode(engine, hear(0)), {"deu": engine._languages["deu"]}
     decode: Callable[[], Any] = (
         (lambda: engine._decoder.greedy(encoded, languages, LIMIT, never, deadline))
         if beams == 1
@@ -229,7 +239,7 @@ def test_int8_stays_close_to_float32(engine: Seamless, checkpoint: Path) -> None
     small = open_engine(checkpoint)
     ids = torch.tensor([[3, engine._languages[code]] for code in CODES])
     for seed in range(4):
-        encoded, approximate = engine._encode(hear(seed)), small._encode(hear(seed))
+        encoded, approximate = encode(engine, hear(seed)), encode(small, hear(seed))
         states = (encoded.expand(len(CODES), -1, -1),)
         with torch.inference_mode():
             exact = engine._model(encoder_outputs=states, decoder_input_ids=ids).logits
@@ -243,13 +253,13 @@ def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.Monke
     for dtype in ("int8", "bfloat16"):
         engine = open_engine(checkpoint, dtype=dtype)
         monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
-        heard = engine.translate(hear(0), "pol", lambda _: ("eng", "deu"), Deadline.after(60))
+        heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "deu")))
         assert set(heard.translations) == {"eng", "deu"}
 
 
 def decode_all(engine: Seamless) -> list[list[int]]:
-    languages = list(engine._languages.values())
-    rows = engine._decoder.greedy(engine._encode(hear(0)), languages, LIMIT, never, Deadline.after(60))
+    languages = engine._languages
+    rows = engine._decoder.greedy(encode(engine, hear(0)), languages, LIMIT, never, Deadline.after(60))
     return [row.tokens for row in rows]
 
 

@@ -10,6 +10,7 @@ import pytest
 from babblefish import weights
 from babblefish.demo import read_speech
 from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
+from babblefish.engines.base import SpeechRequest
 from babblefish.engines.whisper import Whisper, _Row
 from babblefish.settings import Settings
 from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH
@@ -36,7 +37,7 @@ def test_language_transcript_and_english_come_from_one_encoder_pass(
     passes: list[Any] = []
     encode = whisper._encode
     monkeypatch.setattr(whisper, "_encode", lambda *args: passes.append(args) or encode(*args))
-    heard = whisper.translate(read_speech(FRENCH_SPEECH), None, english, Deadline.after(60))
+    heard = whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english))
     assert heard.transcript.lang == "fra"
     assert heard.transcript.lang_confidence > 0.9
     assert "très heureuse de vous voir ce soir" in heard.transcript.text
@@ -48,15 +49,28 @@ def test_language_transcript_and_english_come_from_one_encoder_pass(
 def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisper) -> None:
     asked: list[str] = []
     heard = whisper.translate(
-        read_speech(ENGLISH_SPEECH), None, lambda lang: asked.append(lang) or (), Deadline.after(60)
+        SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), lambda lang: asked.append(lang) or ())
     )
     assert asked == ["eng"]
     assert heard.translations == {}
     assert "The dinner is ready" in heard.transcript.text
 
 
+@pytest.mark.parametrize(
+    ("possible", "lang"), [({"fra", "pol"}, "fra"), ({"pol", "spa"}, "spa"), ({"gle"}, "fra"), (set(), "fra")]
+)
+def test_of_several_possible_languages_the_likeliest_is_taken_and_unknown_ones_do_not_count(
+    whisper: Whisper, possible: set[str], lang: str
+) -> None:
+    heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible)
+    assert heard == lang
+    assert 0 < confidence <= 1
+
+
 def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> None:
-    heard = whisper.translate(read_speech(FRENCH_SPEECH), "fra", nothing, Deadline.after(60))
+    heard = whisper.translate(
+        SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), nothing, frozenset({"fra"}))
+    )
     assert (heard.transcript.lang, heard.transcript.lang_confidence) == ("fra", 1.0)
     assert "detect_language" not in heard.timings_ms
 
@@ -85,7 +99,7 @@ def test_words_are_not_made_up_where_there_are_none(whisper: Whisper, kind: str)
         "tone": 0.3 * np.sin(2 * np.pi * 440 * time_s),
     }[kind]
     with pytest.raises(NoSpeechError):
-        whisper.translate(samples.astype(np.float32), None, english, Deadline.after(60))
+        whisper.translate(SpeechRequest(samples.astype(np.float32), Deadline.after(60), english))
 
 
 def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(
@@ -108,7 +122,7 @@ def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(
     monkeypatch.setattr(whisper, "_encode", record)
     monkeypatch.setattr(whisper, "_decode", loop_first)
     samples = read_speech(ENGLISH_SPEECH)
-    heard = whisper.translate(samples, "eng", nothing, Deadline.after(60))
+    heard = whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, frozenset({"eng"})))
     assert windows_s == [pytest.approx(len(samples) / 16000 + 5, abs=0.01), 30.0]
     assert heard.transcript.text == good[0].text
 
@@ -122,7 +136,7 @@ def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(
         return [decode(*args)[0], _Row("and and and and", -0.1, 0.0, True)]
 
     monkeypatch.setattr(whisper, "_decode", loop_english)
-    heard = whisper.translate(read_speech(FRENCH_SPEECH), None, english, Deadline.after(60))
+    heard = whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english))
     assert heard.translations == {}
     assert "Bonjour" in heard.transcript.text
 
@@ -135,7 +149,7 @@ def test_a_translation_that_repeats_the_transcript_is_none(whisper: Whisper, mon
         return [said, _Row(said.text.replace("è", "e"), -0.1, 0.0, False)]
 
     monkeypatch.setattr(whisper, "_decode", leave_in_french)
-    assert whisper.translate(read_speech(FRENCH_SPEECH), None, english, Deadline.after(60)).translations == {}
+    assert whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english)).translations == {}
 
 
 def test_repetition_is_seen_in_the_text_itself() -> None:
@@ -145,4 +159,4 @@ def test_repetition_is_seen_in_the_text_itself() -> None:
 
 def test_the_deadline_is_checked_between_steps(whisper: Whisper) -> None:
     with pytest.raises(DeadlineExceededError):
-        whisper.translate(read_speech(ENGLISH_SPEECH), None, nothing, Deadline.after(-1))
+        whisper.translate(SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(-1), nothing))

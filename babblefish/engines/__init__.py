@@ -11,7 +11,7 @@ import numpy as np
 
 from babblefish import weights
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, SetupError
-from babblefish.engines.base import Engines
+from babblefish.engines.base import Engines, SpeechRequest
 from babblefish.settings import Settings
 
 Loader = Callable[[], Any]
@@ -87,7 +87,7 @@ def _whisper(settings: Settings) -> Any:
     engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
     noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
     with contextlib.suppress(NoSpeechError):  # only the first call's allocations are wanted
-        engine.translate(noise, "eng", lambda _: (), Deadline.after(_WARM_UP_S))
+        engine.translate(SpeechRequest(noise, Deadline.after(_WARM_UP_S), source_langs=frozenset({"eng"})))
     return engine
 
 

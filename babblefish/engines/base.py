@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,24 @@ class SpeechTranslation:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechRequest:
+    """An utterance to be recognised and translated.
+
+    Attributes:
+        samples: Shape ``[n]``, 16 kHz.
+        deadline: Checked between steps.
+        choose_targets: Called once with the language spoken, in the worker's thread; returns which of
+            ``targets(language)`` are wanted.
+        source_langs: ISO 639-3 codes of the languages it may be in; one is believed, none at all means any.
+    """
+
+    samples: Samples
+    deadline: Deadline
+    choose_targets: Callable[[str], Collection[str]] = lambda _: ()
+    source_langs: frozenset[str] = frozenset()
+
+
 class SpeechTranslator(Protocol):
     """Recognises speech and translates it from the same encoder pass."""
 
@@ -74,25 +92,33 @@ class SpeechTranslator(Protocol):
         """Return the languages it can translate this spoken language to, each with its quality."""
         ...
 
-    def translate(
-        self,
-        samples: Samples,
-        source_lang: str | None,
-        choose_targets: Callable[[str], Collection[str]],
-        deadline: Deadline,
-    ) -> SpeechTranslation:
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance and translate it, with one encoder pass.
-
-        Args:
-            samples: Shape ``[n]``, 16 kHz.
-            source_lang: ISO 639-3 code, or None to detect it.
-            choose_targets: Called once with the language spoken, in the worker's thread; returns which of
-                ``targets(language)`` are wanted.
-            deadline: Checked between steps.
 
         Raises:
             NoSpeechError: There are no words in it.
+            EngineError: The engine failed on this utterance.
             DeadlineExceededError: It took too long.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchSpeechTranslator(SpeechTranslator, Protocol):
+    """Serves the utterances of several people at once for little more than one costs."""
+
+    def translate_together(
+        self, take: Callable[[], SpeechRequest | None]
+    ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
+        """Translate what waits, and what comes meanwhile, until nothing is left.
+
+        Args:
+            take: Returns the next request that waits, or None; asked at the start and between steps, while there is
+                room for one more.
+
+        Yields:
+            Each request taken with its outcome, as soon as that is known; what fails for one of them alone is yielded
+            with it and not raised.
         """
         ...
 

@@ -1,5 +1,8 @@
 """SeamlessM4T v2: the transcript and every translation wanted, from one encoder pass and one batch of decoding.
 
+What several people say at the same time is decoded together: an utterance joins those that are running between two of
+their steps, which hardly makes a step longer, instead of waiting until they are finished.
+
 The model does not tell which language is spoken; where nobody declared it, another engine's detection says so.
 """
 
@@ -7,20 +10,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Concatenate, Literal, ParamSpec
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import SeamlessM4TFeatureExtractor, SeamlessM4TTokenizer, SeamlessM4Tv2ForSpeechToText
 
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, EngineError, NoSpeechError, Quality, Samples, Transcript
+from babblefish.domain import SAMPLE_RATE_HZ, EngineError, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines import seamless_int8
-from babblefish.engines.base import SpeechTranslation
+from babblefish.engines.base import SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_repetitive, token_limit
-from babblefish.engines.seamless_decoder import Decoder, Row
+from babblefish.engines.seamless_decoder import Decoder, Decoding, Row
 from babblefish.languages import LANGUAGES, to_seamless
+
+_P = ParamSpec("_P")
 
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is not heard."""
@@ -40,6 +47,31 @@ def loops(tokens: Sequence[int]) -> bool:
     return False
 
 
+@dataclass(slots=True, eq=False)
+class _Utterance:
+    """An utterance on its way, until its ``outcome`` is known."""
+
+    request: SpeechRequest
+    languages: dict[str, int] = field(default_factory=dict)
+    """Of the rows, the transcript's first, with their tokens."""
+    lang_confidence: float = 0.0
+    decoding: Decoding | None = None
+    began_s: float = 0.0
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    outcome: SpeechTranslation | Exception | None = None
+
+    @property
+    def samples(self) -> Samples:
+        return self.request.samples[: int(_MAX_AUDIO_S * SAMPLE_RATE_HZ)]
+
+    def attempt(self, step: Callable[Concatenate[_Utterance, _P], None], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Take a step that may fail for this utterance, which must not cost the others theirs."""
+        try:
+            step(self, *args, **kwargs)
+        except Exception as error:
+            self.outcome = error
+
+
 class Seamless:
     """SeamlessM4T v2 as a ``SpeechTranslator`` between all languages that it writes."""
 
@@ -49,9 +81,10 @@ class Seamless:
         self,
         model_dir: Path,
         threads: int,
-        identify_language: Callable[[Samples], tuple[str, float]],
+        identify_language: Callable[[Samples, Collection[str]], tuple[str, float]],
         dtype: Literal["int8", "bfloat16", "float32"] = "int8",
         beams: int = 1,
+        at_once: int = 8,
     ) -> None:
         """Load the model from a folder.
 
@@ -63,7 +96,8 @@ class Seamless:
             identify_language: Returns the language spoken (ISO 639-3) and its probability; called where none is
                 declared, or one that the model does not know.
             dtype: Type of the weights. Int8 keeps a converted copy beside the model for the next start.
-            beams: Beams per language; 1 decodes greedily.
+            beams: Beams per language; 1 decodes greedily. Utterances that are searched are decoded one after another.
+            at_once: Utterances in one batch.
 
         Raises:
             EngineError: The folder holds no whole SeamlessM4T v2.
@@ -71,6 +105,7 @@ class Seamless:
         torch.set_num_threads(threads)
         self._identify_language = identify_language
         self._beams = beams
+        self._at_once = at_once
         try:
             if dtype == "int8":
                 self._model = seamless_int8.load(model_dir)
@@ -85,7 +120,8 @@ class Seamless:
             raise EngineError(f"{model_dir.name} holds no whole SeamlessM4T v2 model: {error}") from error
         written = ((code, to_seamless(code)) for code in LANGUAGES)
         self._languages = {code: tokens[name] for code, name in written if name is not None and name in tokens}
-        self._decoder = Decoder(self._model)
+        pieces = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
+        self._decoder = Decoder(self._model, pieces)
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
         """Return every other language the model writes; none for a spoken language it does not know."""
@@ -93,13 +129,7 @@ class Seamless:
             return {}
         return {code: Quality.GOOD for code in self._languages if code != source_lang}
 
-    def translate(
-        self,
-        samples: Samples,
-        source_lang: str | None,
-        choose_targets: Callable[[str], Collection[str]],
-        deadline: Deadline,
-    ) -> SpeechTranslation:
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance and translate it, the languages side by side in one batch.
 
         A translation that repeats itself is left out, so that the caller can take another way to that language.
@@ -109,59 +139,126 @@ class Seamless:
             EngineError: The model does not know the language spoken.
             DeadlineExceededError: It took too long.
         """
-        samples = samples[: int(_MAX_AUDIO_S * SAMPLE_RATE_HZ)]
-        timings_ms: dict[str, float] = {}
-        lang, lang_confidence = self._language(samples, source_lang, timings_ms)
-        deadline.check()
-        wanted = choose_targets(lang)
-        codes = [lang, *(code for code in self.targets(lang) if code in wanted)]
+        waiting = [request]
+        ((_, outcome),) = self.translate_together(lambda: waiting.pop() if waiting else None)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        started_s = time.perf_counter()
-        encoded = self._encode(samples)
-        timings_ms["encode"] = (time.perf_counter() - started_s) * 1000.0
-        deadline.check()
+    def translate_together(
+        self, take: Callable[[], SpeechRequest | None]
+    ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
+        """Translate what waits, and between the steps of that take up what comes, in the same batch."""
+        running: list[_Utterance] = []
+        while True:
+            new: list[_Utterance] = []
+            while len(running) + len(new) < self._at_once and (request := take()) is not None:
+                utterance = _Utterance(request)
+                new.append(utterance)
+                utterance.attempt(self._identify)
+            self._begin([utterance for utterance in new if utterance.outcome is None])
+            running += new
+            for utterance in running:
+                if utterance.outcome is not None:
+                    yield utterance.request, utterance.outcome
+            running = [utterance for utterance in running if utterance.outcome is None]
+            if running:
+                self._decoder.step([utterance.decoding for utterance in running if utterance.decoding is not None])
+            elif not new:
+                return
+            for utterance in running:
+                utterance.attempt(self._look)
 
-        started_s = time.perf_counter()
-        rows = self._decode(encoded, [self._languages[code] for code in codes], len(samples), deadline)
-        texts = [self._text(row) for row in rows]
-        timings_ms["decode"] = (time.perf_counter() - started_s) * 1000.0
-        if texts[0] is None:
-            raise NoSpeechError("no words were recognised")
-        return SpeechTranslation(
-            transcript=Transcript(texts[0], lang, lang_confidence, math.exp(min(0.0, rows[0].mean_logprob))),
-            translations={code: text for code, text in zip(codes[1:], texts[1:], strict=True) if text is not None},
-            timings_ms=timings_ms,
-        )
-
-    def _language(self, samples: Samples, declared: str | None, timings_ms: dict[str, float]) -> tuple[str, float]:
-        """Return the language spoken and its probability.
+    def _identify(self, utterance: _Utterance) -> None:
+        """Find out the language spoken, and with it those to decode.
 
         Raises:
             EngineError: The model does not know it.
         """
-        if declared is not None and declared in self._languages:
-            return declared, 1.0
-        started_s = time.perf_counter()
-        lang, confidence = self._identify_language(samples)
-        timings_ms["detect_language"] = (time.perf_counter() - started_s) * 1000.0
+        request = utterance.request
+        request.deadline.check()
+        lang, confidence = next(iter(request.source_langs), ""), 1.0
+        if len(request.source_langs) != 1 or lang not in self._languages:
+            started_s = time.perf_counter()
+            lang, confidence = self._identify_language(request.samples, request.source_langs)
+            utterance.timings_ms["detect_language"] = (time.perf_counter() - started_s) * 1000.0
         if lang not in self._languages:
             raise EngineError(f"SeamlessM4T does not write {LANGUAGES[lang].name if lang in LANGUAGES else lang}")
-        return lang, confidence
+        utterance.lang_confidence = confidence
+        wanted = request.choose_targets(lang)
+        codes = [lang, *(code for code in self.targets(lang) if code in wanted)]
+        utterance.languages = {code: self._languages[code] for code in codes}
 
-    def _encode(self, samples: Samples) -> Tensor:
-        """Encode an utterance as ``[1, frames, width]``, without the frames that are padding."""
-        made = self._features(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+    def _begin(self, utterances: list[_Utterance]) -> None:
+        """Encode utterances together, and start or, with beams, finish their decoding."""
+        started_s = time.perf_counter()
+        try:
+            all_encoded = self._encode([utterance.samples for utterance in utterances]) if utterances else []
+        except Exception as error:
+            for utterance in utterances:
+                utterance.outcome = error
+            return
+        for utterance, encoded in zip(utterances, all_encoded, strict=True):
+            utterance.began_s = time.perf_counter()
+            utterance.timings_ms["encode"] = (utterance.began_s - started_s) * 1000.0
+            limit = token_limit(len(utterance.samples) / SAMPLE_RATE_HZ)
+            if self._beams == 1:
+                utterance.decoding = self._decoder.begin(encoded, utterance.languages, limit, loops)
+            else:
+                utterance.attempt(self._search, encoded, limit)
+
+    def _search(self, utterance: _Utterance, encoded: Tensor, limit: int) -> None:
+        deadline = utterance.request.deadline
+        self._finish(utterance, self._decoder.beams(encoded, utterance.languages, limit, self._beams, deadline))
+
+    def _look(self, utterance: _Utterance) -> None:
+        """Finish an utterance whose rows have all ended; give one up whose time is over."""
+        assert utterance.decoding is not None
+        if utterance.decoding.running:
+            utterance.request.deadline.check()
+        else:
+            self._finish(utterance, utterance.decoding.rows)
+
+    def _finish(self, utterance: _Utterance, rows: list[Row]) -> None:
+        """Turn rows into texts.
+
+        Raises:
+            NoSpeechError: The first, the transcript, has no words.
+        """
+        texts = dict(zip(utterance.languages, (self._text(row) for row in rows), strict=True))
+        (lang, said), *translated = texts.items()
+        utterance.timings_ms["decode"] = (time.perf_counter() - utterance.began_s) * 1000.0
+        if said is None:
+            raise NoSpeechError("no words were recognised")
+        confidence = math.exp(min(0.0, rows[0].mean_logprob))
+        utterance.outcome = SpeechTranslation(
+            transcript=Transcript(said, lang, utterance.lang_confidence, confidence),
+            translations={code: text for code, text in translated if text is not None},
+            timings_ms=utterance.timings_ms,
+        )
+
+    def _encode(self, utterances: Sequence[Samples]) -> list[Tensor]:
+        """Encode utterances, each as ``[1, frames, width]``, without the frames that are padding.
+
+        The layers see them as one batch, since a product of a few hundred frames costs less per frame than one of
+        fifty. The adapter behind them looks over the end of an utterance, where it must find nothing rather than
+        padding, so it takes each by itself.
+        """
+        made = [self._features(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt") for samples in utterances]
+        masks = [one["attention_mask"] for one in made]
+        encoder = self._model.speech_encoder
+        encoded = []
         with torch.inference_mode():
-            features = made["input_features"].to(self._model.dtype)
-            encoded: Tensor = self._model.speech_encoder(features, attention_mask=made["attention_mask"])[0]
-            heard = self._model._compute_sub_sample_lengths_from_attention_mask(made["attention_mask"])
-        return encoded[:, : int(heard)]
-
-    def _decode(self, encoded: Tensor, languages: list[int], samples: int, deadline: Deadline) -> list[Row]:
-        limit = token_limit(samples / SAMPLE_RATE_HZ)
-        if self._beams > 1:
-            return self._decoder.beams(encoded, languages, limit, self._beams, deadline)
-        return self._decoder.greedy(encoded, languages, limit, loops, deadline)
+            features = pad_sequence([one["input_features"][0] for one in made], batch_first=True)
+            x = encoder.feature_projection(features.to(self._model.dtype))
+            x = encoder.encoder(x, attention_mask=pad_sequence([mask[0] for mask in masks], batch_first=True))
+            for frames, mask in zip(x, masks, strict=True):
+                alone = frames[None, : mask.shape[1]]
+                alone = alone + 0.5 * encoder.intermediate_ffn(alone)
+                alone = encoder.inner_layer_norm(encoder.adapter(alone, attention_mask=mask))
+                heard = self._model._compute_sub_sample_lengths_from_attention_mask(mask)
+                encoded.append(alone[:, : int(heard)])
+        return encoded
 
     def _text(self, row: Row) -> str | None:
         """Return a row's text, or None where it has no words, repeats itself or was cut short."""

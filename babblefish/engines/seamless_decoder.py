@@ -1,24 +1,27 @@
-"""Decoding SeamlessM4T v2's text from one encoder output into several languages at once.
+"""Decoding SeamlessM4T v2's text: several languages of several utterances at once.
 
-A step costs about what reading the weights costs, whatever the number of rows, so the languages are rows of one batch.
-They share the encoder output: with no mask between them the rows' queries attend to one copy of its keys and values,
-as if they were positions of a single row.
+A step costs about what reading the weights costs, whatever the number of rows, so the languages of an utterance, and
+the utterances of several people, are decoded in the same steps. The matrices of a layer see the new tokens of all of
+them as one list; only attention looks at each utterance by itself, so that none is padded to another's length and one
+may join the others at any step. The languages of an utterance share its encoder output: their queries attend to one
+copy of its keys and values, as if they were positions of a single row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import GenerationMixin, SeamlessM4Tv2ForSpeechToText, StoppingCriteria
+from transformers import GenerationMixin, SeamlessM4Tv2Model, StoppingCriteria
 from transformers.modeling_outputs import BaseModelOutput
 
 from babblefish.domain import Deadline
 from babblefish.engines.seamless_int8 import Int8Linear
+from babblefish.engines.seamless_vocabulary import OutputLayer
 
 
 @dataclass(slots=True)
@@ -36,99 +39,186 @@ class Row:
     ended: bool = False
 
 
-class _Cache:
-    """Keys and values of the tokens so far, allocated once for the longest row.
+class Decoding:
+    """The languages of one utterance on their way, greedily: each token the likeliest.
 
-    Per layer ``[rows, heads, limit, head]``. Rows that leave make way for those behind them.
+    Attributes:
+        rows: One per language, in the order asked for; whole once ``running`` is false.
     """
 
-    def __init__(self, layers: int, rows: int, heads: int, limit: int, like: Tensor) -> None:
-        shape = (2, rows, heads, limit, like.shape[-1] // heads)
-        self._layers = [like.new_empty(shape) for _ in range(layers)]
-        self.used = 0
+    def __init__(
+        self,
+        shared: list[tuple[Tensor, Tensor]],
+        ids: Tensor,
+        limit: int,
+        end: int,
+        loops: Callable[[Sequence[int]], bool],
+        blocks: frozenset[int],
+    ) -> None:
+        """Start; ``Decoder.begin`` says what is meant by the arguments.
 
-    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values ``[2, rows, heads, new, head]`` to a layer; return all its keys and values so far."""
-        rows, until = new.shape[1], self.used + new.shape[3]
-        cached = self._layers[layer][:, :rows, :, :until]
-        cached[:, :, :, self.used :] = new
-        return cached[0], cached[1]
+        Args:
+            shared: Per layer the keys ``[heads, head, frames]``, scaled, and values ``[heads, frames, head]`` of the
+                encoder output.
+            ids: Prompts, shape ``[rows, 2]``.
+            limit: Most tokens per row.
+            end: The end token.
+            loops: Says of tokens that they repeat themselves.
+            blocks: Blocks of the vocabulary that the languages need.
+        """
+        self.rows = [Row() for _ in ids]
+        self.ids = ids
+        self.blocks = blocks
+        self._shared = shared
+        self._end = end
+        self._limit = limit
+        self._loops = loops
+        self._active = list(range(len(ids)))
+        self._steps = 0
+        self._used = 0
+        heads, head, _ = shared[0][0].shape
+        self._heads = heads
+        # Allocated once, for the longest row. Rows that leave make way for those behind them.
+        self._cache = [shared[0][0].new_empty(2, len(ids), heads, limit + 2, head) for _ in shared]
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in ascending order, as the first ones."""
-        for cached in self._layers:
-            for place, row in enumerate(rows):
-                if place != row:
-                    cached[:, place, :, : self.used] = cached[:, row, :, : self.used]
+    @property
+    def running(self) -> bool:
+        """Whether a row is not finished."""
+        return bool(self._active)
+
+    @property
+    def positions(self) -> Tensor:
+        """Positions of the new tokens from 0, shape ``[rows, new]``."""
+        return torch.arange(self._used, self._used + self.ids.shape[1]).expand_as(self.ids)
+
+    def attend_to_said(self, layer: int, joined: Tensor) -> Tensor:
+        """Mix what the new tokens see of their own row.
+
+        Args:
+            layer: Index of the decoder layer.
+            joined: Their queries, keys and values side by side, shape ``[rows * new, 3 * width]``.
+
+        Returns:
+            Shape ``[rows * new, width]``.
+        """
+        rows, new = self.ids.shape
+        split = joined.view(rows, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+        seen = self._cache[layer][:, :rows, :, : self._used + new]
+        seen[:, :, :, self._used :] = split[1:]
+        # Only the prompt brings more than one token, and nothing is before it.
+        mixed = scaled_dot_product_attention(split[0], seen[0], seen[1], is_causal=new > 1)
+        return mixed.transpose(1, 2).reshape(rows * new, -1)
+
+    def attend_to_heard(self, layer: int, queries: Tensor) -> Tensor:
+        """Mix what the new tokens, shape ``[rows * new, width]``, see of the encoder output; same shape."""
+        keys, values = self._shared[layer]
+        # In plain products: for a handful of queries the fused kernel costs twice as much.
+        weights = (queries.view(len(queries), self._heads, -1).transpose(0, 1) @ keys).softmax(dim=-1)
+        return (weights @ values).transpose(0, 1).reshape(len(queries), -1)
+
+    def extend(self, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Take the next token of each active row; rows that end here leave."""
+        self._used += self.ids.shape[1]
+        self._steps += 1
+        kept = []
+        for place, (token, logprob) in enumerate(zip(tokens, logprobs, strict=True)):
+            row = self.rows[self._active[place]]
+            row.mean_logprob += (logprob - row.mean_logprob) / self._steps
+            row.ended = token == self._end
+            if not row.ended:
+                row.tokens.append(token)
+                if not self._loops(row.tokens):
+                    kept.append(place)
+        if self._steps == self._limit:
+            kept = []
+        if 0 < len(kept) < len(self._active):
+            for cache in self._cache:
+                for place, row_before in enumerate(kept):
+                    if place != row_before:
+                        cache[:, place, :, : self._used] = cache[:, row_before, :, : self._used]
+        self._active = [self._active[place] for place in kept]
+        self.ids = torch.tensor([[tokens[place]] for place in kept])
 
 
 class Decoder:
     """The text decoder of a model; keeps nothing between calls, so several threads may use it."""
 
-    def __init__(self, model: SeamlessM4Tv2ForSpeechToText) -> None:
-        """Use a loaded model's decoder, of whatever weight type."""
+    def __init__(self, model: SeamlessM4Tv2Model, pieces: Sequence[str] | None = None) -> None:
+        """Use a loaded model's decoder, of whatever weight type.
+
+        Args:
+            model: With ``text_decoder`` and ``lm_head``.
+            pieces: The text of every token, so that a step may leave out what no language decoded is written with;
+                None to look at the whole vocabulary at each step.
+        """
         self._model = model
         self._decoder = model.text_decoder
         self._joined = [_joined(layer.self_attn) for layer in model.text_decoder.layers]
+        self._output = OutputLayer(model.lm_head, pieces)
         self._heads: int = model.config.decoder_attention_heads
         self._start: int = model.generation_config.decoder_start_token_id
         self._end: int = model.generation_config.eos_token_id
         self._pad: int = model.config.pad_token_id
 
+    def begin(
+        self,
+        encoded: Tensor,
+        languages: Mapping[str, int],
+        limit: int,
+        loops: Callable[[Sequence[int]], bool],
+    ) -> Decoding:
+        """Start an utterance, for ``step``.
+
+        Args:
+            encoded: Its encoder output, shape ``[1, frames, width]``.
+            languages: Of the rows, ISO 639-3, with their tokens.
+            limit: Most tokens per row, the end token among them.
+            loops: Says of a row's tokens so far that they repeat themselves; such a row stops.
+        """
+        with torch.inference_mode():
+            shared = []
+            for layer in self._decoder.layers:
+                attention = layer.cross_attention
+                keys = self._split(attention.k_proj(encoded)).transpose(1, 2)
+                scaled = (keys * keys.shape[1] ** -0.5).contiguous()
+                shared.append((scaled, self._split(attention.v_proj(encoded)).contiguous()))
+        ids = torch.tensor([[self._start, token] for token in languages.values()])
+        return Decoding(shared, ids, limit, self._end, loops, self._output.blocks(languages))
+
+    def step(self, decodings: Sequence[Decoding]) -> None:
+        """Add a token to every active row of utterances that are running."""
+        with torch.inference_mode():
+            best, chosen = self._logits(decodings).log_softmax(dim=-1).max(dim=-1)
+            tokens, logprobs = self._output.tokens(chosen, _blocks(decodings)), best.tolist()
+        start = 0
+        for decoding in decodings:
+            until = start + len(decoding.ids)
+            decoding.extend(tokens[start:until], logprobs[start:until])
+            start = until
+
     def greedy(
         self,
         encoded: Tensor,
-        languages: Sequence[int],
+        languages: Mapping[str, int],
         limit: int,
         loops: Callable[[Sequence[int]], bool],
         deadline: Deadline,
     ) -> list[Row]:
-        """Decode a row per language, each token the likeliest.
-
-        Args:
-            encoded: Encoder output of one utterance, shape ``[1, frames, width]``.
-            languages: Language token of each row.
-            limit: Most tokens per row, the end token among them.
-            loops: Says of a row's tokens so far that they repeat themselves; such a row stops.
-            deadline: Checked before every step.
+        """Decode one utterance by itself; arguments as for ``begin``.
 
         Raises:
-            DeadlineExceededError: It took too long.
+            DeadlineExceededError: It took too long; checked before every step.
         """
-        rows = [Row() for _ in languages]
-        active = list(range(len(rows)))
-        with torch.inference_mode():
-            shared = [
-                (self._split(layer.cross_attention.k_proj(encoded)), self._split(layer.cross_attention.v_proj(encoded)))
-                for layer in self._decoder.layers
-            ]
-            cache = _Cache(len(shared), len(rows), self._heads, limit + 2, encoded)
-            ids = torch.tensor([[self._start, language] for language in languages])
-            for step in range(limit):
-                deadline.check()
-                logits = self._step(ids, cache, shared)
-                best, chosen = logits.max(dim=-1)
-                logprobs = (best - logits.logsumexp(dim=-1)).tolist()
-                tokens = chosen.tolist()
-                kept = []
-                for place, (token, logprob) in enumerate(zip(tokens, logprobs, strict=True)):
-                    row = rows[active[place]]
-                    row.mean_logprob += (logprob - row.mean_logprob) / (step + 1)
-                    row.ended = token == self._end
-                    if not row.ended:
-                        row.tokens.append(token)
-                        if not loops(row.tokens):
-                            kept.append(place)
-                if not kept:
-                    break
-                if len(kept) < len(active):
-                    cache.keep(kept)
-                    active = [active[place] for place in kept]
-                ids = chosen[kept][:, None]
-        return rows
+        decoding = self.begin(encoded, languages, limit, loops)
+        while decoding.running:
+            deadline.check()
+            self.step([decoding])
+        return decoding.rows
 
-    def beams(self, encoded: Tensor, languages: Sequence[int], limit: int, beams: int, deadline: Deadline) -> list[Row]:
-        """Decode a row per language with beam search, through transformers; arguments as for ``greedy``.
+    def beams(
+        self, encoded: Tensor, languages: Mapping[str, int], limit: int, beams: int, deadline: Deadline
+    ) -> list[Row]:
+        """Decode a row per language with beam search, through transformers and over the whole vocabulary.
 
         Raises:
             DeadlineExceededError: It took too long.
@@ -137,7 +227,7 @@ class Decoder:
         generated = GenerationMixin.generate(
             self._model,
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded.expand(len(languages), -1, -1)),
-            decoder_input_ids=torch.tensor([[self._start, language] for language in languages]),
+            decoder_input_ids=torch.tensor([[self._start, language] for language in languages.values()]),
             num_beams=beams,
             do_sample=False,
             max_new_tokens=limit,
@@ -152,39 +242,37 @@ class Decoder:
             rows.append(Row(tokens[: tokens.index(self._end)] if ended else tokens, score, ended))
         return rows
 
-    def _step(self, ids: Tensor, cache: _Cache, shared: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Return float32 logits ``[rows, vocabulary]`` after new tokens ``[rows, new]``, which the cache takes up."""
-        count, new = ids.shape
+    def _logits(self, decodings: Sequence[Decoding]) -> Tensor:
+        """Return float32 logits ``[rows, tokens of the blocks]`` after the new tokens of each row."""
+        ids = torch.cat([decoding.ids.flatten() for decoding in decodings])
+        positions = torch.cat([decoding.positions.flatten() for decoding in decodings])
+        counts = [decoding.ids.numel() for decoding in decodings]
         # Positions count from one after the padding's, and a padding token has the padding's (fairseq's way).
-        places = torch.arange(cache.used + 1, cache.used + new + 1) * (ids != self._pad) + self._pad
+        places = (positions + 1) * (ids != self._pad) + self._pad
         x = self._decoder.embed_tokens(ids)
         x = x + self._decoder.embed_positions.weights[places].to(x.dtype)
         for index, layer in enumerate(self._decoder.layers):
-            joined = self._joined[index](layer.self_attn_layer_norm(x))
-            split = joined.view(count, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-            keys, values = cache.extend(index, split[1:])
-            # Only the prompt brings more than one token, and nothing is before it.
-            mixed = scaled_dot_product_attention(split[0], keys, values, is_causal=new > 1)
-            x = x + layer.self_attn.out_proj(_join(mixed))
+            joined = self._joined[index](layer.self_attn_layer_norm(x)).split(counts)
+            mixed = [decoding.attend_to_said(index, part) for decoding, part in zip(decodings, joined, strict=True)]
+            x = x + layer.self_attn.out_proj(torch.cat(mixed))
 
             attention = layer.cross_attention
-            queries = attention.q_proj(layer.cross_attention_layer_norm(x)).reshape(1, count * new, -1)
-            mixed = scaled_dot_product_attention(self._split(queries), *shared[index])
-            x = x + attention.out_proj(_join(mixed).reshape(count, new, -1))
+            queries = attention.q_proj(layer.cross_attention_layer_norm(x)).split(counts)
+            mixed = [decoding.attend_to_heard(index, part) for decoding, part in zip(decodings, queries, strict=True)]
+            x = x + attention.out_proj(torch.cat(mixed))
 
             x = x + layer.ffn(layer.ffn_layer_norm(x))
-        cache.used += new
-        logits: Tensor = self._model.lm_head(self._decoder.layer_norm(x[:, -1]))
-        return logits.float()
+        made = zip(decodings, x.split(counts), strict=True)
+        last = torch.cat([part.view(*decoding.ids.shape, -1)[:, -1] for decoding, part in made])
+        return self._output(self._decoder.layer_norm(last), _blocks(decodings)).float()
 
     def _split(self, x: Tensor) -> Tensor:
-        """Turn ``[rows, tokens, width]`` into ``[rows, heads, tokens, head]``."""
-        return x.view(*x.shape[:2], self._heads, -1).transpose(1, 2)
+        """Turn ``[1, frames, width]`` into ``[heads, frames, head]``."""
+        return x[0].view(x.shape[1], self._heads, -1).transpose(0, 1)
 
 
-def _join(x: Tensor) -> Tensor:
-    """Turn ``[rows, heads, tokens, head]`` into ``[rows, tokens, width]``."""
-    return x.transpose(1, 2).flatten(2)
+def _blocks(decodings: Sequence[Decoding]) -> frozenset[int]:
+    return frozenset().union(*(decoding.blocks for decoding in decodings))
 
 
 def _joined(attention: nn.Module) -> Callable[[Tensor], Tensor]:

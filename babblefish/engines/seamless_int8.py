@@ -67,10 +67,17 @@ class Int8Linear(nn.Module):
     @classmethod
     def joined(cls, parts: Sequence[Int8Linear]) -> Int8Linear:
         """Return one layer whose output is that of several side by side; each has a bias."""
-        unpacked = [torch.ops.quantized.linear_unpack(part._packed) for part in parts]
-        weight = torch.cat([weight.int_repr() for weight, _ in unpacked])
-        scale = torch.cat([weight.q_per_channel_scales() for weight, _ in unpacked])
-        return cls(weight, scale, torch.cat([bias for _, bias in unpacked]), _DECODER_KERNELS)
+        weights, scales, biases = zip(*(part._unpacked() for part in parts), strict=True)
+        return cls(torch.cat(weights), torch.cat(scales), torch.cat(biases), _DECODER_KERNELS)
+
+    def parts(self, outputs: Sequence[Tensor]) -> list[Int8Linear]:
+        """Return a layer for each of several sets of this layer's outputs, given by their indices; without biases."""
+        weight, scale, _ = self._unpacked()
+        return [Int8Linear(weight[part], scale[part], None, _DECODER_KERNELS) for part in outputs]
+
+    def _unpacked(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        weight, bias = torch.ops.quantized.linear_unpack(self._packed)
+        return weight.int_repr(), weight.q_per_channel_scales(), bias
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 ``[..., in]`` to float32 ``[..., out]``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -20,8 +20,8 @@ import tokenizers
 from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Quality, Samples, Transcript
-from babblefish.engines.base import SpeechTranslation
+from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
+from babblefish.engines.base import SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_repetitive, token_limit
 from babblefish.languages import LANGUAGES, from_whisper
 
@@ -105,13 +105,7 @@ class Whisper:
             return {}
         return {"eng": Quality.GOOD if source_lang in _WHISPER_GOOD_ENGLISH else Quality.DRAFT}
 
-    def translate(
-        self,
-        samples: Samples,
-        source_lang: str | None,
-        choose_targets: Callable[[str], Collection[str]],
-        deadline: Deadline,
-    ) -> SpeechTranslation:
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
 
         Rows that repeat themselves, and a transcript that the model doubts, get a second try on the full window; each
@@ -121,14 +115,16 @@ class Whisper:
             NoSpeechError: The model hears no words, or only such as it makes up.
             DeadlineExceededError: It took too long.
         """
+        samples, deadline = request.samples, request.deadline
+        deadline.check()
         duration_s = len(samples) / SAMPLE_RATE_HZ
         timings_ms: dict[str, float] = {}
         window_s = min(_FULL_WINDOW_S, duration_s + _PADDING_S)
         encoded = self._encode(samples, window_s, timings_ms)
         deadline.check()
-        lang, lang_confidence = self._language(encoded, source_lang, timings_ms)
+        lang, lang_confidence = self._language(encoded, request.source_langs, timings_ms)
         wanted = [self._transcribe]
-        if "eng" in choose_targets(lang) and lang != "eng":
+        if "eng" in request.choose_targets(lang) and lang != "eng":
             wanted.append(self._translate)
         rows = self._decode(encoded, lang, wanted, duration_s, timings_ms)
         if window_s < _FULL_WINDOW_S and (rows[0].doubtful or any(row.repeats for row in rows)):
@@ -151,14 +147,15 @@ class Whisper:
             timings_ms=timings_ms,
         )
 
-    def detect_language(self, samples: Samples) -> tuple[str, float]:
+    def detect_language(self, samples: Samples, source_langs: Collection[str] = ()) -> tuple[str, float]:
         """Return the language spoken (ISO 639-3) and its probability, for engines that cannot tell; one encoder pass.
 
         Args:
             samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is not heard.
+            source_langs: Languages it may be in; none means any.
         """
         window_s = min(_FULL_WINDOW_S, len(samples) / SAMPLE_RATE_HZ + _PADDING_S)
-        return self._language(self._encode(samples, window_s, {}), None, {})
+        return self._language(self._encode(samples, window_s, {}), source_langs, {})
 
     def _encode(self, samples: Samples, window_s: float, timings_ms: dict[str, float]) -> ctranslate2.StorageView:
         started_s = time.perf_counter()
@@ -171,15 +168,23 @@ class Whisper:
         return encoded
 
     def _language(
-        self, encoded: ctranslate2.StorageView, declared: str | None, timings_ms: dict[str, float]
+        self, encoded: ctranslate2.StorageView, source_langs: Collection[str], timings_ms: dict[str, float]
     ) -> tuple[str, float]:
-        """Return the language spoken and its probability; one that Whisper has no token for is detected."""
-        if declared is not None and self._language_token(declared) is not None:
-            return declared, 1.0
+        """Return the language spoken and its probability among those it may be.
+
+        Where Whisper has no token for any of them, it may be any language.
+        """
+        possible = {lang for lang in source_langs if self._language_token(lang) is not None}
+        if len(possible) == 1:
+            return possible.pop(), 1.0
         started_s = time.perf_counter()
-        token, probability = self._model.detect_language(encoded)[0][0]
+        (detected,) = self._model.detect_language(encoded)
+        heard = [(from_whisper(token.strip("<|>")), chance) for token, chance in detected]
         _add(timings_ms, "detect_language", started_s)
-        return from_whisper(token.strip("<|>")), float(probability)
+        among = [(lang, chance) for lang, chance in heard if lang in possible] or heard
+        # They come likeliest first.
+        lang, probability = among[0]
+        return lang, float(probability / max(sum(chance for _, chance in among), 1e-9))
 
     def _decode(
         self,

@@ -38,7 +38,8 @@ class Room:
         """Open an empty room."""
         self.name = name
         self.members: dict[str, Member] = {}
-        self.speakers = SpeakerRegistry(settings.speaker_threshold, settings.speaker_min_s)
+        scale = pipeline.engines.speaker_encoder.scale
+        self.speakers = SpeakerRegistry(scale, settings.speaker_min_s, settings.speaker_threshold)
         self._pipeline = pipeline
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, workers, self._echo)

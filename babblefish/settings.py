@@ -92,8 +92,12 @@ class Settings(BaseSettings):
     hangover_ms: int = Field(400, ge=64, description="Silence after which an utterance has ended.")
     min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
 
-    speaker_threshold: float = Field(
-        0.7, ge=-1, le=1, description="Similarity, corrected for length, from which two utterances are one voice."
+    speaker_threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Similarity, corrected for length, from which two utterances are one voice; "
+        "by default the speaker encoder's own.",
     )
     speaker_min_s: float = Field(1.0, ge=0, description="Less speech than this never makes a new speaker.")
 

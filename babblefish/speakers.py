@@ -4,6 +4,7 @@ The cosine of two embeddings of one voice is the lower, the less speech they wer
 either splits a voice that says short things or merges two that talk at length. Dividing by the root of both
 reliabilities takes that effect away (Spearman's correction for attenuation, 1904); the reliability of a mean over d
 seconds is d / (d + d₀) (the Spearman-Brown formula). What is compared with the threshold is that corrected similarity.
+Both the threshold and d₀ are the encoder's, in its ``VoiceScale``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from babblefish.domain import UNKNOWN_SPEAKER, SpeakerMatch, UnknownSpeakerError
-from babblefish.engines.base import Embedding
-
-_HALF_RELIABLE_S = 0.8
-"""d₀: the d-vector's median similarity to its speaker's centroid follows √(d / (d + 0.8)) from 0.6 s to 5 s."""
+from babblefish.engines.base import Embedding, VoiceScale
 
 _LEAST_S = 0.1
-_MOST_USED_S = 10.0
-"""An utterance counts as no more speech than this; the encoder looks at no more of a long one."""
+"""An utterance counts as at least this much speech, for none at all would have no reliability to divide by."""
 
 _MEMORY_S = 60.0
 """A centroid counts as no more speech than this, so that a voice known for long still moves with its microphone."""
@@ -35,10 +32,6 @@ _UPDATE_MARGIN = 0.1
 _SAME_CLIENT_BONUS = 0.05
 """Added for the voice last heard through the same client. Measured with ``benchmarks.speaker_identification``: more
 accurate even if all speakers share one client; twice as much would merge voices there."""
-
-_PLAUSIBLE = 0.4
-"""From here up the best match of speech too short to make a speaker is more often right than not. On another client
-than its own it is not taken: a stranger's first word would bear somebody else's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +89,9 @@ class SpeakerRegistry:
     """Tells whose voice an embedding is; not for several threads, and cheap enough for the event loop.
 
     Args:
-        threshold: Corrected similarity from which an utterance belongs to a known voice.
+        scale: Of the encoder that makes the embeddings.
         min_s: Speech shorter than this never makes a new voice.
+        threshold: Corrected similarity from which an utterance belongs to a known voice; None takes the scale's.
         limit: Most voices known at once. One more, and the one not heard for longest is forgotten, of those
             without a given name first.
         snapshot: State to go on from.
@@ -106,14 +100,16 @@ class SpeakerRegistry:
 
     def __init__(
         self,
-        threshold: float,
+        scale: VoiceScale,
         min_s: float,
+        threshold: float | None = None,
         limit: int = 100,
         snapshot: Snapshot | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         snapshot = snapshot or Snapshot()
-        self._threshold = threshold
+        self._scale = scale
+        self._threshold = scale.threshold if threshold is None else threshold
         self._min_s = min_s
         self._limit = limit
         self._clock = clock
@@ -136,7 +132,7 @@ class SpeakerRegistry:
             The voice with the highest corrected similarity if that reaches the threshold, else a new one; for speech
             too short to make one, that voice where it is plausible and known on this client, or ``unknown``.
         """
-        speech_s = min(max(duration_s, _LEAST_S), _MOST_USED_S)
+        speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
         best, similarity, score = self._best(embedding, speech_s, client_id)
         confidence = min(1.0, max(0.0, similarity))
         if best is not None and score >= self._threshold:
@@ -149,7 +145,12 @@ class SpeakerRegistry:
         if duration_s >= self._min_s:
             known = self._create(embedding, speech_s, client_id, suggested_name)
             return SpeakerMatch(known.speaker_id, known.name, 1.0, is_new=True)
-        if best is not None and score >= _PLAUSIBLE and client_id in (best.first_client_id, best.last_client_id):
+        # On another client than its own a short word is not taken: a stranger's would bear somebody else's name.
+        if (
+            best is not None
+            and score >= self._scale.plausible
+            and client_id in (best.first_client_id, best.last_client_id)
+        ):
             return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
         return replace(UNKNOWN_SPEAKER, confidence=confidence)
 
@@ -217,7 +218,7 @@ class SpeakerRegistry:
         """Return the best match, its corrected similarity, and that with the bonus of the client."""
         best: tuple[SpeakerRecord | None, float, float] = (None, 0.0, -math.inf)
         for record in self._records.values():
-            reliability = _reliability(speech_s) * _reliability(record.speech_s)
+            reliability = self._scale.reliability(speech_s) * self._scale.reliability(record.speech_s)
             similarity = float(record.centroid @ embedding) / math.sqrt(reliability)
             score = similarity + (_SAME_CLIENT_BONUS if record.last_client_id == client_id else 0.0)
             if score > best[2]:
@@ -247,10 +248,6 @@ class SpeakerRegistry:
         """Return ``Speaker <n>`` that nobody bears, even where somebody chose such a name."""
         taken = {record.known.name for record in self._records.values()}
         return next(name for free in itertools.count(number) if (name := f"Speaker {free}") not in taken)
-
-
-def _reliability(speech_s: float) -> float:
-    return speech_s / (speech_s + _HALF_RELIABLE_S)
 
 
 def _mean(first: Embedding, first_s: float, second: Embedding, second_s: float) -> Embedding:

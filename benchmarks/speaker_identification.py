@@ -1,5 +1,8 @@
 """Whose voice is it: the equal error rate of the speaker encoder, and the task that people see.
 
+With the encoder of the profile, and the threshold that the settings or the encoder give; ``scale_as_measured`` says
+what the encoder's ``VoiceScale`` would be by these recordings alone: what a new encoder is calibrated by.
+
 The task: utterances in random order, each labelled by ``SpeakerRegistry`` as it comes. Accuracy is the share of labels
 that are right under the best one-to-one mapping of labels to people; ``voices`` counts the speakers that were made
 (the clips have five). Each figure is the mean over seeded orders.
@@ -15,17 +18,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from babblefish import weights
+from babblefish import engines
 from babblefish.demo import read_speech
 from babblefish.domain import SAMPLE_RATE_HZ, UNKNOWN_SPEAKER_ID, Samples
-from babblefish.engines.base import Embedding
-from babblefish.engines.dvector import DVector
+from babblefish.engines.base import Embedding, SpeakerEncoder
 from babblefish.settings import Settings
 from babblefish.speakers import SpeakerRegistry
 from benchmarks import harness
 
 _CUTS_PER_FILE = 3
+
+NewRegistry = Callable[[], SpeakerRegistry]
 
 
 @dataclass(frozen=True)
@@ -48,19 +53,40 @@ def _cuts(samples: Samples, duration_s: float | None) -> list[Samples]:
     return [samples[start : start + length] for start in starts]
 
 
-def equal_error_rate(heard: Sequence[Heard]) -> float:
-    """Return the rate at which as many same voices are refused as different ones accepted, over all pairs of files."""
+def _pairs(heard: Sequence[Heard]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the cosine of every pair from two files, the highest first, and which pairs are of one voice."""
     embeddings = np.stack([one.embedding for one in heard])
     people, files = (np.array([getattr(one, key) for one in heard]) for key in ("person", "file"))
     first, second = np.triu_indices(len(heard), 1)
     other_file = files[first] != files[second]
     first, second = first[other_file], second[other_file]
     scores = np.einsum("ij,ij->i", embeddings[first], embeddings[second])
-    same = (people[first] == people[second])[np.argsort(-scores)]
+    order = np.argsort(-scores)
+    return scores[order], (people[first] == people[second])[order]
+
+
+def equal_error(heard: Sequence[Heard]) -> tuple[float, float]:
+    """Return the rate at which as many same voices are refused as different ones accepted, and the cosine of it."""
+    scores, same = _pairs(heard)
     refused = 1.0 - np.cumsum(same) / same.sum()
     accepted = np.cumsum(~same) / (~same).sum()
     crossing = int(np.argmin(np.abs(refused - accepted)))
-    return float(refused[crossing] + accepted[crossing]) / 2
+    return float(refused[crossing] + accepted[crossing]) / 2, float(scores[crossing])
+
+
+def measured_scale(heard: Sequence[Heard], duration_s: float) -> dict[str, float]:
+    """Return the scale by utterances of one length.
+
+    The median cosine of one voice is taken for the reliability d / (d + d₀), and the cosine at the equal error rate,
+    divided by it, is the corrected similarity that tells a pair apart best.
+    """
+    scores, same = _pairs(heard)
+    reliability = float(np.median(scores[same]))
+    return {
+        "half_reliable_s": round(duration_s * (1.0 - reliability) / reliability, 2),
+        "similarity_at_equal_error": round(equal_error(heard)[1] / reliability, 2),
+        "similarity_of_other_voices": round(float(np.median(scores[~same])) / reliability, 2),
+    }
 
 
 def mapped_accuracy(truth: Sequence[str], labels: Sequence[str]) -> float:
@@ -81,17 +107,19 @@ def mapped_accuracy(truth: Sequence[str], labels: Sequence[str]) -> float:
 
 
 def label_in_order(
-    heard: Sequence[Heard], seed: int, settings: Settings, client: Callable[[Heard], str]
+    heard: Sequence[Heard], seed: int, new_registry: NewRegistry, client: Callable[[Heard], str]
 ) -> tuple[float, SpeakerRegistry]:
     """Let a new registry label the utterances in a random order; returns the accuracy and the registry."""
-    registry = SpeakerRegistry(settings.speaker_threshold, settings.speaker_min_s)
+    registry = new_registry()
     order = [heard[index] for index in np.random.default_rng(seed).permutation(len(heard))]
     labels = [registry.identify(one.embedding, one.duration_s, client(one)).speaker_id for one in order]
     return mapped_accuracy([one.person for one in order], labels), registry
 
 
-def _task(heard: Sequence[Heard], orders: int, settings: Settings, client: Callable[[Heard], str]) -> dict[str, Any]:
-    runs = [label_in_order(heard, seed, settings, client) for seed in range(orders)]
+def _task(
+    heard: Sequence[Heard], orders: int, new_registry: NewRegistry, client: Callable[[Heard], str]
+) -> dict[str, Any]:
+    runs = [label_in_order(heard, seed, new_registry, client) for seed in range(orders)]
     voices = [len(registry.list()) for _, registry in runs]
     return {
         "accuracy_percent": round(100 * float(np.mean([accuracy for accuracy, _ in runs])), 1),
@@ -101,11 +129,13 @@ def _task(heard: Sequence[Heard], orders: int, settings: Settings, client: Calla
     }
 
 
-def _strangers(known: Sequence[Heard], strangers: Sequence[Heard], orders: int, settings: Settings) -> dict[str, Any]:
+def _strangers(
+    known: Sequence[Heard], strangers: Sequence[Heard], orders: int, new_registry: NewRegistry
+) -> dict[str, Any]:
     """Let people join who were never heard before, each through a client of their own."""
     taken_for_known = []
     for seed in range(orders):
-        _, registry = label_in_order(known, seed, settings, lambda one: one.person)
+        _, registry = label_in_order(known, seed, new_registry, lambda one: one.person)
         matches = [registry.identify(one.embedding, one.duration_s, one.person) for one in strangers]
         taken_for_known.append(sum(not match.is_new for match in matches))
     return {"strangers": len(strangers), "taken_for_another_voice": round(float(np.mean(taken_for_known)), 1)}
@@ -116,7 +146,11 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
     files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
     if not files:
         sys.exit("this benchmark needs recorded speech of several people in shared/audio/speakers beside the project")
-    encoder = DVector(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
+    encoder: SpeakerEncoder = engines.loaders(settings)["speaker encoder"]()
+
+    def new_registry() -> SpeakerRegistry:
+        return SpeakerRegistry(encoder.scale, settings.speaker_min_s, settings.speaker_threshold)
+
     speech = {path.name: read_speech(path) for path in files}
 
     def hear(duration_s: float | None) -> list[Heard]:
@@ -136,17 +170,19 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
         encoder.embed(long[: int(duration_s * SAMPLE_RATE_HZ)])
         cost_ms[f"{duration_s} s"] = round((time.perf_counter() - started_s) * 1000)
     return {
-        "threshold": settings.speaker_threshold,
+        "encoder": encoder.name,
+        "threshold": encoder.scale.threshold if settings.speaker_threshold is None else settings.speaker_threshold,
         "min_s": settings.speaker_min_s,
         "embed_ms": cost_ms,
-        "equal_error_percent": {name: round(100 * equal_error_rate(heard), 1) for name, heard in sets.items()},
+        "equal_error_percent": {name: round(100 * equal_error(heard)[0], 1) for name, heard in sets.items()},
+        "scale_as_measured": {"1.5 s": measured_scale(sets["1.5 s"], 1.5), "3 s": measured_scale(sets["3 s"], 3.0)},
         "a_client_each": {
-            name: _task(heard, parsed.orders, settings, lambda one: one.person) for name, heard in sets.items()
+            name: _task(heard, parsed.orders, new_registry, lambda one: one.person) for name, heard in sets.items()
         },
         "one_client_for_all": {
-            name: _task(heard, parsed.orders, settings, lambda _: "shared") for name, heard in sets.items()
+            name: _task(heard, parsed.orders, new_registry, lambda _: "shared") for name, heard in sets.items()
         },
-        "new_people": _strangers(sets["3 s"], strangers, parsed.orders, settings),
+        "new_people": _strangers(sets["3 s"], strangers, parsed.orders, new_registry),
     }
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
-from babblefish.engines.base import Embedding, Engines, Route, SpeechRequest, SpeechTranslation
+from babblefish.engines.base import Embedding, Engines, Route, SpeechRequest, SpeechTranslation, VoiceScale
+
+VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used_s=10.0)
 
 PHRASES: dict[int, tuple[str, str]] = {
     11: ("fra", "bonjour tout le monde"),
@@ -67,6 +69,7 @@ class FakeVoiceDetector:
 
 class FakeSpeakerEncoder:
     name = "fake-speaker"
+    scale = VOICE_SCALE
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls

@@ -20,7 +20,7 @@ LAYERS = (
     {"engines.seamless_decoder"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
-        *{"engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},
+        *{"engines.pyannote", "engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},
     },
     {"echo", "members", "pipeline"},
     {"delivery"},

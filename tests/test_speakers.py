@@ -10,8 +10,9 @@ import pytest
 from babblefish.domain import UNKNOWN_SPEAKER_ID, UnknownSpeakerError
 from babblefish.engines.base import Embedding
 from babblefish.speakers import Snapshot, SpeakerRegistry
+from tests.fakes import VOICE_SCALE
 
-THRESHOLD, MIN_S = 0.7, 1.0
+MIN_S = 1.0
 
 
 def voice(axis: int, toward: int = 7, similarity: float = 1.0) -> Embedding:
@@ -33,7 +34,7 @@ class Clock:
 
 @pytest.fixture
 def registry() -> SpeakerRegistry:
-    return SpeakerRegistry(THRESHOLD, MIN_S, clock=Clock())
+    return SpeakerRegistry(VOICE_SCALE, MIN_S, clock=Clock())
 
 
 def test_a_voice_is_known_again(registry: SpeakerRegistry) -> None:
@@ -53,10 +54,24 @@ def test_another_voice_is_another_speaker_even_on_the_same_client(registry: Spea
 def test_a_voice_that_says_short_things_needs_less_likeness_than_one_that_talks_at_length() -> None:
     by_duration = {}
     for duration_s in (1.2, 9.0):
-        registry = SpeakerRegistry(THRESHOLD, MIN_S)
+        registry = SpeakerRegistry(VOICE_SCALE, MIN_S)
         registry.identify(voice(0), duration_s, "anna")
         by_duration[duration_s] = registry.identify(voice(0, similarity=0.6), duration_s, "bob").is_new
     assert by_duration == {1.2: False, 9.0: True}
+
+
+def test_what_counts_as_one_voice_is_the_encoders_unless_a_threshold_is_given() -> None:
+    new = {}
+    for name, scale, threshold in (
+        ("lenient", replace(VOICE_SCALE, threshold=0.5), None),
+        ("strict", replace(VOICE_SCALE, threshold=0.9), None),
+        ("overridden", replace(VOICE_SCALE, threshold=0.5), 0.9),
+        ("reliable when short", replace(VOICE_SCALE, half_reliable_s=0.01), None),
+    ):
+        registry = SpeakerRegistry(scale, MIN_S, threshold)
+        registry.identify(voice(0), 3.0, "anna")
+        new[name] = registry.identify(voice(0, similarity=0.6), 3.0, "bob").is_new  # 0.76 once corrected
+    assert new == {"lenient": False, "strict": True, "overridden": True, "reliable when short": True}
 
 
 def test_the_client_of_a_voice_speaks_for_it_when_in_doubt(registry: SpeakerRegistry) -> None:
@@ -64,7 +79,7 @@ def test_the_client_of_a_voice_speaks_for_it_when_in_doubt(registry: SpeakerRegi
     doubtful = voice(0, similarity=0.62)  # 0.62 corrected for 9 s on both sides is 0.675
     snapshot = registry.snapshot()
     assert not registry.identify(doubtful, 9.0, "anna").is_new
-    assert SpeakerRegistry(THRESHOLD, MIN_S, snapshot=snapshot).identify(doubtful, 9.0, "bob").is_new
+    assert SpeakerRegistry(VOICE_SCALE, MIN_S, snapshot=snapshot).identify(doubtful, 9.0, "bob").is_new
 
 
 def test_short_speech_is_the_most_plausible_voice_or_nobody_but_never_a_new_one(registry: SpeakerRegistry) -> None:
@@ -94,7 +109,7 @@ def test_a_doubtful_match_does_not_move_the_average(registry: SpeakerRegistry) -
 def test_a_sure_match_moves_the_average_the_more_the_longer_it_is() -> None:
     moved = {}
     for duration_s in (1.0, 6.0):
-        registry = SpeakerRegistry(THRESHOLD, MIN_S)
+        registry = SpeakerRegistry(VOICE_SCALE, MIN_S)
         registry.identify(voice(0), 5.0, "anna")
         registry.identify(voice(0, toward=3, similarity=0.9), duration_s, "anna")
         centroid = registry.snapshot().records[0].centroid
@@ -168,7 +183,7 @@ def test_an_id_that_no_voice_has_is_an_error(registry: SpeakerRegistry) -> None:
 
 
 def test_when_too_many_are_known_the_nameless_voice_heard_longest_ago_is_forgotten() -> None:
-    registry = SpeakerRegistry(THRESHOLD, MIN_S, limit=3, clock=Clock())
+    registry = SpeakerRegistry(VOICE_SCALE, MIN_S, limit=3, clock=Clock())
     registry.identify(voice(0), 3.0, "anna", "Anna")
     registry.identify(voice(1), 3.0, "x")
     registry.identify(voice(2), 3.0, "y")
@@ -178,7 +193,7 @@ def test_when_too_many_are_known_the_nameless_voice_heard_longest_ago_is_forgott
 
 
 def test_where_all_have_names_the_one_heard_longest_ago_goes() -> None:
-    registry = SpeakerRegistry(THRESHOLD, MIN_S, limit=2, clock=Clock())
+    registry = SpeakerRegistry(VOICE_SCALE, MIN_S, limit=2, clock=Clock())
     for axis, name in enumerate(("Anna", "Bob", "Chiara")):
         registry.identify(voice(axis), 3.0, name, name)
     assert [known.name for known in registry.list()] == ["Bob", "Chiara"]
@@ -188,7 +203,7 @@ def test_a_registry_goes_on_from_a_snapshot(registry: SpeakerRegistry) -> None:
     registry.identify(voice(0), 3.0, "anna", "Anna")
     registry.identify(voice(1), 3.0, "bob", "Bob")
     registry.forget("speaker_2")
-    restored = SpeakerRegistry(THRESHOLD, MIN_S, snapshot=registry.snapshot())
+    restored = SpeakerRegistry(VOICE_SCALE, MIN_S, snapshot=registry.snapshot())
     assert restored.list() == registry.list()
     assert restored.identify(voice(0), 3.0, "anna").name == "Anna"
     assert restored.identify(voice(2), 3.0, "carl").speaker_id == "speaker_3"

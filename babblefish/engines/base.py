@@ -40,10 +40,34 @@ class VoiceDetector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceScale:
+    """What the similarities of one speaker encoder's embeddings mean; every encoder has a scale of its own.
+
+    Similarity is the cosine of two embeddings, corrected for the length of the speech, as ``speakers`` explains.
+
+    Attributes:
+        threshold: Similarity from which two utterances are one voice.
+        plausible: Similarity from which the best match of speech too short to be sure is more often right than not.
+        half_reliable_s: Seconds of speech at which an embedding's reliability is a half.
+        most_used_s: Seconds of one utterance beyond which more speech makes the embedding no better.
+    """
+
+    threshold: float
+    plausible: float
+    half_reliable_s: float
+    most_used_s: float
+
+    def reliability(self, speech_s: float) -> float:
+        """Return the share of a voice in an embedding of this much speech (Spearman-Brown), between 0 and 1."""
+        return speech_s / (speech_s + self.half_reliable_s)
+
+
 class SpeakerEncoder(Protocol):
     """Turns a stretch of speech into an embedding of the voice."""
 
     name: str
+    scale: VoiceScale
 
     def embed(self, samples: Samples) -> Embedding:
         """Embed speech of any length above zero (shape ``[n]``, 16 kHz) as a unit vector."""

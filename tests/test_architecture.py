@@ -15,8 +15,9 @@ LAYERS = (
     {"domain"},
     {"settings", "languages", "catalogue"},
     {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
+    {"engines.seamless_checkpoint", "engines.tensor_file", "engines.torch_threads"},
     {"engines.seamless_int8"},
-    {"engines.seamless_decoder"},
+    {"engines.seamless_decoder", "engines.seamless_model"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},

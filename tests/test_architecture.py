@@ -15,9 +15,11 @@ LAYERS = (
     {"domain"},
     {"settings", "languages", "catalogue"},
     {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
+    {"engines.seamless_checkpoint", "engines.tensor_file", "engines.torch_threads"},
     {"engines.seamless_int8"},
     {"engines.seamless_vocabulary"},
     {"engines.seamless_decoder"},
+    {"engines.seamless_model"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.pyannote", "engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},

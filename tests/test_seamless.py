@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from babblefish.languages import to_seamless
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
 
-from babblefish.engines import seamless_int8  # noqa: E402 - only where torch is
-from babblefish.engines.seamless import Seamless, loops  # noqa: E402
+from babblefish.engines.decoding import loops  # noqa: E402 - only where torch is
+from babblefish.engines.seamless import Seamless  # noqa: E402
+from babblefish.engines.seamless_model import DType, load  # noqa: E402
 from tests.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -55,8 +54,8 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
     return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
 
 
-def open_engine(folder: Path, **options: Any) -> Seamless:
-    return Seamless(folder, threads=2, identify_language=french, **options)
+def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> Seamless:
+    return Seamless(load(folder, dtype), threads=2, identify_language=french, beams=beams)
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +65,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def own_checkpoint(checkpoint: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(checkpoint, tmp_path / "model", ignore=lambda *_: [seamless_int8.FILE_NAME]))
-
-
 @pytest.fixture(scope="module")
 def engine(checkpoint: Path) -> Seamless:
-    return open_engine(checkpoint, dtype="float32")
+    return open_engine(checkpoint)
 
 
 def alone(engine: Seamless, samples: Samples, code: str, beams: int) -> list[int]:
     """Return what transformers' own ``generate`` decodes for one language: the tokens after the language's."""
     heard = engine._features(samples, sampling_rate=16_000, return_tensors="pt")
     ids = engine._model.generate(
-        **heard, tgt_lang=to_seamless(code), num_beams=beams, do_sample=False, max_new_tokens=LIMIT
-    )
+        **heard,
+        tgt_lang=to_seamless(code),
+        num_beams=beams,
+        do_sample=False,
+        max_new_tokens=LIMIT,
+        generate_speech=False,
+    ).sequences
     return [int(token) for token in ids[0][2:]]
 
 
@@ -129,7 +128,7 @@ def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: Seamless) 
 def test_transcript_and_translations_come_from_one_encoder_pass(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, beams: int
 ) -> None:
-    engine = open_engine(checkpoint, dtype="float32", beams=beams)
+    engine = open_engine(checkpoint, beams=beams)
     passes: list[int] = []
     engine._model.speech_encoder.encoder.register_forward_hook(lambda *_: passes.append(1))
     monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
@@ -168,7 +167,7 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
 
 
 def test_a_language_that_it_does_not_write_is_an_error_that_names_it(checkpoint: Path) -> None:
-    engine = Seamless(checkpoint, 2, lambda *_: ("bre", 0.9), "float32")
+    engine = Seamless(load(checkpoint, "float32"), 2, lambda *_: ("bre", 0.9))
     with pytest.raises(EngineError, match="Breton"):
         engine.translate(request(hear(0), None, nothing))
 
@@ -236,7 +235,7 @@ def test_the_deadline_is_checked_between_steps(engine: Seamless, monkeypatch: py
 
 
 def test_int8_stays_close_to_float32(engine: Seamless, checkpoint: Path) -> None:
-    small = open_engine(checkpoint)
+    small = open_engine(checkpoint, "int8")
     ids = torch.tensor([[3, engine._languages[code]] for code in CODES])
     for seed in range(4):
         encoded, approximate = encode(engine, hear(seed)), encode(small, hear(seed))
@@ -249,74 +248,9 @@ def test_int8_stays_close_to_float32(engine: Seamless, checkpoint: Path) -> None
         assert (approximate - encoded).norm() / encoded.norm() < 0.12
 
 
-def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for dtype in ("int8", "bfloat16"):
-        engine = open_engine(checkpoint, dtype=dtype)
-        monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
-        heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "deu")))
-        assert set(heard.translations) == {"eng", "deu"}
-
-
-def decode_all(engine: Seamless) -> list[list[int]]:
-    languages = engine._languages
-    rows = engine._decoder.greedy(encode(engine, hear(0)), languages, LIMIT, never, Deadline.after(60))
-    return [row.tokens for row in rows]
-
-
-def test_the_second_start_loads_the_int8_file_without_the_float_weights(
-    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = decode_all(open_engine(own_checkpoint))
-    monkeypatch.setattr(seamless_int8, "_convert", lambda _: pytest.fail("converted again"))
-    assert decode_all(open_engine(own_checkpoint)) == first
-
-
-@pytest.mark.parametrize("harm", ["cut short", "overwritten", "empty", "of another shape"])
-def test_a_damaged_int8_file_is_made_again(own_checkpoint: Path, harm: str, caplog: pytest.LogCaptureFixture) -> None:
-    expected = decode_all(open_engine(own_checkpoint))
-    file = own_checkpoint / seamless_int8.FILE_NAME
-    whole = file.read_bytes()
-    if harm == "of another shape":
-        key = seamless_int8._key(own_checkpoint)
-        tensors = seamless_int8._read(file, key)
-        assert tensors is not None
-        seamless_int8._write(file, {name: tensor[:1].clone() for name, tensor in tensors.items()}, key)
-    else:
-        harmed = {"cut short": whole[: len(whole) // 2], "overwritten": b"\xff" * len(whole), "empty": b""}
-        file.write_bytes(harmed[harm])
-    with caplog.at_level(logging.WARNING):
-        assert decode_all(open_engine(own_checkpoint)) == expected
-    assert "converting again" in caplog.text
-    assert file.read_bytes() == whole
-
-
-def test_the_int8_file_of_other_weights_is_not_used(own_checkpoint: Path, tmp_path: Path) -> None:
-    before = decode_all(open_engine(own_checkpoint))
-    other = tmp_path / "other"
-    other.mkdir()
-    make_checkpoint(other, seed=4)
-    shutil.copy(other / "model.safetensors", own_checkpoint / "model.safetensors")
-    after = decode_all(open_engine(own_checkpoint))
-    assert after != before
-    assert after == decode_all(open_engine(other))
-
-
-def test_a_folder_that_cannot_be_written_to_serves_all_the_same(
-    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    expected = decode_all(open_engine(own_checkpoint))
-    (own_checkpoint / seamless_int8.FILE_NAME).unlink()
-
-    def full_disk(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(seamless_int8, "save_file", full_disk)
-    assert decode_all(open_engine(own_checkpoint)) == expected
-    assert "No space left" in caplog.text
-    assert [path.name for path in own_checkpoint.iterdir() if "int8" in path.name] == []
-
-
-@pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_a_folder_without_a_model_is_an_error_that_names_it(tmp_path: Path, dtype: str) -> None:
-    with pytest.raises(EngineError, match=tmp_path.name):
-        open_engine(tmp_path, dtype=dtype)
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
+    engine = open_engine(checkpoint, dtype)
+    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
+    heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "deu")))
+    assert set(heard.translations) == {"eng", "deu"}

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from babblefish.engines.seamless import Seamless  # noqa: E402 - only where torch is
+from babblefish.engines.seamless_model import load  # noqa: E402
 from tests.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_engine(folder: Path, **options: Any) -> Seamless:
-    engine = Seamless(folder, 2, lambda *_: ("fra", 0.75), "float32", **options)
+    engine = Seamless(load(folder, "float32"), 2, lambda *_: ("fra", 0.75), **options)
     engine._text = lambda row: str(row.tokens)  # type: ignore[method-assign] - what random weights say is no text
     return engine
 

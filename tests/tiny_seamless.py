@@ -13,9 +13,16 @@ from transformers import (
     SeamlessM4TTokenizer,
     SeamlessM4Tv2Config,
     SeamlessM4Tv2ForSpeechToText,
+    SeamlessM4Tv2Model,
 )
 
 LANGUAGES = ("eng", "fra", "pol", "deu", "cmn", "arb")
+SPOKEN = ("arb", "eng", "pol", "fra")
+"""Languages that it speaks, in the order of its vocoder."""
+
+UNITS = 60
+_OFFSET = 4
+"""Units of speech, and the control symbols before them."""
 
 SENTENCES = (
     "The dinner is ready and the soup is still hot.",
@@ -47,11 +54,10 @@ def make_tokenizer(folder: Path, pieces: int = 150) -> SeamlessM4TTokenizer:
     return SeamlessM4TTokenizer.from_pretrained(folder)
 
 
-def make_checkpoint(folder: Path, seed: int = 7) -> None:
-    """Write model, generation configuration, tokenizer and feature extractor into an existing folder."""
-    tokenizer = make_tokenizer(folder)
-    config = SeamlessM4Tv2Config(
-        vocab_size=len(tokenizer),
+def make_config(vocabulary: int, characters: int) -> SeamlessM4Tv2Config:
+    """Return the configuration of a model with one or two narrow layers in each part."""
+    return SeamlessM4Tv2Config(
+        vocab_size=vocabulary,
         hidden_size=32,
         initializer_range=0.35,
         speech_encoder_layers=2,
@@ -63,12 +69,34 @@ def make_checkpoint(folder: Path, seed: int = 7) -> None:
         encoder_layers=1,
         encoder_attention_heads=4,
         encoder_ffn_dim=64,
-        t2u_encoder_layers=1,
-        t2u_decoder_layers=1,
         conv_depthwise_kernel_size=7,
+        t2u_vocab_size=UNITS + _OFFSET,
+        char_vocab_size=characters,
+        t2u_encoder_layers=1,
+        t2u_encoder_attention_heads=4,
+        t2u_encoder_ffn_dim=64,
+        t2u_decoder_layers=1,
+        t2u_decoder_attention_heads=4,
+        t2u_decoder_ffn_dim=64,
+        t2u_variance_predictor_embed_dim=32,
+        t2u_variance_predictor_hidden_dim=16,
+        upsample_initial_channel=64,
+        unit_hifi_gan_vocab_size=UNITS,
+        unit_embed_dim=24,
+        lang_embed_dim=8,
+        spkr_embed_dim=8,
+        vocoder_num_langs=len(SPOKEN),
+        vocoder_num_spkrs=2,
+        vocoder_offset=_OFFSET,
     )
+
+
+def make_model(config: SeamlessM4Tv2Config, seed: int) -> SeamlessM4Tv2Model:
+    """Return a random model that hears, writes and speaks differently from one input to the next."""
     torch.manual_seed(seed)
-    model = SeamlessM4Tv2ForSpeechToText(config)
+    hearing = SeamlessM4Tv2ForSpeechToText(config)
+    model = SeamlessM4Tv2Model(config)
+    model.load_state_dict(hearing.state_dict(), strict=False)
     with torch.no_grad():
         # The output layer is the embedding, so a random model says its last word again and again. Strong layers over
         # weak embeddings leave the choice to what was heard and said before; a longer one for the end lets rows end.
@@ -77,14 +105,37 @@ def make_checkpoint(folder: Path, seed: int = 7) -> None:
         for layer in model.text_decoder.layers:
             for matrix in (layer.self_attn.v_proj, layer.self_attn.q_proj, layer.cross_attention.v_proj, layer.ffn.fc1):
                 matrix.weight.mul_(6.0)
-    codes = {lang: tokenizer.convert_tokens_to_ids(f"__{lang}__") for lang in LANGUAGES}
+        # Control symbols are never the likeliest, and a character lasts some units, not thousands.
+        model.t2u_model.lm_head.weight[:_OFFSET] = 0.0
+        model.t2u_model.model.decoder.duration_predictor.proj.bias.fill_(1.0)
+        model.t2u_model.model.decoder.duration_predictor.proj.weight.mul_(0.3)
+    return model
+
+
+def make_checkpoint(folder: Path, seed: int = 7, max_shard_size: str = "50GB") -> None:
+    """Write model, generation configuration, tokenizer and feature extractor into an existing folder."""
+    tokenizer = make_tokenizer(folder)
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    characters = [
+        "<pad>",
+        "<unk>",
+        "<s>",
+        "</s>",
+        *sorted({char for sentence in SENTENCES for char in sentence} - {" "}),
+    ]
+    characters.append("▁")
+    model = make_model(make_config(len(tokenizer), len(characters)), seed)
     model.generation_config = GenerationConfig(
         bos_token_id=2,
         decoder_start_token_id=3,
         eos_token_id=3,
         pad_token_id=0,
         max_new_tokens=256,
-        text_decoder_lang_to_code_id=codes,
+        text_decoder_lang_to_code_id={lang: tokenizer.convert_tokens_to_ids(f"__{lang}__") for lang in LANGUAGES},
+        t2u_lang_code_to_id={lang: UNITS + index for index, lang in enumerate(SPOKEN)},
+        vocoder_lang_code_to_id={lang: index for index, lang in enumerate(SPOKEN)},
+        id_to_text={str(index): piece for index, piece in enumerate(pieces)},
+        char_to_id={char: index for index, char in enumerate(characters)},
     )
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=max_shard_size)
     SeamlessM4TFeatureExtractor().save_pretrained(folder)

@@ -77,9 +77,10 @@ def _speech_translator(settings: Settings) -> Any:
     folder = settings.model_dir / SEAMLESS_FOLDER
     if not (folder / "config.json").is_file():
         raise SetupError(f"{folder} does not hold SeamlessM4T v2; copy the checkpoint {SEAMLESS_FOLDER} there")
+    load = _engine("seamless_model", "load", extra="full")
     seamless = _engine("seamless", "Seamless", extra="full")
     whisper = _whisper(settings)
-    return seamless(folder, settings.translation_threads, whisper.detect_language, settings.seamless_dtype)
+    return seamless(load(folder, settings.seamless_dtype), settings.translation_threads, whisper.detect_language)
 
 
 def _whisper(settings: Settings) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 _TOKENS_PER_S = 9.0
 _EXTRA_TOKENS = 12
@@ -10,6 +11,10 @@ _EXTRA_TOKENS = 12
 
 _MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py)."""
+
+_MAX_PERIOD = 8
+_MIN_REPEATS = 4
+"""A phrase of up to eight tokens four times in a row is a loop; people say a word three times, seldom a fourth."""
 
 
 def token_limit(duration_s: float) -> int:
@@ -21,3 +26,13 @@ def is_repetitive(text: str) -> bool:
     """Say whether a text compresses so well that it must repeat itself."""
     raw = text.encode()
     return len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO
+
+
+def loops(tokens: Sequence[int]) -> bool:
+    """Say whether the last tokens are one phrase over and over."""
+    for period in range(1, _MAX_PERIOD + 1):
+        span = period * _MIN_REPEATS
+        tail = tokens[-span:]
+        if len(tail) == span and tail[period:] == tail[:-period]:
+            return True
+    return False

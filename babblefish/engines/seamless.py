@@ -12,39 +12,24 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Concatenate, Literal, ParamSpec
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import SeamlessM4TFeatureExtractor, SeamlessM4TTokenizer, SeamlessM4Tv2ForSpeechToText
 
 from babblefish.domain import SAMPLE_RATE_HZ, EngineError, NoSpeechError, Quality, Samples, Transcript
-from babblefish.engines import seamless_int8
 from babblefish.engines.base import SpeechRequest, SpeechTranslation
-from babblefish.engines.decoding import is_repetitive, token_limit
-from babblefish.engines.seamless_decoder import Decoder, Decoding, Row
-from babblefish.languages import LANGUAGES, to_seamless
+from babblefish.engines.decoding import is_repetitive, loops, token_limit
+from babblefish.engines.seamless_decoder import Decoding, Row
+from babblefish.engines.seamless_model import SeamlessModel
+from babblefish.engines.torch_threads import use_threads
+from babblefish.languages import LANGUAGES
 
 _P = ParamSpec("_P")
 
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is not heard."""
-
-_MAX_PERIOD = 8
-_MIN_REPEATS = 4
-"""A phrase of up to eight tokens four times in a row is a loop; people say a word three times, seldom a fourth."""
-
-
-def loops(tokens: Sequence[int]) -> bool:
-    """Say whether the last tokens are one phrase over and over."""
-    for period in range(1, _MAX_PERIOD + 1):
-        span = period * _MIN_REPEATS
-        tail = tokens[-span:]
-        if len(tail) == span and tail[period:] == tail[:-period]:
-            return True
-    return False
 
 
 @dataclass(slots=True, eq=False)
@@ -79,49 +64,31 @@ class Seamless:
 
     def __init__(
         self,
-        model_dir: Path,
+        loaded: SeamlessModel,
         threads: int,
         identify_language: Callable[[Samples, Collection[str]], tuple[str, float]],
-        dtype: Literal["int8", "bfloat16", "float32"] = "int8",
         beams: int = 1,
         at_once: int = 8,
     ) -> None:
-        """Load the model from a folder.
+        """Use a loaded model.
 
         Args:
-            model_dir: Checkpoint with tokenizer, feature extractor and generation configuration, as
-                ``save_pretrained`` writes it.
-            threads: Threads of one call. PyTorch knows one number for the whole process: this sets it for every
-                engine that uses PyTorch.
+            loaded: From ``seamless_model.load``.
+            threads: Threads of one call.
             identify_language: Returns the language spoken (ISO 639-3) and its probability; called where none is
                 declared, or one that the model does not know.
-            dtype: Type of the weights. Int8 keeps a converted copy beside the model for the next start.
             beams: Beams per language; 1 decodes greedily. Utterances that are searched are decoded one after another.
             at_once: Utterances in one batch.
-
-        Raises:
-            EngineError: The folder holds no whole SeamlessM4T v2.
         """
-        torch.set_num_threads(threads)
+        self._threads = threads
         self._identify_language = identify_language
         self._beams = beams
         self._at_once = at_once
-        try:
-            if dtype == "int8":
-                self._model = seamless_int8.load(model_dir)
-            else:
-                self._model = SeamlessM4Tv2ForSpeechToText.from_pretrained(
-                    model_dir, dtype=getattr(torch, dtype), local_files_only=True
-                ).eval()
-            self._tokenizer = SeamlessM4TTokenizer.from_pretrained(model_dir, local_files_only=True)
-            self._features = SeamlessM4TFeatureExtractor.from_pretrained(model_dir, local_files_only=True)
-            tokens: Mapping[str, int] = self._model.generation_config.text_decoder_lang_to_code_id
-        except (OSError, ValueError, AttributeError) as error:
-            raise EngineError(f"{model_dir.name} holds no whole SeamlessM4T v2 model: {error}") from error
-        written = ((code, to_seamless(code)) for code in LANGUAGES)
-        self._languages = {code: tokens[name] for code, name in written if name is not None and name in tokens}
-        pieces = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
-        self._decoder = Decoder(self._model, pieces)
+        self._model = loaded.model
+        self._tokenizer = loaded.tokenizer
+        self._features = loaded.features
+        self._languages = loaded.languages
+        self._decoder = loaded.decoder
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
         """Return every other language the model writes; none for a spoken language it does not know."""
@@ -149,6 +116,7 @@ class Seamless:
         self, take: Callable[[], SpeechRequest | None]
     ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
         """Translate what waits, and between the steps of that take up what comes, in the same batch."""
+        use_threads(self._threads)
         running: list[_Utterance] = []
         while True:
             new: list[_Utterance] = []

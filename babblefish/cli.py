@@ -13,9 +13,8 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, engines, weights
+from babblefish import demo, engines, models_cli
 from babblefish.app import create_app, server_config
-from babblefish.catalogue import CATALOGUE
 from babblefish.domain import BabbleFishError
 from babblefish.settings import Settings
 
@@ -51,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print one JSON object instead")
     show.set_defaults(run=_demo)
 
-    models = commands.add_parser("models", help="the weights of the embedded profile")
-    models.add_argument("action", choices=("list", "pull", "verify"))
-    models.set_defaults(run=_models)
+    models_cli.add_to(commands)
     return parser
 
 
@@ -75,23 +72,6 @@ def _demo(parsed: argparse.Namespace) -> None:
     print(report.as_json() if parsed.json else report.as_text())
     if not report.complete:
         sys.exit(1)
-
-
-def _models(parsed: argparse.Namespace) -> None:
-    folder = Settings().model_dir
-    if parsed.action == "pull":
-        weights.install(folder, print)
-        print(f"the weights are in {folder}")
-    elif parsed.action == "verify":
-        states = weights.verify(folder)
-        for name, state in states.items():
-            print(f"{name:14} {state}")
-        if any(state is weights.State.DAMAGED for state in states.values()):
-            sys.exit(1)
-    else:
-        for asset in CATALOGUE:
-            there = "present" if weights.is_installed(asset, folder) else "missing"
-            print(f"{asset.name:14} {asset.size_bytes / 1e6:6.0f} MB  {there:8} {asset.licence}")
 
 
 if __name__ == "__main__":

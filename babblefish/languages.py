@@ -178,6 +178,61 @@ _SEAMLESS_CODES = (
 _SEAMLESS_TEXT = frozenset(_SEAMLESS_CODES.split())
 """The languages of this table that SeamlessM4T v2 writes, in its codes (text outputs in its model card)."""
 
+_SEAMLESS_SPEECH = frozenset(
+    [
+        "ara",
+        "ben",
+        "cat",
+        "ces",
+        "cmn",
+        "cym",
+        "dan",
+        "deu",
+        "eng",
+        "est",
+        "fin",
+        "fra",
+        "hin",
+        "ind",
+        "ita",
+        "jpn",
+        "kor",
+        "mlt",
+        "nld",
+        "fas",
+        "pol",
+        "por",
+        "ron",
+        "rus",
+        "slk",
+        "spa",
+        "swe",
+        "swa",
+        "tel",
+        "tgl",
+        "tha",
+        "tur",
+        "ukr",
+        "urd",
+        "uzb",
+        "vie",
+    ]
+)
+"""The languages that SeamlessM4T v2 speaks (speech outputs in its model card)."""
+
+SPOKEN_WITH: dict[str, tuple[str, ...]] = {
+    "embedded": ("kokoro", "espeak"),
+    "full": ("kokoro", "seamless", "espeak"),
+}
+"""The engines that speak, by profile, the best first: a language is spoken by the first one that has a voice for it."""
+
+
+def spoken_by(code: str, profile: str) -> str | None:
+    """Return the engine that speaks a language in a profile, or None where nobody does."""
+    known = LANGUAGES[code]
+    voices = {"kokoro": known.kokoro, "seamless": code in _SEAMLESS_SPEECH, "espeak": known.espeak}
+    return next((engine for engine in SPOKEN_WITH[profile] if voices[engine]), None)
+
 
 def language(code: str) -> Language:
     """Look a language up by its ISO 639-3 code.

@@ -142,6 +142,7 @@ class Ready(_Message):
     mode: Mode
     audio: AudioFormat
     profile: str
+    profile_reason: str
     engines: dict[str, str]
     languages: list[LanguageInfo]
     max_utterance_s: float

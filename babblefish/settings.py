@@ -9,6 +9,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+SpeechTranslatorName = Literal["whisper", "seamless"]
+TextTranslatorName = Literal["apertium", "seamless"]
+SpeakerEncoderName = Literal["dvector", "pyannote"]
+KokoroRuntime = Literal["int8", "float32", "torch"]
+
 
 def _cpu_count() -> int:
     """Count the CPUs this process may run on, which a container can make fewer than the machine's."""
@@ -32,9 +37,23 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    profile: str = Field("embedded", description="Named set of engines.")
-    speech_translator: Literal["whisper", "seamless"] = Field(
-        "whisper", description="What recognises and translates speech; seamless needs the full extra and its weights."
+    profile: Literal["auto", "embedded", "full"] = Field(
+        "auto", description="Set of engines; auto takes full where its packages and weights are, else embedded."
+    )
+    speech_translator: SpeechTranslatorName | None = Field(
+        None, description="What recognises and translates speech, if not the profile's."
+    )
+    text_translator: TextTranslatorName | None = Field(None, description="What translates text, if not the profile's.")
+    speaker_encoder: SpeakerEncoderName | None = Field(
+        None, description="What tells the voices apart, if not the profile's."
+    )
+    speaker_model: str = Field(
+        "wespeaker-voxceleb-resnet34-LM", description="pyannote's model: a name of `models list`, or a path."
+    )
+    kokoro: KokoroRuntime | None = Field(None, description="What runs Kokoro's model, if not the profile's.")
+    seamless_beams: int = Field(1, ge=1, le=10, description="Beams of SeamlessM4T's search; 1 decodes greedily.")
+    parallel_utterances: int = Field(
+        8, ge=1, description="Utterances that SeamlessM4T decodes in one batch; further ones wait."
     )
     seamless_dtype: Literal["int8", "bfloat16", "float32"] = Field(
         "int8", description="Type of SeamlessM4T's weights; int8 keeps a converted copy beside them."

@@ -70,6 +70,7 @@ def ready(**changes: Any) -> protocol.Ready:
         "mode": "stream",
         "audio": "stream",
         "profile": "scripted",
+        "profile_reason": "",
         "engines": {},
         "languages": LANGUAGES,
         "max_utterance_s": 20.0,

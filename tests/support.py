@@ -16,9 +16,11 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish import audio, demo
+from babblefish import engines as registry
 from babblefish.app import Server, create_app, server_config
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
+from babblefish.profiles import choose
 from babblefish.settings import Settings
 from tests.fakes import speech
 
@@ -127,3 +129,9 @@ async def still_works(client: Client) -> None:
     before = len(client.of_type("result"))
     await client.say(speech(11))
     await client.wait_for("result", before + 1)
+
+
+def load_engines(settings: Settings) -> Engines:
+    """Load the engines of the settings' profile, one after another."""
+    profile = choose(settings)
+    return registry.assemble({part: load() for part, load in registry.loaders(settings, profile).items()}, profile)

@@ -21,10 +21,10 @@ LAYERS = (
     {"engines.seamless_decoder"},
     {"engines.seamless_model"},
     {
-        *{"engines", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
+        *{"profiles", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.pyannote", "engines.seamless", "engines.whisper", "routing", "segmenter", "speakers", "workers"},
     },
-    {"echo", "members", "pipeline"},
+    {"engines", "echo", "members", "pipeline"},
     {"delivery"},
     {"rooms"},
     {"session"},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish import engines, weights
+from babblefish import weights
 from babblefish.catalogue import CATALOGUE, HubAsset
 from babblefish.domain import SetupError
 from tests.fake_hub import FakeHub, archive, safetensors, serving_hub
@@ -178,7 +178,3 @@ def test_a_profile_misses_what_it_cannot_do_without(hub: FakeHub, model_dir: Pat
     models(model_dir, "pull", SEAMLESS, HF_ENDPOINT=hub.url)
 
     assert weights.missing("full", model_dir) == ["whisper-base", "d-vector"]
-
-
-def test_the_catalogue_puts_seamless_where_its_engine_looks() -> None:
-    assert engines.SEAMLESS_FOLDER in {entry.path for entry in CATALOGUE}

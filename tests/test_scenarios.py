@@ -12,13 +12,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from babblefish import engines as registry
 from babblefish.demo import read_speech
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
 from babblefish.settings import Settings
 from tests.fakes import silence
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO, SPANISH_SPEECH, Client, Running, serving
+from tests.support import (
+    ENGLISH_SPEECH,
+    FRENCH_SPEECH,
+    SHARED_AUDIO,
+    SPANISH_SPEECH,
+    Client,
+    Running,
+    load_engines,
+    serving,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +35,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture(scope="module")
 def embedded() -> Engines:
-    return registry.assemble({part: load() for part, load in registry.loaders(Settings()).items()})
+    return load_engines(Settings(profile="embedded"))
 
 
 @pytest.fixture

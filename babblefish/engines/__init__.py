@@ -1,26 +1,26 @@
-"""The registry: which engines make up a profile, imported only when they are loaded."""
+"""The registry: makes the engines of a profile, which are imported only when they are loaded."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from babblefish import weights
+from babblefish.catalogue import CATALOGUE
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, SetupError
-from babblefish.engines.base import Engines, SpeechRequest
+from babblefish.engines.base import Engines, SpeechRequest, SpeechTranslator, Synthesizer, TextTranslator
+from babblefish.languages import SPOKEN_WITH
+from babblefish.profiles import INSTALL_COMMAND, Profile
 from babblefish.settings import Settings
 
 Loader = Callable[[], Any]
 """Makes one engine, ready for its first utterance; raises ``SetupError`` where something is not installed."""
-
-PROFILES = ("embedded",)
-
-SEAMLESS_FOLDER = "seamless-m4t-v2-large"
-"""Of SeamlessM4T's checkpoint, in the model folder."""
 
 _WARM_UP_S = 60.0
 
@@ -28,80 +28,106 @@ _TEXT_PREFERRED = frozenset({("ita", "eng"), ("spa", "eng")})
 """Where Apertium on the transcript beats Whisper's own English in ``benchmarks/translation_quality.py``."""
 
 
-def loaders(settings: Settings) -> Mapping[str, Loader]:
-    """Return what makes each engine of the profile, by its part; they may run side by side.
+@dataclass(frozen=True, slots=True)
+class _Seamless:
+    """What one SeamlessM4T does in a profile."""
 
-    Raises:
-        SetupError: No such profile.
-    """
-    if settings.profile not in PROFILES:
-        raise SetupError(f"unknown profile {settings.profile!r}: choose one of {', '.join(PROFILES)}")
-    return {
+    name = "seamless"
+    speech: SpeechTranslator | None
+    text: TextTranslator
+    voice: Synthesizer
+
+
+def loaders(settings: Settings, profile: Profile) -> Mapping[str, Loader]:
+    """Return what makes each part of a profile, by its name; they may run side by side."""
+    parts: dict[str, Loader] = {
         "voice detector": lambda: _engine("silero", "Silero")(),
-        "speaker encoder": lambda: _speaker_encoder(settings),
-        "speech translator": lambda: _speech_translator(settings),
-        "text translator": lambda: _engine("apertium", "Apertium")(),
-        "kokoro": lambda: _kokoro(settings),
+        "speaker encoder": lambda: _speaker_encoder(settings, profile),
+        "kokoro": lambda: _kokoro(settings, profile),
         "espeak": lambda: _engine("espeak", "EspeakNg")(),
     }
+    if profile.speech_translator == "whisper":
+        parts["speech translator"] = lambda: _whisper(settings)
+    if profile.text_translator == "apertium":
+        parts["text translator"] = lambda: _engine("apertium", "Apertium")()
+    if profile.uses_seamless:
+        parts["seamless"] = lambda: _seamless(settings, profile)
+    return parts
 
 
 OPTIONAL = frozenset({"text translator", "kokoro"})
 """Parts without which the server still works: fewer languages, a plainer voice."""
 
 
-def assemble(parts: Mapping[str, Any]) -> Engines:
+def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
     """Put loaded parts together; of ``loaders``' keys only the optional ones may be missing."""
-    voices = (parts.get("kokoro"), parts["espeak"])
+    seamless: _Seamless | None = parts.get("seamless")
+    voices = {"kokoro": parts.get("kokoro"), "espeak": parts["espeak"]}
+    if seamless is not None:
+        voices["seamless"] = seamless.voice
+    by_text = seamless.text if seamless is not None and profile.text_translator == "seamless" else None
     return Engines(
         voice_detector=parts["voice detector"],
         speaker_encoder=parts["speaker encoder"],
-        speech_translator=parts["speech translator"],
-        text_translator=parts.get("text translator"),
-        synthesizers=tuple(voice for voice in voices if voice is not None),
-        text_preferred=_TEXT_PREFERRED if parts["speech translator"].name == "whisper" else frozenset(),
+        speech_translator=(seamless and seamless.speech) or parts["speech translator"],
+        text_translator=by_text or parts.get("text translator"),
+        synthesizers=tuple(voices[name] for name in SPOKEN_WITH[profile.name] if voices.get(name) is not None),
+        text_preferred=_TEXT_PREFERRED if profile.name == "embedded" else frozenset(),
     )
 
 
-def _engine(module: str, name: str, extra: str = "embedded") -> Any:
+def _engine(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"babblefish.engines.{module}"), name)
     except ImportError as error:
-        raise SetupError(f"{module} needs a package: run pip install -e '.[{extra}]' ({error})") from error
-
-
-def _speech_translator(settings: Settings) -> Any:
-    """Make Whisper, which also tells SeamlessM4T the language spoken where that is wanted."""
-    if settings.speech_translator == "whisper":
-        return _whisper(settings)
-    folder = settings.model_dir / SEAMLESS_FOLDER
-    if not (folder / "config.json").is_file():
-        raise SetupError(f"{folder} does not hold SeamlessM4T v2; copy the checkpoint {SEAMLESS_FOLDER} there")
-    load = _engine("seamless_model", "load", extra="full")
-    seamless = _engine("seamless", "Seamless", extra="full")
-    whisper = _whisper(settings)
-    return seamless(load(folder, settings.seamless_dtype), settings.translation_threads, whisper.detect_language)
+        raise SetupError(f"{module} needs a package: run {INSTALL_COMMAND} ({error})") from error
 
 
 def _whisper(settings: Settings) -> Any:
     model_dir = weights.locate("whisper-base", settings.model_dir)
     engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
-    noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
-    with contextlib.suppress(NoSpeechError):  # only the first call's allocations are wanted
-        engine.translate(SpeechRequest(noise, Deadline.after(_WARM_UP_S), source_langs=frozenset({"eng"})))
+    _warm_up(engine)
     return engine
 
 
-def _speaker_encoder(settings: Settings) -> Any:
+def _seamless(settings: Settings, profile: Profile) -> _Seamless:
+    """Load SeamlessM4T once for all it does; Whisper tells it the language spoken where nobody declared it."""
+    folder = weights.locate("seamless-m4t-v2-large", settings.model_dir)
+    loaded = _engine("seamless_model", "load")(folder, settings.seamless_dtype)
+    speech: SpeechTranslator | None = None
+    if profile.speech_translator == "seamless":
+        speech = _engine("seamless", "Seamless")(
+            loaded,
+            settings.translation_threads,
+            _whisper(settings).detect_language,
+            beams=settings.seamless_beams,
+            at_once=settings.parallel_utterances,
+        )
+        _warm_up(speech)
+    return _Seamless(
+        speech=speech,
+        text=_engine("seamless_text", "SeamlessText")(loaded, settings.translation_threads),
+        voice=_engine("seamless_voice", "SeamlessVoice")(loaded, settings.synthesis_threads),
+    )
+
+
+def _warm_up(engine: Any) -> None:
+    """Let an engine make the first call's allocations."""
+    noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
+    with contextlib.suppress(NoSpeechError):
+        engine.translate(SpeechRequest(noise, Deadline.after(_WARM_UP_S), source_langs=frozenset({"eng"})))
+
+
+def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
+    if profile.speaker_encoder == "pyannote":
+        return _engine("pyannote", "Pyannote")(_speaker_model(settings), settings.speaker_threads)
     engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
 
 
-def _kokoro(settings: Settings) -> Any:
-    model = weights.locate("kokoro-int8", settings.model_dir)
-    voices = weights.locate("kokoro-voices", settings.model_dir)
-    engine = _engine("kokoro", "KokoroOnnx")(model, voices, settings.synthesis_threads)
-    for _ in engine.synthesize("Ready.", "eng", Deadline.after(_WARM_UP_S)):
-        pass
-    return engine
+def _speaker_model(settings: Settings) -> Path:
+    """Return the checkpoint of the settings: a name of the catalogue, or else a path."""
+    if settings.speaker_model in {entry.name for entry in CATALOGUE}:
+        return weights.locate(settings.speaker_model, settings.model_dir)
+    return Path(settings.speaker_model)

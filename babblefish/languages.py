@@ -12,7 +12,7 @@ from babblefish.domain import UnknownLanguageError
 
 @dataclass(frozen=True, slots=True)
 class KokoroVoice:
-    """How Kokoro speaks a language: its phonemizer's code and its default voice."""
+    """How Kokoro speaks a language: its phonemizer's code (eSpeak NG's; ja and zh are misaki's) and default voice."""
 
     phonemizer: str
     voice: str
@@ -66,9 +66,9 @@ _TABLE = (
     Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar", seamless="arb"),
     Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
     Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
-    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn"),
+    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn", kokoro=KokoroVoice("zh", "zf_xiaobei")),
     Language("yue", "yue", "Cantonese", "粵語", whisper="yue", espeak="yue"),
-    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja"),
+    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja", kokoro=KokoroVoice("ja", "jf_alpha")),
     Language("kor", "ko", "Korean", "한국어", whisper="ko", espeak="ko"),
     Language("vie", "vi", "Vietnamese", "Tiếng Việt", whisper="vi", espeak="vi"),
     Language("tha", "th", "Thai", "ไทย", whisper="th"),
@@ -152,6 +152,9 @@ _TABLE = (
 
 LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
 """Every language the system has a name for, by ISO 639-3 code."""
+
+KOKORO_VOICES = frozenset(language.kokoro.voice for language in _TABLE if language.kokoro)
+"""Names of the Kokoro voices in use."""
 
 _BY_WHISPER = {language.whisper: language.code for language in _TABLE if language.whisper}
 

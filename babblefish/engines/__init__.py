@@ -100,7 +100,8 @@ def _speaker_encoder(settings: Settings) -> Any:
 def _kokoro(settings: Settings) -> Any:
     model = weights.locate("kokoro-int8", settings.model_dir)
     voices = weights.locate("kokoro-voices", settings.model_dir)
-    engine = _engine("kokoro", "KokoroOnnx")(model, voices, settings.synthesis_threads)
+    runner = _engine("kokoro_onnxruntime", "OnnxRunner")(model, voices, settings.synthesis_threads)
+    engine = _engine("kokoro", "Kokoro")(runner)
     for _ in engine.synthesize("Ready.", "eng", Deadline.after(_WARM_UP_S)):
         pass
     return engine

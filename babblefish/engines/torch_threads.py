@@ -1,0 +1,14 @@
+"""How many threads PyTorch computes with."""
+
+from __future__ import annotations
+
+import torch
+
+
+def use_threads(threads: int) -> None:
+    """Compute with this many threads in what the calling thread asks of PyTorch from here on.
+
+    PyTorch keeps the number per calling thread, so engines with different numbers can work side by side where each
+    call begins with this.
+    """
+    torch.set_num_threads(threads)

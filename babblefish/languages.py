@@ -13,7 +13,7 @@ from babblefish.domain import UnknownLanguageError
 
 @dataclass(frozen=True, slots=True)
 class KokoroVoice:
-    """How Kokoro speaks a language: its phonemizer's code and its default voice."""
+    """How Kokoro speaks a language: its phonemizer's code (eSpeak NG's; ja and zh are misaki's) and default voice."""
 
     phonemizer: str
     voice: str
@@ -67,9 +67,9 @@ _TABLE = (
     Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar", seamless="arb"),
     Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
     Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
-    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn"),
+    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn", kokoro=KokoroVoice("zh", "zf_xiaobei")),
     Language("yue", "yue", "Cantonese", "粵語", whisper="yue", espeak="yue"),
-    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja"),
+    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja", kokoro=KokoroVoice("ja", "jf_alpha")),
     Language("kor", "ko", "Korean", "한국어", whisper="ko", espeak="ko"),
     Language("vie", "vi", "Vietnamese", "Tiếng Việt", whisper="vi", espeak="vi"),
     Language("tha", "th", "Thai", "ไทย", whisper="th"),
@@ -154,6 +154,9 @@ _TABLE = (
 LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
 """Every language the system has a name for, by ISO 639-3 code."""
 
+KOKORO_VOICES = frozenset(language.kokoro.voice for language in _TABLE if language.kokoro)
+"""Names of the Kokoro voices in use."""
+
 
 def script(character: str) -> str:
     """Return the script of a letter as Unicode names it: ``"é"`` → ``"LATIN"``, ``"я"`` → ``"CYRILLIC"``."""
@@ -178,46 +181,11 @@ _SEAMLESS_CODES = (
 _SEAMLESS_TEXT = frozenset(_SEAMLESS_CODES.split())
 """The languages of this table that SeamlessM4T v2 writes, in its codes (text outputs in its model card)."""
 
-_SEAMLESS_SPEECH = frozenset(
-    [
-        "ara",
-        "ben",
-        "cat",
-        "ces",
-        "cmn",
-        "cym",
-        "dan",
-        "deu",
-        "eng",
-        "est",
-        "fin",
-        "fra",
-        "hin",
-        "ind",
-        "ita",
-        "jpn",
-        "kor",
-        "mlt",
-        "nld",
-        "fas",
-        "pol",
-        "por",
-        "ron",
-        "rus",
-        "slk",
-        "spa",
-        "swe",
-        "swa",
-        "tel",
-        "tgl",
-        "tha",
-        "tur",
-        "ukr",
-        "urd",
-        "uzb",
-        "vie",
-    ]
+_SEAMLESS_SPOKEN = (
+    "ara ben cat ces cmn cym dan deu eng est fin fra hin ind ita jpn kor mlt nld fas pol por ron rus slk spa swe swa "
+    "tel tgl tha tur ukr urd uzb vie"
 )
+_SEAMLESS_SPEECH = frozenset(_SEAMLESS_SPOKEN.split())
 """The languages that SeamlessM4T v2 speaks (speech outputs in its model card)."""
 
 SPOKEN_WITH: dict[str, tuple[str, ...]] = {

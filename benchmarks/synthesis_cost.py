@@ -18,7 +18,8 @@ from babblefish import weights
 from babblefish.domain import Deadline
 from babblefish.engines.base import Synthesizer
 from babblefish.engines.espeak import EspeakNg
-from babblefish.engines.kokoro import KokoroOnnx
+from babblefish.engines.kokoro import Kokoro
+from babblefish.engines.kokoro_onnxruntime import OnnxRunner
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -75,7 +76,9 @@ def speak(engine: Synthesizer, lang: str, length: str) -> Cost:
 
 def measure(model_dir: Path, rounds: int) -> dict[Way, list[Cost]]:
     model, voices = weights.locate("kokoro-int8", model_dir), weights.locate("kokoro-voices", model_dir)
-    engines: list[tuple[int, Synthesizer]] = [(threads, KokoroOnnx(model, voices, threads)) for threads in THREADS]
+    engines: list[tuple[int, Synthesizer]] = [
+        (threads, Kokoro(OnnxRunner(model, voices, threads))) for threads in THREADS
+    ]
     engines.append((1, EspeakNg()))
     for _, engine in engines:
         speak(engine, "eng", "short")

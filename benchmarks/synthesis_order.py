@@ -10,7 +10,8 @@ from typing import Any
 
 from babblefish import weights
 from babblefish.domain import Deadline
-from babblefish.engines.kokoro import KokoroOnnx
+from babblefish.engines.kokoro import Kokoro
+from babblefish.engines.kokoro_onnxruntime import OnnxRunner
 from babblefish.settings import Settings
 from babblefish.workers import Worker
 from benchmarks import harness
@@ -22,7 +23,7 @@ _SENTENCES = {
 }
 
 
-async def _speak_all(engine: KokoroOnnx, worker: Worker) -> list[tuple[float, float, float]]:
+async def _speak_all(engine: Kokoro, worker: Worker) -> list[tuple[float, float, float]]:
     """Speak every sentence at once; for each, seconds to the first piece, to the last, and of silence in between."""
     started_s = time.perf_counter()
 
@@ -44,7 +45,7 @@ async def _speak_all(engine: KokoroOnnx, worker: Worker) -> list[tuple[float, fl
 
 async def _compare(settings: Settings, rounds: int) -> dict[str, Any]:
     model, voices = (weights.locate(name, settings.model_dir) for name in ("kokoro-int8", "kokoro-voices"))
-    engine = KokoroOnnx(model, voices, settings.synthesis_threads)
+    engine = Kokoro(OnnxRunner(model, voices, settings.synthesis_threads))
     ways = {
         "soonest needed first": Worker("ordered", len(_SENTENCES), 0, at_once=settings.parallel_syntheses),
         "side by side": Worker("together", len(_SENTENCES), 0),

@@ -131,3 +131,17 @@ def _speaker_model(settings: Settings) -> Path:
     if settings.speaker_model in {entry.name for entry in CATALOGUE}:
         return weights.locate(settings.speaker_model, settings.model_dir)
     return Path(settings.speaker_model)
+
+
+def _kokoro(settings: Settings, profile: Profile) -> Any:
+    if profile.kokoro == "torch":
+        folder = weights.locate("Kokoro-82M", settings.model_dir)
+        runner = _engine("kokoro_torch", "TorchRunner")(folder, settings.synthesis_threads)
+    else:
+        model = weights.locate(f"kokoro-{profile.kokoro}", settings.model_dir)
+        voices = weights.locate("kokoro-voices", settings.model_dir)
+        runner = _engine("kokoro_onnxruntime", "OnnxRunner")(model, voices, settings.synthesis_threads)
+    engine = _engine("kokoro", "Kokoro")(runner)
+    for _ in engine.synthesize("Ready.", "eng", Deadline.after(_WARM_UP_S)):
+        pass
+    return engine

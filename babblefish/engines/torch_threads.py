@@ -8,8 +8,7 @@ import torch
 def use_threads(threads: int) -> None:
     """Compute with this many threads in what the calling thread asks of PyTorch from here on.
 
-    PyTorch's OpenMP pool keeps the number per calling thread, so engines with different numbers can work side by side
-    where each call begins with this.
+    PyTorch keeps the number per calling thread, so engines with different numbers can work side by side where each
+    call begins with this.
     """
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)

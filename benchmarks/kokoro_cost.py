@@ -1,8 +1,7 @@
 """What Kokoro costs on PyTorch in float32 and on ONNX Runtime in float32 and int8: seconds per second of speech.
 
-Run with ``python -m benchmarks.kokoro_cost [--json]``; needs the full extra, onnx and onnxscript. The weights are
-random, in the shapes of the published ones, and every phoneme lasts as long, so that all three make the same amount of
-speech.
+Run with ``python -m benchmarks.kokoro_cost [--json]``; needs the full extra and onnx. The weights are random, in
+the shapes of the published ones, and every phoneme lasts as long, so that all three make the same amount of speech.
 """
 
 from __future__ import annotations

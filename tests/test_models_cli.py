@@ -173,8 +173,8 @@ def test_locating_says_the_command_that_installs_just_that(tmp_path: Path) -> No
 
 def test_a_profile_misses_what_it_cannot_do_without(hub: FakeHub, model_dir: Path) -> None:
     assert weights.missing("embedded", model_dir) == ["whisper-base", "kokoro-int8", "d-vector"]
-    assert weights.missing("full", model_dir) == ["whisper-base", "d-vector", SEAMLESS]
+    assert weights.missing("full", model_dir) == ["whisper-base", "kokoro-int8", SEAMLESS, WESPEAKER]
 
     models(model_dir, "pull", SEAMLESS, HF_ENDPOINT=hub.url)
 
-    assert weights.missing("full", model_dir) == ["whisper-base", "d-vector"]
+    assert weights.missing("full", model_dir) == ["whisper-base", "kokoro-int8", WESPEAKER]

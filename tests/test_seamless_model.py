@@ -161,6 +161,13 @@ def test_the_second_start_loads_the_int8_file_without_the_float_weights(
     assert torch.equal(logits(own_checkpoint), first)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float32", "bfloat16"])
+def test_once_loaded_no_file_is_held(own_checkpoint: Path, dtype: DType) -> None:
+    kept = [load_weights(own_checkpoint, dtype) for _ in range(2)]
+    assert str(own_checkpoint) not in Path("/proc/self/maps").read_text()
+    assert len(kept) == 2
+
+
 def flip_a_bit_in_the_middle(whole: bytes) -> bytes:
     place = len(whole) // 2
     return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]

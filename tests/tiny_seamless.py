@@ -80,7 +80,11 @@ def make_config(vocabulary: int, characters: int) -> SeamlessM4Tv2Config:
         t2u_decoder_ffn_dim=64,
         t2u_variance_predictor_embed_dim=32,
         t2u_variance_predictor_hidden_dim=16,
-        upsample_initial_channel=64,
+        upsample_initial_channel=16,
+        upsample_rates=(4, 2),
+        upsample_kernel_sizes=(8, 4),
+        resblock_kernel_sizes=(3, 7),
+        resblock_dilation_sizes=((1, 3), (1, 3)),
         unit_hifi_gan_vocab_size=UNITS,
         unit_embed_dim=24,
         lang_embed_dim=8,
@@ -105,6 +109,8 @@ def make_model(config: SeamlessM4Tv2Config, seed: int) -> SeamlessM4Tv2Model:
         for layer in model.text_decoder.layers:
             for matrix in (layer.self_attn.v_proj, layer.self_attn.q_proj, layer.cross_attention.v_proj, layer.ffn.fc1):
                 matrix.weight.mul_(6.0)
+        # So that rows end as well where text was read.
+        model.text_encoder.layer_norm.weight.mul_(0.3)
         # Control symbols are never the likeliest, and a character lasts some units, not thousands.
         model.t2u_model.lm_head.weight[:_OFFSET] = 0.0
         model.t2u_model.model.decoder.duration_predictor.proj.bias.fill_(1.0)

@@ -139,6 +139,7 @@ def _kokoro(settings: Settings, profile: Profile) -> Any:
         runner = _engine("kokoro_torch", "TorchRunner")(folder, settings.synthesis_threads)
     else:
         model = weights.locate(f"kokoro-{profile.kokoro}", settings.model_dir)
+        model = model / "onnx" / "model.onnx" if model.is_dir() else model
         voices = weights.locate("kokoro-voices", settings.model_dir)
         runner = _engine("kokoro_onnxruntime", "OnnxRunner")(model, voices, settings.synthesis_threads)
     engine = _engine("kokoro", "Kokoro")(runner)

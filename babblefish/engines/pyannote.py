@@ -23,6 +23,7 @@ from pyannote.audio.telemetry import metrics  # noqa: E402
 
 from babblefish.domain import SAMPLE_RATE_HZ, EngineError, Samples, SetupError  # noqa: E402
 from babblefish.engines.base import Embedding, VoiceScale  # noqa: E402
+from babblefish.engines.torch_threads import use_threads  # noqa: E402
 
 # Even with reporting off the import starts the reporter's thread, which would wake twice a second for nothing.
 metrics.provider.shutdown()
@@ -98,9 +99,7 @@ class Pyannote:
         """
         if not len(samples):
             raise ValueError("no audio to embed")
-        # PyTorch keeps this number for each thread; a new thread begins with the one last set anywhere. As several
-        # engines share the process, only a call that sets its own is sure of it, and that takes a tenth of a µs.
-        torch.set_num_threads(self._threads)
+        use_threads(self._threads)
         enough = np.resize(samples, max(len(samples), _LEAST_SAMPLES))
         with torch.inference_mode():
             made = self._model(torch.from_numpy(enough)[None, None]).numpy()

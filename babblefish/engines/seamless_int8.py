@@ -198,15 +198,17 @@ def _converted(checkpoint: Checkpoint, layout: dict[str, Tensor]) -> Iterator[tu
 
 
 def _fill(model: SeamlessM4Tv2Model, tensors: dict[str, Tensor]) -> None:
-    """Give an empty model its weights, never allocating the float ones."""
+    """Give an empty model its weights, never allocating the float ones.
+
+    What it keeps as it is it gets a copy of: a mapped file would stay in memory for the sake of one of its tensors.
+    """
     for name, module in _matrices(model).items():
         kernels = _ENCODER_KERNELS if name.startswith(_MANY_ROWS) else _DECODER_KERNELS
-        parts = (tensors[f"{name}.weight"], tensors[f"{name}.scale"], tensors.get(f"{name}.bias"))
-        linear = Int8Linear(*parts, kernels)
+        bias = None if module.bias is None else tensors[f"{name}.bias"].clone()
+        linear = Int8Linear(tensors[f"{name}.weight"], tensors[f"{name}.scale"], bias, kernels)
         model.set_submodule(name, linear if isinstance(module, nn.Linear) else Int8Pointwise(linear))
     # Tied to the output layer, whose int8 rows serve all.
     scale = tensors["lm_head.scale"] * model.text_decoder.embed_tokens.embed_scale
     model.set_input_embeddings(Int8Embedding(tensors["lm_head.weight"].clone(), scale))
     model.t2u_model.set_input_embeddings(None)  # the units are made side by side, from characters
-    # Cloned, as a mapped file would stay in memory for the sake of a few of its tensors.
     model.load_state_dict({name: tensors[name].clone() for name in model.state_dict()}, strict=True, assign=True)

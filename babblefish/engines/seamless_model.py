@@ -71,15 +71,15 @@ def load(model_dir: Path, dtype: DType) -> SeamlessModel:
         tokenizer = SeamlessM4TTokenizer.from_pretrained(model_dir, local_files_only=True)
         features = SeamlessM4TFeatureExtractor.from_pretrained(model_dir, local_files_only=True)
         tokens: Mapping[str, int] = model.generation_config.text_decoder_lang_to_code_id
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError) as error:
         raise EngineError(f"{model_dir.name} holds no whole SeamlessM4T v2 model: {error}") from error
-    # Without its files a tokenizer is made all the same, of nothing.
-    unknown = [name for name, token in tokens.items() if tokenizer.convert_tokens_to_ids(f"__{name}__") != token]
-    if unknown:
-        raise EngineError(f"the tokenizer in {model_dir.name} is not the model's: it lacks the language {unknown[0]}")
     tokenizer.backend_tokenizer.encode_special_tokens = True
-    written = ((code, to_seamless(code)) for code in LANGUAGES)
-    languages = {code: tokens[name] for code, name in written if name is not None and name in tokens}
+    names = {code: to_seamless(code) for code in LANGUAGES}
+    languages = {code: tokens[name] for code, name in names.items() if name is not None and name in tokens}
+    for code, token in languages.items():
+        # Without its files a tokenizer is made all the same, of nothing.
+        if tokenizer.convert_tokens_to_ids(f"__{names[code]}__") != token:
+            raise EngineError(f"the tokenizer in {model_dir.name} is not the model's: it does not know {names[code]}")
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     return SeamlessModel(model, tokenizer, features, Decoder(model, pieces), languages)
 

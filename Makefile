@@ -13,7 +13,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 # A virtual environment that was only half made must not pass for one.
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check bench clean debian debian-test weights
+.PHONY: help run demo full test check bench clean debian debian-test weights
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: debian $(VENV)/.server weights ## Start the server; sets everything up the 
 
 demo: debian $(VENV)/.server weights ## Show a conversation between several languages
 	$(VENV)/bin/babblefish demo $(ARGS)
+
+full: debian $(VENV)/.full ## Install the full profile: SeamlessM4T, pyannote, Kokoro (20 GB)
+	$(VENV)/bin/babblefish models pull --profile full
 
 test: debian debian-test $(VENV)/.dev weights ## Run every test, the fast ones first
 	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
@@ -61,10 +64,15 @@ $(VENV)/bin/python:
 # The pins come from requirements_server.txt; pyproject.toml alone would take whatever is newest today.
 $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
 	@echo "Installing the server's packages (about 550 MB)"
-	$(PIP) -r requirements_server.txt -e '.[embedded]'
+	$(PIP) -c requirements_server.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.full: $(VENV)/.server
+	@echo "Installing the packages of the full profile (about 8 GB)"
+	$(PIP) -c requirements_server.txt -e '.[embedded,full]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.server
-	@echo "Installing the tools for tests and checks, and PyTorch for the production translator (about 7 GB)"
-	$(PIP) -r requirements_server.txt -e '.[embedded,full,dev]'
+	@echo "Installing the tools for tests and checks, and the packages of the full profile (about 8 GB)"
+	$(PIP) -c requirements_server.txt -e '.[embedded,full,dev]'
 	@touch $@

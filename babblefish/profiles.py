@@ -9,8 +9,11 @@ from babblefish import weights
 from babblefish.catalogue import Profile as ProfileName
 from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
 
-INSTALL_COMMAND = "pip install -r requirements_server.txt -e '.[full]'"
-"""The command that installs the packages of the full profile."""
+INSTALL_COMMANDS: dict[ProfileName, str] = {
+    "embedded": "pip install -c requirements_server.txt -e '.[embedded]'",
+    "full": "pip install -c requirements_server.txt -e '.[embedded,full]'",
+}
+"""The commands that install the packages of a profile."""
 
 _FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
 
@@ -65,7 +68,7 @@ def _full_lacks(settings: Settings) -> str:
     """Say what is missing for the full profile and the command that installs it, or nothing."""
     packages = [package for package in _FULL_PACKAGES if not _is_installed(package)]
     if packages:
-        return f"lacks the packages {', '.join(packages)} ({INSTALL_COMMAND})"
+        return f"lacks the packages {', '.join(packages)} ({INSTALL_COMMANDS['full']})"
     absent = weights.missing("full", settings.model_dir)
     if absent:
         return f"lacks the weights {', '.join(absent)} ({weights.PULL_COMMAND} --profile full)"

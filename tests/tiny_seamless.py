@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import sentencepiece
@@ -96,11 +97,21 @@ def make_config(vocabulary: int, characters: int) -> SeamlessM4Tv2Config:
 
 
 def make_model(config: SeamlessM4Tv2Config, seed: int) -> SeamlessM4Tv2Model:
-    """Return a random model that hears, writes and speaks differently from one input to the next."""
+    """Return a random model that hears and speaks differently from one input to the next."""
     torch.manual_seed(seed)
     hearing = SeamlessM4Tv2ForSpeechToText(config)
     model = SeamlessM4Tv2Model(config)
     model.load_state_dict(hearing.state_dict(), strict=False)
+    with torch.no_grad():
+        # Control symbols are never the likeliest, and a character lasts some units, not thousands.
+        model.t2u_model.lm_head.weight[:_OFFSET] = 0.0
+        model.t2u_model.model.decoder.duration_predictor.proj.bias.fill_(1.0)
+        model.t2u_model.model.decoder.duration_predictor.proj.weight.mul_(0.3)
+    return model.eval()
+
+
+def babble(model: SeamlessM4Tv2Model) -> None:
+    """Let a random model write differently from one input to the next."""
     with torch.no_grad():
         # The output layer is the embedding, so a random model says its last word again and again. Strong layers over
         # weak embeddings leave the choice to what was heard and said before; a longer one for the end lets rows end.
@@ -111,15 +122,45 @@ def make_model(config: SeamlessM4Tv2Config, seed: int) -> SeamlessM4Tv2Model:
                 matrix.weight.mul_(6.0)
         # So that rows end as well where text was read.
         model.text_encoder.layer_norm.weight.mul_(0.3)
-        # Control symbols are never the likeliest, and a character lasts some units, not thousands.
-        model.t2u_model.lm_head.weight[:_OFFSET] = 0.0
-        model.t2u_model.model.decoder.duration_predictor.proj.bias.fill_(1.0)
-        model.t2u_model.model.decoder.duration_predictor.proj.weight.mul_(0.3)
-    return model
 
 
-def make_checkpoint(folder: Path, seed: int = 7, max_shard_size: str = "50GB") -> None:
-    """Write model, generation configuration, tokenizer and feature extractor into an existing folder."""
+def teach(model: SeamlessM4Tv2Model, tokenizer: SeamlessM4TTokenizer, says: Mapping[str, str]) -> None:
+    """Train the text decoder to say one sentence per language, whatever it hears.
+
+    Raises:
+        RuntimeError: It does not learn it.
+    """
+    rows = []
+    for lang, sentence in says.items():
+        pieces = tokenizer(sentence, add_special_tokens=False)["input_ids"]
+        rows.append(torch.tensor([[3, tokenizer.convert_tokens_to_ids(f"__{lang}__"), *pieces, 3]]))
+    # The output layer is among them, as it is the embedding.
+    optimizer = torch.optim.Adam([*model.text_decoder.parameters()], lr=1e-2)
+    for _ in range(600):
+        losses = []
+        for row in rows:
+            heard = torch.randn(1, 12, model.config.hidden_size)
+            states = model.text_decoder(input_ids=row[:, :-1], encoder_hidden_states=heard)[0]
+            losses.append(torch.nn.functional.cross_entropy(model.lm_head(states)[0, 1:], row[0, 2:]))
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        optimizer.step()
+        if max(losses) < 0.02:
+            return
+    raise RuntimeError("the tiny model does not learn its sentences")
+
+
+def make_checkpoint(
+    folder: Path, seed: int = 7, max_shard_size: str = "50GB", says: Mapping[str, str] | None = None
+) -> None:
+    """Write model, generation configuration, tokenizer and feature extractor into an existing folder.
+
+    Args:
+        folder: Where to.
+        seed: Of the random weights.
+        max_shard_size: From which on the weights are written as several files.
+        says: Sentences by the model's language codes that it is to say; random weights say nonsense.
+    """
     tokenizer = make_tokenizer(folder)
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     characters = [
@@ -131,6 +172,10 @@ def make_checkpoint(folder: Path, seed: int = 7, max_shard_size: str = "50GB") -
     ]
     characters.append("▁")
     model = make_model(make_config(len(tokenizer), len(characters)), seed)
+    if says:
+        teach(model, tokenizer, says)
+    else:
+        babble(model)
     model.generation_config = GenerationConfig(
         bos_token_id=2,
         decoder_start_token_id=3,

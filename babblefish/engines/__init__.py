@@ -13,10 +13,11 @@ import numpy as np
 
 from babblefish import weights
 from babblefish.catalogue import CATALOGUE
+from babblefish.catalogue import Profile as ProfileName
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, SetupError
 from babblefish.engines.base import Engines, SpeechRequest, SpeechTranslator, Synthesizer, TextTranslator
 from babblefish.languages import SPOKEN_WITH
-from babblefish.profiles import INSTALL_COMMAND, Profile
+from babblefish.profiles import INSTALL_COMMANDS, Profile
 from babblefish.settings import Settings
 
 Loader = Callable[[], Any]
@@ -32,10 +33,14 @@ _TEXT_PREFERRED = frozenset({("ita", "eng"), ("spa", "eng")})
 class _Seamless:
     """What one SeamlessM4T does in a profile."""
 
-    name = "seamless"
     speech: SpeechTranslator | None
     text: TextTranslator
     voice: Synthesizer
+
+    @property
+    def name(self) -> str:
+        """What it is used for."""
+        return "speech, text and voice" if self.speech else "text and voice"
 
 
 def loaders(settings: Settings, profile: Profile) -> Mapping[str, Loader]:
@@ -51,7 +56,7 @@ def loaders(settings: Settings, profile: Profile) -> Mapping[str, Loader]:
     if profile.text_translator == "apertium":
         parts["text translator"] = lambda: _engine("apertium", "Apertium")()
     if profile.uses_seamless:
-        parts["seamless"] = lambda: _seamless(settings, profile)
+        parts["SeamlessM4T model"] = lambda: _seamless(settings, profile)
     return parts
 
 
@@ -61,7 +66,7 @@ OPTIONAL = frozenset({"text translator", "kokoro"})
 
 def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
     """Put loaded parts together; of ``loaders``' keys only the optional ones may be missing."""
-    seamless: _Seamless | None = parts.get("seamless")
+    seamless: _Seamless | None = parts.get("SeamlessM4T model")
     voices = {"kokoro": parts.get("kokoro"), "espeak": parts["espeak"]}
     if seamless is not None:
         voices["seamless"] = seamless.voice
@@ -76,11 +81,11 @@ def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
     )
 
 
-def _engine(module: str, name: str) -> Any:
+def _engine(module: str, name: str, needed_by: ProfileName = "embedded") -> Any:
     try:
         return getattr(importlib.import_module(f"babblefish.engines.{module}"), name)
     except ImportError as error:
-        raise SetupError(f"{module} needs a package: run {INSTALL_COMMAND} ({error})") from error
+        raise SetupError(f"{module} needs a package: run {INSTALL_COMMANDS[needed_by]} ({error})") from error
 
 
 def _whisper(settings: Settings) -> Any:
@@ -93,10 +98,10 @@ def _whisper(settings: Settings) -> Any:
 def _seamless(settings: Settings, profile: Profile) -> _Seamless:
     """Load SeamlessM4T once for all it does; Whisper tells it the language spoken where nobody declared it."""
     folder = weights.locate("seamless-m4t-v2-large", settings.model_dir)
-    loaded = _engine("seamless_model", "load")(folder, settings.seamless_dtype)
+    loaded = _engine("seamless_model", "load", "full")(folder, settings.seamless_dtype)
     speech: SpeechTranslator | None = None
     if profile.speech_translator == "seamless":
-        speech = _engine("seamless", "Seamless")(
+        speech = _engine("seamless", "Seamless", "full")(
             loaded,
             settings.translation_threads,
             _whisper(settings).detect_language,
@@ -106,8 +111,8 @@ def _seamless(settings: Settings, profile: Profile) -> _Seamless:
         _warm_up(speech)
     return _Seamless(
         speech=speech,
-        text=_engine("seamless_text", "SeamlessText")(loaded, settings.translation_threads),
-        voice=_engine("seamless_voice", "SeamlessVoice")(loaded, settings.synthesis_threads),
+        text=_engine("seamless_text", "SeamlessText", "full")(loaded, settings.translation_threads),
+        voice=_engine("seamless_voice", "SeamlessVoice", "full")(loaded, settings.synthesis_threads),
     )
 
 
@@ -120,7 +125,7 @@ def _warm_up(engine: Any) -> None:
 
 def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
     if profile.speaker_encoder == "pyannote":
-        return _engine("pyannote", "Pyannote")(_speaker_model(settings), settings.speaker_threads)
+        return _engine("pyannote", "Pyannote", "full")(_speaker_model(settings), settings.speaker_threads)
     engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
@@ -136,7 +141,7 @@ def _speaker_model(settings: Settings) -> Path:
 def _kokoro(settings: Settings, profile: Profile) -> Any:
     if profile.kokoro == "torch":
         folder = weights.locate("Kokoro-82M", settings.model_dir)
-        runner = _engine("kokoro_torch", "TorchRunner")(folder, settings.synthesis_threads)
+        runner = _engine("kokoro_torch", "TorchRunner", "full")(folder, settings.synthesis_threads)
     else:
         model = weights.locate(f"kokoro-{profile.kokoro}", settings.model_dir)
         model = model / "onnx" / "model.onnx" if model.is_dir() else model

@@ -6,6 +6,7 @@ other embedding model of pyannote.audio, such as ``pyannote/embedding``, is load
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -25,6 +26,8 @@ from babblefish.domain import SAMPLE_RATE_HZ, EngineError, Samples, SetupError  
 from babblefish.engines.base import Embedding, VoiceScale  # noqa: E402
 from babblefish.engines.torch_threads import use_threads  # noqa: E402
 
+# It tells of devices and of products at every load.
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 # Even with reporting off the import starts the reporter's thread, which would wake twice a second for nothing.
 metrics.provider.shutdown()
 

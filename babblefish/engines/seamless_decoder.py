@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -79,7 +81,8 @@ class Decoding:
         heads, head, _ = shared[0][0].shape
         self._heads = heads
         # Allocated once, for the longest row. Rows that leave make way for those behind them.
-        self._cache = [shared[0][0].new_empty(2, len(ids), heads, limit + 2, head) for _ in shared]
+        shape = (len(ids), heads, limit + 2, head)
+        self._cache = [(keys.new_empty(shape), keys.new_empty(shape)) for keys, _ in shared]
 
     @property
     def running(self) -> bool:
@@ -102,11 +105,14 @@ class Decoding:
             Shape ``[rows * new, width]``.
         """
         rows, new = self.ids.shape
-        split = joined.view(rows, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        seen = self._cache[layer][:, :rows, :, : self._used + new]
-        seen[:, :, :, self._used :] = split[1:]
+        queries, *added = joined.view(rows, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        seen = []
+        for cache, part in zip(self._cache[layer], added, strict=True):
+            whole = cache.narrow(0, 0, rows).narrow(2, 0, self._used + new)
+            whole.narrow(2, self._used, new).copy_(part)
+            seen.append(whole)
         # Only the prompt brings more than one token, and nothing is before it.
-        mixed = scaled_dot_product_attention(split[0], seen[0], seen[1], is_causal=new > 1)
+        mixed = scaled_dot_product_attention(queries, *seen, is_causal=new > 1)
         return mixed.transpose(1, 2).reshape(rows * new, -1)
 
     def attend_to_heard(self, layer: int, queries: Tensor) -> Tensor:
@@ -132,10 +138,10 @@ class Decoding:
         if self._steps == self._limit:
             kept = []
         if 0 < len(kept) < len(self._active):
-            for cache in self._cache:
+            for cache in chain.from_iterable(self._cache):
                 for place, row_before in enumerate(kept):
                     if place != row_before:
-                        cache[:, place, :, : self._used] = cache[:, row_before, :, : self._used]
+                        cache[place, :, : self._used] = cache[row_before, :, : self._used]
         self._active = [self._active[place] for place in kept]
         self.ids = torch.tensor([[tokens[place]] for place in kept])
 
@@ -153,7 +159,7 @@ class Decoder:
         """
         self._model = model
         self._decoder = model.text_decoder
-        self._joined = [_joined(layer.self_attn) for layer in model.text_decoder.layers]
+        self._layers = [_Layer(layer) for layer in model.text_decoder.layers]
         self._output = OutputLayer(model.lm_head, pieces)
         self._heads: int = model.config.decoder_attention_heads
         self._start: int = model.generation_config.decoder_start_token_id
@@ -177,11 +183,10 @@ class Decoder:
         """
         with torch.inference_mode():
             shared = []
-            for layer in self._decoder.layers:
-                attention = layer.cross_attention
-                keys = self._split(attention.k_proj(encoded)).transpose(1, 2)
+            for layer in self._layers:
+                keys = self._split(layer.heard_key(encoded)).transpose(1, 2)
                 scaled = (keys * keys.shape[1] ** -0.5).contiguous()
-                shared.append((scaled, self._split(attention.v_proj(encoded)).contiguous()))
+                shared.append((scaled, self._split(layer.heard_value(encoded)).contiguous()))
         ids = torch.tensor([[self._start, token] for token in languages.values()])
         return Decoding(shared, ids, limit, self._end, loops, self._output.blocks(languages))
 
@@ -251,17 +256,16 @@ class Decoder:
         places = (positions + 1) * (ids != self._pad) + self._pad
         x = self._decoder.embed_tokens(ids)
         x = x + self._decoder.embed_positions.weights[places].to(x.dtype)
-        for index, layer in enumerate(self._decoder.layers):
-            joined = self._joined[index](layer.self_attn_layer_norm(x)).split(counts)
+        for index, layer in enumerate(self._layers):
+            joined = layer.said(layer.said_norm(x)).split(counts)
             mixed = [decoding.attend_to_said(index, part) for decoding, part in zip(decodings, joined, strict=True)]
-            x = x + layer.self_attn.out_proj(torch.cat(mixed))
+            x = x + layer.said_out(torch.cat(mixed))
 
-            attention = layer.cross_attention
-            queries = attention.q_proj(layer.cross_attention_layer_norm(x)).split(counts)
+            queries = layer.heard_query(layer.heard_norm(x)).split(counts)
             mixed = [decoding.attend_to_heard(index, part) for decoding, part in zip(decodings, queries, strict=True)]
-            x = x + attention.out_proj(torch.cat(mixed))
+            x = x + layer.heard_out(torch.cat(mixed))
 
-            x = x + layer.ffn(layer.ffn_layer_norm(x))
+            x = x + layer.widened_out(layer.activation(layer.widened(layer.widened_norm(x))))
         made = zip(decodings, x.split(counts), strict=True)
         last = torch.cat([part.view(*decoding.ids.shape, -1)[:, -1] for decoding, part in made])
         return self._output(self._decoder.layer_norm(last), _blocks(decodings)).float()
@@ -275,11 +279,36 @@ def _blocks(decodings: Sequence[Decoding]) -> frozenset[int]:
     return frozenset().union(*(decoding.blocks for decoding in decodings))
 
 
+class _Layer:
+    """What a decoder layer computes, as plain functions: calls of modules would cost a step a tenth of its time."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        said, heard, ffn = layer.self_attn, layer.cross_attention, layer.ffn
+        self.said_norm = _norm(layer.self_attn_layer_norm)
+        self.said = _joined(said)
+        self.said_out = said.out_proj.forward
+        self.heard_norm = _norm(layer.cross_attention_layer_norm)
+        self.heard_query = heard.q_proj.forward
+        self.heard_key = heard.k_proj.forward
+        self.heard_value = heard.v_proj.forward
+        self.heard_out = heard.out_proj.forward
+        self.widened_norm = _norm(layer.ffn_layer_norm)
+        self.widened = ffn.fc1.forward
+        self.activation = ffn.act.forward
+        self.widened_out = ffn.fc2.forward
+
+
+def _norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+    return partial(
+        torch.layer_norm, normalized_shape=norm.normalized_shape, weight=norm.weight, bias=norm.bias, eps=norm.eps
+    )
+
+
 def _joined(attention: nn.Module) -> Callable[[Tensor], Tensor]:
     """Return what makes query, key and value side by side: with int8 in one call, as each call costs on its own."""
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     if isinstance(attention.q_proj, Int8Linear):
-        return Int8Linear.joined(parts)
+        return Int8Linear.joined(parts).forward
     return lambda x: torch.cat([part(x) for part in parts], dim=-1)
 
 

@@ -43,6 +43,10 @@ _BLOCK_ROWS = 8192
 _log = logging.getLogger(__name__)
 
 
+# Named in full: finding the overload would cost each of a step's 145 calls.
+_linear_dynamic = torch.ops.quantized.linear_dynamic.default
+
+
 class Int8Linear(nn.Module):
     """``x @ weight.T + bias`` with int8 weights; the activations of a call share one scale."""
 
@@ -87,7 +91,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 ``[..., in]`` to float32 ``[..., out]``."""
-        return torch.ops.quantized.linear_dynamic(x, self._packed, False)
+        return _linear_dynamic(x, self._packed)
 
 
 class Int8Pointwise(nn.Module):

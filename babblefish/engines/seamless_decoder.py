@@ -106,13 +106,11 @@ class Decoding:
         """
         rows, new = self.ids.shape
         queries, *added = joined.view(rows, new, 3, self._heads, -1).permute(2, 0, 3, 1, 4).unbind()
-        seen = []
-        for cache, part in zip(self._cache[layer], added, strict=True):
-            whole = cache.narrow(0, 0, rows).narrow(2, 0, self._used + new)
-            whole.narrow(2, self._used, new).copy_(part)
-            seen.append(whole)
+        keys, values = (cache.narrow(0, 0, rows).narrow(2, 0, self._used + new) for cache in self._cache[layer])
+        for seen, part in zip((keys, values), added, strict=True):
+            seen.narrow(2, self._used, new).copy_(part)
         # Only the prompt brings more than one token, and nothing is before it.
-        mixed = scaled_dot_product_attention(queries, *seen, is_causal=new > 1)
+        mixed = scaled_dot_product_attention(queries, keys, values, is_causal=new > 1)
         return mixed.transpose(1, 2).reshape(rows * new, -1)
 
     def attend_to_heard(self, layer: int, queries: Tensor) -> Tensor:

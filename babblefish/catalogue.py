@@ -206,7 +206,7 @@ _PACKAGED = (
                 ((_KOKORO_JS, "package/voices/"),),
             ),
         ),
-        without="without Kokoro's voices, eSpeak NG speaks instead",
+        without="without Kokoro's voices, the profile's next engine speaks instead",
     ),
     Asset(
         name="d-vector",

@@ -70,7 +70,7 @@ async def converse(port: int, rounds: int, langs: Sequence[str]) -> int:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run the server in a thread of its own, its loop instrumented, and talk to it from this one."""
-    settings = Settings(log_level="error")
+    settings = Settings(profile="embedded", log_level="error")
     steps_ms: list[float] = []
     thread_id: list[int] = []
     _instrument(steps_ms, thread_id)

@@ -78,7 +78,7 @@ def server_process() -> Iterator[tuple[int, int]]:
     """Run the server as its owner does, on a free loopback port, until it is left; yields port and process id."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, str(_ROOT / "server_cpu.py"), "--port", str(port)]
+    command = [sys.executable, str(_ROOT / "server_cpu.py"), "--port", str(port), "--profile", "embedded"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         give_up_s = time.monotonic() + 120

@@ -34,7 +34,7 @@ def real_server(log: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "server_cpu.py"), "--port", str(port)]
+    command = [sys.executable, str(ROOT / "server_cpu.py"), "--port", str(port), "--profile", "embedded"]
     with log.open("wb") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as process:
         try:
             yield f"http://127.0.0.1:{port}/"

@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "babblefish.cli", *arguments]
+    embedded = {"BABBLEFISH_PROFILE": "embedded"}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **embedded, **environment}
     )
 
 

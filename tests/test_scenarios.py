@@ -40,7 +40,7 @@ def embedded() -> Engines:
 
 @pytest.fixture
 async def real(embedded: Engines) -> AsyncIterator[Running]:
-    async with serving(Settings(log_level="warning"), embedded) as running:
+    async with serving(Settings(profile="embedded", log_level="warning"), embedded) as running:
         yield running
     embedded.close()
 

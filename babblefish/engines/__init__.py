@@ -71,13 +71,14 @@ def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
     if seamless is not None:
         voices["seamless"] = seamless.voice
     by_text = seamless.text if seamless is not None and profile.text_translator == "seamless" else None
+    measured = (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
     return Engines(
         voice_detector=parts["voice detector"],
         speaker_encoder=parts["speaker encoder"],
         speech_translator=(seamless and seamless.speech) or parts["speech translator"],
         text_translator=by_text or parts.get("text translator"),
         synthesizers=tuple(voices[name] for name in SPOKEN_WITH[profile.name] if voices.get(name) is not None),
-        text_preferred=_TEXT_PREFERRED if profile.name == "embedded" else frozenset(),
+        text_preferred=_TEXT_PREFERRED if measured else frozenset(),
     )
 
 

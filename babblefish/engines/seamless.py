@@ -169,15 +169,15 @@ class Seamless:
         for utterance, encoded in zip(utterances, all_encoded, strict=True):
             utterance.began_s = time.perf_counter()
             utterance.timings_ms["encode"] = (utterance.began_s - started_s) * 1000.0
-            limit = token_limit(len(utterance.samples) / SAMPLE_RATE_HZ)
-            if self._beams == 1:
-                utterance.decoding = self._decoder.begin(encoded, utterance.languages, limit, loops)
-            else:
-                utterance.attempt(self._search, encoded, limit)
+            utterance.attempt(self._decode, encoded)
 
-    def _search(self, utterance: _Utterance, encoded: Tensor, limit: int) -> None:
-        deadline = utterance.request.deadline
-        self._finish(utterance, self._decoder.beams(encoded, utterance.languages, limit, self._beams, deadline))
+    def _decode(self, utterance: _Utterance, encoded: Tensor) -> None:
+        limit = token_limit(len(utterance.samples) / SAMPLE_RATE_HZ)
+        if self._beams == 1:
+            utterance.decoding = self._decoder.begin(encoded, utterance.languages, limit, loops)
+        else:
+            deadline = utterance.request.deadline
+            self._finish(utterance, self._decoder.beams(encoded, utterance.languages, limit, self._beams, deadline))
 
     def _look(self, utterance: _Utterance) -> None:
         """Finish an utterance whose rows have all ended; give one up whose time is over."""

@@ -249,12 +249,14 @@ def people_at_once(model: SeamlessM4Tv2Model, decoder: Decoder, threads: int) ->
             serve([request])
 
     serve(requests())
-    pairs = [(seconds(one_after_another), seconds(lambda: serve(requests()))) for _ in range(5)]
+    pairs = [(seconds(one_after_another), seconds(lambda: serve(requests()))) for _ in range(ROUNDS)]
+    ratios = [apart / together for apart, together in pairs]
     return {
         "people": PEOPLE,
         "one_after_another_s": round(statistics.median(apart for apart, _ in pairs), 2),
         "together_s": round(statistics.median(together for _, together in pairs), 2),
-        "times_the_throughput": round(statistics.median(apart / together for apart, together in pairs), 2),
+        "times_the_throughput": round(statistics.median(ratios), 2),
+        "least_and_most": [round(min(ratios), 2), round(max(ratios), 2)],
     }
 
 

@@ -173,6 +173,25 @@ def test_where_encoding_fails_those_who_were_running_go_on(engine: Seamless, mon
     assert said(outcomes[good]) == alone
 
 
+def test_one_whose_decoding_cannot_begin_costs_the_others_nothing(
+    engine: Seamless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = ask(UTTERANCES[0]), ask(UTTERANCES[1])
+    alone = said(engine.translate(good))
+    begin, begun = engine._decoder.begin, []
+
+    def fail_first(*arguments: Any) -> Any:
+        begun.append(1)
+        if len(begun) == 1:
+            raise RuntimeError("out of memory")
+        return begin(*arguments)
+
+    monkeypatch.setattr(engine._decoder, "begin", fail_first)
+    outcomes = serve(engine, [bad, good])
+    assert isinstance(outcomes[bad], RuntimeError)
+    assert said(outcomes[good]) == alone
+
+
 def test_silence_among_others_is_no_speech_for_its_speaker_alone(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

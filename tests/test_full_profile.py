@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def engines(settings: Settings) -> Engines:
 async def full(settings: Settings, engines: Engines) -> AsyncIterator[Running]:
     async with serving(settings, engines) as running:
         yield running
+
+
+def test_it_loads_from_its_folder_without_a_network(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object) -> None:
+        pytest.fail("asked the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    engines = load_engines(settings.model_copy(update={"kokoro": None}))
+    assert engines.speech_translator.name == "seamless"
 
 
 def test_it_is_taken_by_itself_where_everything_is_installed(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import soundfile
 from babblefish.demo import read_speech
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
+from babblefish.languages import LANGUAGES, spoken_by
 from babblefish.settings import Settings
 from tests.fakes import silence
 from tests.support import (
@@ -50,6 +52,13 @@ def duration_s(encoded: str) -> float:
     samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)), dtype="float32")
     assert np.abs(samples).max() > 0.05
     return len(samples) / rate_hz
+
+
+@pytest.mark.skipif(find_spec("misaki") is None, reason="Kokoro reads Japanese and Chinese with misaki")
+def test_every_language_is_spoken_by_the_engine_that_the_table_names(embedded: Engines) -> None:
+    voices = {code: embedded.synthesizer_for(code) for code in LANGUAGES}
+    spoken = {code: engine.name if engine else None for code, engine in voices.items()}
+    assert spoken == {code: spoken_by(code, "embedded") for code in LANGUAGES}
 
 
 async def test_one_speaker_and_one_client_pierre_speaks_and_dans_phone_shows_and_says_english(real: Running) -> None:

@@ -121,12 +121,13 @@ class Worker:
         self._count()
         future.add_done_callback(self._ended)
         self._waiting.append((item, future))
-        self._threads.submit(self._serve, serve)
         try:
+            self._threads.submit(self._serve, serve)
             return await asyncio.wrap_future(future)
         except (BabbleFishError, asyncio.CancelledError):
             raise
         except Exception as error:
+            future.cancel()  # where the threads have ended, nobody else would
             raise self._failed(error) from error
 
     def _serve(self, serve: Callable[[Callable[[], Any]], Iterator[tuple[Any, Any]]]) -> None:
@@ -208,9 +209,15 @@ class Worker:
     async def close(self) -> None:
         """Drop what waits, let what runs come to its end, and end the threads."""
         loop = asyncio.get_running_loop()
-        for _, future in tuple(self._waiting):
-            future.cancel()
+        self._drop_waiting()
         await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
+        self._drop_waiting()  # items that came before the threads knew
+
+    def _drop_waiting(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                _, future = self._waiting.popleft()
+                future.cancel()
 
     def _count(self) -> None:
         with self._counting:

@@ -129,6 +129,24 @@ async def test_closing_drops_what_waits() -> None:
     assert isinstance(outcomes[1], asyncio.CancelledError)
 
 
+async def test_one_that_comes_while_it_closes_is_not_waited_for_in_vain() -> None:
+    worker = Worker("test", parallel=1, queue_limit=2)
+    closing = asyncio.create_task(worker.close())
+    late = asyncio.create_task(worker.share(Kitchen().serve, "late"))
+    (outcome,) = await asyncio.wait_for(asyncio.gather(late, return_exceptions=True), timeout=5)
+    await closing
+    assert isinstance(outcome, EngineError | asyncio.CancelledError)
+    assert worker.pending == 0
+
+
+async def test_a_closed_worker_takes_no_item() -> None:
+    worker = Worker("test", parallel=1, queue_limit=2)
+    await worker.close()
+    with pytest.raises(EngineError):
+        await worker.share(Kitchen().serve, "late")
+    assert worker.pending == 0
+
+
 class TogetherTranslator(FakeSpeechTranslator):
     """Serves all that wait, when its gate is open."""
 

@@ -74,6 +74,7 @@ class Worker:
         self.name = name
         self._limit = parallel + queue_limit
         self._pending = 0
+        self._shared = 0
         self._counting = threading.Lock()
         self._slots = _Slots(at_once or parallel)
         self._waiting: deque[tuple[Any, Future[Any]]] = deque()
@@ -140,20 +141,26 @@ class Worker:
                     item, future = self._waiting.popleft()
                     if future.set_running_or_notify_cancel():
                         taken[item] = future
+                        self._count_shared(1)
                         return item
             return None
+
+        def settle(item: Any) -> Future[Any]:
+            future = taken.pop(item)
+            self._count_shared(-1)
+            return future
 
         failure: Exception = EngineError(f"{self.name} gave no outcome")
         try:
             for item, outcome in serve(take):
                 if isinstance(outcome, Exception):
-                    taken.pop(item).set_exception(outcome)
+                    settle(item).set_exception(outcome)
                 else:
-                    taken.pop(item).set_result(outcome)
+                    settle(item).set_result(outcome)
         except Exception as error:
             failure = error
-        for future in taken.values():
-            future.set_exception(failure)
+        for item in tuple(taken):
+            settle(item).set_exception(failure)
 
     async def stream(
         self, function: Callable[[], Iterator[_T]], lasts_s: Callable[[_T], float]
@@ -221,7 +228,8 @@ class Worker:
 
     def _count(self) -> None:
         with self._counting:
-            if self._pending >= self._limit:
+            # Items that are served together run as one job.
+            if self._pending - max(0, self._shared - 1) >= self._limit:
                 raise OverloadedError(f"{self._pending} jobs wait for {self.name}; please speak again in a moment")
             self._pending += 1
 
@@ -231,6 +239,10 @@ class Worker:
         # A job that nobody waits for any more still holds its thread, so it counts until it ends.
         future.add_done_callback(self._ended)
         return future
+
+    def _count_shared(self, change: int) -> None:
+        with self._counting:
+            self._shared += change
 
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:

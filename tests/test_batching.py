@@ -68,6 +68,34 @@ async def test_a_full_queue_refuses_at_once(worker: Worker) -> None:
     assert await worker.share(kitchen.serve, "d") == "D"
 
 
+async def test_those_that_are_served_together_leave_the_queue_to_others(worker: Worker) -> None:
+    gate = threading.Event()
+
+    def three_at_once(take: Take) -> Outcomes:
+        while batch := [item for _ in range(3) if (item := take()) is not None]:
+            assert gate.wait(10)
+            for item in batch:
+                yield item, item.upper()
+
+    async def share(items: str) -> list[asyncio.Task[str]]:
+        jobs = [asyncio.create_task(worker.share(three_at_once, item)) for item in items]
+        await asyncio.sleep(0.05)
+        return jobs
+
+    held = threading.Event()
+    blocker = asyncio.create_task(worker.run(held.wait, 10))
+    jobs = await share("ab")
+    held.set()
+    await blocker
+    await asyncio.sleep(0.05)
+    jobs += await share("cd")
+    with pytest.raises(OverloadedError):
+        await worker.share(three_at_once, "refused")
+    gate.set()
+    assert await asyncio.gather(*jobs) == ["A", "B", "C", "D"]
+    assert worker.pending == 0
+
+
 async def test_one_that_is_cancelled_while_it_waits_is_never_taken(worker: Worker) -> None:
     kitchen = Kitchen()
     jobs = [asyncio.create_task(worker.share(kitchen.serve, item)) for item in "abc"]

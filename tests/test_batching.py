@@ -109,23 +109,17 @@ async def test_one_that_is_cancelled_while_it_waits_is_never_taken(worker: Worke
 
 
 async def test_an_engine_that_breaks_fails_those_it_had_taken_and_serves_the_next(worker: Worker) -> None:
-    gate = threading.Event()
-
     def breaks(take: Take) -> Outcomes:
-        yield str(take()), "done"
-        assert gate.wait(10)
-        assert take() == "b"
-        raise ZeroDivisionError
+        while (item := take()) is not None:
+            if item == "bad":
+                raise ZeroDivisionError
+            yield item, "done"
 
-    jobs = [asyncio.create_task(worker.share(breaks, item)) for item in "ab"]
-    await asyncio.sleep(0.05)
-    gate.set()
-    outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    outcomes = await asyncio.gather(*(worker.share(breaks, item) for item in ("good", "bad")), return_exceptions=True)
     assert outcomes[0] == "done"
     assert isinstance(outcomes[1], EngineError)
-    kitchen = Kitchen()
-    kitchen.gate.set()
-    assert await worker.share(kitchen.serve, "next") == "NEXT"
+    # Whichever call takes it: that of the broken one's own turn may still be to come.
+    assert await worker.share(breaks, "next") == "done"
 
 
 async def test_one_without_an_outcome_is_not_waited_for_in_vain(worker: Worker) -> None:

@@ -74,6 +74,7 @@ class Worker:
         self.name = name
         self._limit = parallel + queue_limit
         self._pending = 0
+        self._shared = 0
         self._counting = threading.Lock()
         self._slots = _Slots(at_once or parallel)
         self._waiting: deque[tuple[Any, Future[Any]]] = deque()
@@ -121,12 +122,13 @@ class Worker:
         self._count()
         future.add_done_callback(self._ended)
         self._waiting.append((item, future))
-        self._threads.submit(self._serve, serve)
         try:
+            self._threads.submit(self._serve, serve)
             return await asyncio.wrap_future(future)
         except (BabbleFishError, asyncio.CancelledError):
             raise
         except Exception as error:
+            future.cancel()  # where the threads have ended, nobody else would
             raise self._failed(error) from error
 
     def _serve(self, serve: Callable[[Callable[[], Any]], Iterator[tuple[Any, Any]]]) -> None:
@@ -139,20 +141,26 @@ class Worker:
                     item, future = self._waiting.popleft()
                     if future.set_running_or_notify_cancel():
                         taken[item] = future
+                        self._count_shared(1)
                         return item
             return None
+
+        def settle(item: Any) -> Future[Any]:
+            future = taken.pop(item)
+            self._count_shared(-1)
+            return future
 
         failure: Exception = EngineError(f"{self.name} gave no outcome")
         try:
             for item, outcome in serve(take):
                 if isinstance(outcome, Exception):
-                    taken.pop(item).set_exception(outcome)
+                    settle(item).set_exception(outcome)
                 else:
-                    taken.pop(item).set_result(outcome)
+                    settle(item).set_result(outcome)
         except Exception as error:
             failure = error
-        for future in taken.values():
-            future.set_exception(failure)
+        for item in tuple(taken):
+            settle(item).set_exception(failure)
 
     async def stream(
         self, function: Callable[[], Iterator[_T]], lasts_s: Callable[[_T], float]
@@ -208,13 +216,20 @@ class Worker:
     async def close(self) -> None:
         """Drop what waits, let what runs come to its end, and end the threads."""
         loop = asyncio.get_running_loop()
-        for _, future in tuple(self._waiting):
-            future.cancel()
+        self._drop_waiting()
         await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
+        self._drop_waiting()  # items that came before the threads knew
+
+    def _drop_waiting(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                _, future = self._waiting.popleft()
+                future.cancel()
 
     def _count(self) -> None:
         with self._counting:
-            if self._pending >= self._limit:
+            # Items that are served together run as one job.
+            if self._pending - max(0, self._shared - 1) >= self._limit:
                 raise OverloadedError(f"{self._pending} jobs wait for {self.name}; please speak again in a moment")
             self._pending += 1
 
@@ -224,6 +239,10 @@ class Worker:
         # A job that nobody waits for any more still holds its thread, so it counts until it ends.
         future.add_done_callback(self._ended)
         return future
+
+    def _count_shared(self, change: int) -> None:
+        with self._counting:
+            self._shared += change
 
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:

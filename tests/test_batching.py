@@ -68,6 +68,34 @@ async def test_a_full_queue_refuses_at_once(worker: Worker) -> None:
     assert await worker.share(kitchen.serve, "d") == "D"
 
 
+async def test_those_that_are_served_together_leave_the_queue_to_others(worker: Worker) -> None:
+    gate = threading.Event()
+
+    def three_at_once(take: Take) -> Outcomes:
+        while batch := [item for _ in range(3) if (item := take()) is not None]:
+            assert gate.wait(10)
+            for item in batch:
+                yield item, item.upper()
+
+    async def share(items: str) -> list[asyncio.Task[str]]:
+        jobs = [asyncio.create_task(worker.share(three_at_once, item)) for item in items]
+        await asyncio.sleep(0.05)
+        return jobs
+
+    held = threading.Event()
+    blocker = asyncio.create_task(worker.run(held.wait, 10))
+    jobs = await share("ab")
+    held.set()
+    await blocker
+    await asyncio.sleep(0.05)
+    jobs += await share("cd")
+    with pytest.raises(OverloadedError):
+        await worker.share(three_at_once, "refused")
+    gate.set()
+    assert await asyncio.gather(*jobs) == ["A", "B", "C", "D"]
+    assert worker.pending == 0
+
+
 async def test_one_that_is_cancelled_while_it_waits_is_never_taken(worker: Worker) -> None:
     kitchen = Kitchen()
     jobs = [asyncio.create_task(worker.share(kitchen.serve, item)) for item in "abc"]
@@ -81,23 +109,17 @@ async def test_one_that_is_cancelled_while_it_waits_is_never_taken(worker: Worke
 
 
 async def test_an_engine_that_breaks_fails_those_it_had_taken_and_serves_the_next(worker: Worker) -> None:
-    gate = threading.Event()
-
     def breaks(take: Take) -> Outcomes:
-        yield str(take()), "done"
-        assert gate.wait(10)
-        assert take() == "b"
-        raise ZeroDivisionError
+        while (item := take()) is not None:
+            if item == "bad":
+                raise ZeroDivisionError
+            yield item, "done"
 
-    jobs = [asyncio.create_task(worker.share(breaks, item)) for item in "ab"]
-    await asyncio.sleep(0.05)
-    gate.set()
-    outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    outcomes = await asyncio.gather(*(worker.share(breaks, item) for item in ("good", "bad")), return_exceptions=True)
     assert outcomes[0] == "done"
     assert isinstance(outcomes[1], EngineError)
-    kitchen = Kitchen()
-    kitchen.gate.set()
-    assert await worker.share(kitchen.serve, "next") == "NEXT"
+    # Whichever call takes it: that of the broken one's own turn may still be to come.
+    assert await worker.share(breaks, "next") == "done"
 
 
 async def test_one_without_an_outcome_is_not_waited_for_in_vain(worker: Worker) -> None:
@@ -127,6 +149,24 @@ async def test_closing_drops_what_waits() -> None:
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)
     assert outcomes[0] == "a"
     assert isinstance(outcomes[1], asyncio.CancelledError)
+
+
+async def test_one_that_comes_while_it_closes_is_not_waited_for_in_vain() -> None:
+    worker = Worker("test", parallel=1, queue_limit=2)
+    closing = asyncio.create_task(worker.close())
+    late = asyncio.create_task(worker.share(Kitchen().serve, "late"))
+    (outcome,) = await asyncio.wait_for(asyncio.gather(late, return_exceptions=True), timeout=5)
+    await closing
+    assert isinstance(outcome, EngineError | asyncio.CancelledError)
+    assert worker.pending == 0
+
+
+async def test_a_closed_worker_takes_no_item() -> None:
+    worker = Worker("test", parallel=1, queue_limit=2)
+    await worker.close()
+    with pytest.raises(EngineError):
+        await worker.share(Kitchen().serve, "late")
+    assert worker.pending == 0
 
 
 class TogetherTranslator(FakeSpeechTranslator):

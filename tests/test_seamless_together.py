@@ -71,8 +71,17 @@ def count_rows(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+@pytest.fixture
+def encoded(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The lengths of the utterances that were encoded together."""
+    batches: list[list[int]] = []
+    encode = engine._encode
+    monkeypatch.setattr(engine, "_encode", lambda batch: batches.append([len(one) for one in batch]) or encode(batch))
+    return batches
+
+
 # Of different lengths, with odd numbers of frames among them, which the feature extractor pads.
-UTTERANCES = [hear(0), hear(2, 16_000), hear(3, 40_160), hear(4, 32_777)]
+UTTERANCES = [hear(0), hear(2, 29_000), hear(3, 35_160), hear(4, 32_777)]
 
 
 def test_it_is_an_engine_that_serves_several_at_once(engine: Seamless) -> None:
@@ -87,6 +96,59 @@ def test_utterances_that_wait_together_say_what_each_says_alone(engine: Seamless
     assert [said(outcomes[request]) for request in requests] == alone
     assert count_rows[0] == len(UTTERANCES) * (1 + len(TARGETS))
     assert len({str(texts) for texts in alone}) == len(UTTERANCES)  # else one could be another's unnoticed
+
+
+def test_only_those_of_about_one_length_are_encoded_together(engine: Seamless, encoded: list[list[int]]) -> None:
+    lengths = [64_000, 16_000, 70_000, 15_000, 40_000, 17_000]
+    requests = [ask(hear(seed, length)) for seed, length in enumerate(lengths)]
+    assert serve(engine, list(requests)).keys() == set(requests)
+    assert encoded == [[64_000, 70_000], [16_000, 15_000, 17_000], [40_000]]
+
+
+def test_no_more_is_encoded_together_than_one_may_be_long(engine: Seamless, encoded: list[list[int]]) -> None:
+    requests = [ask(hear(seed, 16_000 * 9)) for seed in range(4)]
+    assert serve(engine, list(requests)).keys() == set(requests)
+    assert list(map(len, encoded)) == [2, 2]
+
+
+def test_between_two_batches_that_are_encoded_those_who_run_take_a_step(
+    engine: Seamless, encoded: list[list[int]], count_rows: list[int]
+) -> None:
+    steps_before: list[int] = []
+
+    def take() -> SpeechRequest | None:
+        steps_before.extend([len(count_rows)] * (len(encoded) - len(steps_before)))
+        return waiting.pop(0) if waiting else None
+
+    waiting = [ask(hear(1, 16_000 * seconds)) for seconds in (1, 2, 3)]
+    assert len(dict(engine.translate_together(take))) == 3
+    assert encoded == [[16_000], [32_000], [48_000]]
+    assert steps_before == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    # Greedily, two are encoded and finish in the same step; with beams they are searched one after another.
+    ("beams", "told"),
+    [
+        (1, "encoding finished finished answered answered encoding finished answered"),
+        (2, "encoding finished answered " * 3),
+    ],
+)
+def test_who_is_finished_is_answered_before_another_is_encoded(checkpoint: Path, beams: int, told: str) -> None:
+    engine = open_engine(checkpoint, beams=beams, at_once=2)
+    events: list[str] = []
+    finish, encode = engine._finish, engine._encode
+
+    def log_finish(utterance: Any, rows: Any) -> None:
+        finish(utterance, rows)
+        events.append("finished")
+
+    engine._finish = log_finish  # type: ignore[method-assign]
+    engine._encode = lambda batch: events.append("encoding") or encode(batch)  # type: ignore[method-assign]
+    waiting = [ask(UTTERANCES[0]) for _ in range(3)]
+    for _ in engine.translate_together(lambda: waiting.pop(0) if waiting else None):
+        events.append("answered")
+    assert events == told.split()
 
 
 def test_an_utterance_joins_one_that_is_running(engine: Seamless, count_rows: list[int]) -> None:
@@ -141,18 +203,18 @@ def test_one_that_fails_at_the_start_costs_the_others_nothing(
     assert said(outcomes[good]) == alone
 
 
-def test_one_that_is_given_up_on_the_way_leaves_and_the_others_go_on(engine: Seamless) -> None:
+def test_one_that_is_given_up_on_the_way_leaves_and_the_others_go_on(
+    engine: Seamless, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = ask(UTTERANCES[0]), ask(UTTERANCES[2])
     alone = said(engine.translate(good))
-    waiting: list[SpeechRequest | None] = [good, bad]
 
-    def take() -> SpeechRequest | None:
-        if waiting:
-            return waiting.pop(0)
+    def look(utterance: Any) -> None:
         bad.deadline.cancel()
-        return None
+        type(engine)._look(engine, utterance)
 
-    outcomes = dict(engine.translate_together(take))
+    monkeypatch.setattr(engine, "_look", look)
+    outcomes = serve(engine, [good, bad])
     assert isinstance(outcomes[bad], DeadlineExceededError)
     assert said(outcomes[good]) == alone
 
@@ -163,7 +225,7 @@ def test_where_encoding_fails_those_who_were_running_go_on(engine: Seamless, mon
     encode = engine._encode
 
     def fail_on_long_ones(utterances: list[Samples]) -> Any:
-        if any(len(samples) > 40_000 for samples in utterances):
+        if any(len(samples) > 35_000 for samples in utterances):
             raise EngineError("out of memory")
         return encode(utterances)
 

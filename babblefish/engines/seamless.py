@@ -31,6 +31,11 @@ _P = ParamSpec("_P")
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is not heard."""
 
+_ALIKE = 1.2
+"""Utterances whose lengths differ by no more than this factor are encoded together. Where they differ more, padding
+costs more than a batch saves: 5 s and 3 s take a fifth longer together than one after the other, and 20 s with seven of
+3 s eight times as long (one layer of real size, int8, two threads)."""
+
 
 @dataclass(slots=True, eq=False)
 class _Utterance:
@@ -115,27 +120,43 @@ class Seamless:
     def translate_together(
         self, take: Callable[[], SpeechRequest | None]
     ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
-        """Translate what waits, and between the steps of that take up what comes, in the same batch."""
+        """Translate what waits, and between the steps of that take up what comes, in the same batch.
+
+        Who is finished is answered before anybody else is encoded.
+        """
         use_threads(self._threads)
         running: list[_Utterance] = []
+        coming: list[_Utterance] = []
         while True:
-            new: list[_Utterance] = []
-            while len(running) + len(new) < self._at_once and (request := take()) is not None:
-                utterance = _Utterance(request)
-                new.append(utterance)
-                utterance.attempt(self._identify)
-            self._begin([utterance for utterance in new if utterance.outcome is None])
-            running += new
+            while len(running) + len(coming) < self._at_once and (request := take()) is not None:
+                coming.append(_Utterance(request))
+            if coming:
+                # One batch, so that those who run wait no longer for their next step than it takes.
+                batch = self._encoded_together(coming)
+                coming = [utterance for utterance in coming if utterance not in batch]
+                self._begin(batch)
+                running += batch
+            elif not running:
+                return
+            decoding = [utterance for utterance in running if utterance.outcome is None]
+            if decoding:
+                self._decoder.step([utterance.decoding for utterance in decoding if utterance.decoding is not None])
+            for utterance in decoding:
+                utterance.attempt(self._look)
             for utterance in running:
                 if utterance.outcome is not None:
                     yield utterance.request, utterance.outcome
             running = [utterance for utterance in running if utterance.outcome is None]
-            if running:
-                self._decoder.step([utterance.decoding for utterance in running if utterance.decoding is not None])
-            elif not new:
-                return
-            for utterance in running:
-                utterance.attempt(self._look)
+
+    def _encoded_together(self, coming: list[_Utterance]) -> list[_Utterance]:
+        """Return the first of these and those of its length, in all no more audio than one may have.
+
+        With beams it is the first alone, as nobody's answer should wait for another's search.
+        """
+        length = len(coming[0].samples)
+        alike = [one for one in coming if length / _ALIKE <= len(one.samples) <= length * _ALIKE]
+        most = int(_MAX_AUDIO_S * SAMPLE_RATE_HZ / (_ALIKE * max(1, length))) if self._beams == 1 else 1
+        return alike[: max(1, most)]
 
     def _identify(self, utterance: _Utterance) -> None:
         """Find out the language spoken, and with it those to decode.
@@ -157,16 +178,19 @@ class Seamless:
         codes = [lang, *(code for code in self.targets(lang) if code in wanted)]
         utterance.languages = {code: self._languages[code] for code in codes}
 
-    def _begin(self, utterances: list[_Utterance]) -> None:
+    def _begin(self, batch: list[_Utterance]) -> None:
         """Encode utterances together, and start or, with beams, finish their decoding."""
+        for utterance in batch:
+            utterance.attempt(self._identify)
+        known = [utterance for utterance in batch if utterance.outcome is None]
         started_s = time.perf_counter()
         try:
-            all_encoded = self._encode([utterance.samples for utterance in utterances]) if utterances else []
+            all_encoded = self._encode([utterance.samples for utterance in known]) if known else []
         except Exception as error:
-            for utterance in utterances:
+            for utterance in known:
                 utterance.outcome = error
             return
-        for utterance, encoded in zip(utterances, all_encoded, strict=True):
+        for utterance, encoded in zip(known, all_encoded, strict=True):
             utterance.began_s = time.perf_counter()
             utterance.timings_ms["encode"] = (utterance.began_s - started_s) * 1000.0
             utterance.attempt(self._decode, encoded)

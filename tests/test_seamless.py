@@ -204,9 +204,9 @@ def test_a_translation_that_loops_stops_early_and_is_left_out(engine: Seamless) 
 
 @pytest.mark.parametrize(
     ("tokens", "looping"),
-    [([5] * 4, True), ([5] * 3, False), ([9, 1, 2, 3] + [7, 8] * 4, True), ([7, 8] * 4 + [9], False), ([], False)],
+    [([5] * 8, True), ([5] * 7, False), ([9, 1, 2, 3] + [7, 8] * 4, True), ([7, 8] * 4 + [9], False), ([], False)],
 )
-def test_a_loop_is_a_phrase_four_times_in_a_row(tokens: list[int], looping: bool) -> None:
+def test_a_loop_is_a_phrase_four_times_in_a_row_and_eight_tokens_long(tokens: list[int], looping: bool) -> None:
     assert loops(tokens) is looping
 
 

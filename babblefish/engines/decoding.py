@@ -14,7 +14,9 @@ _MAX_COMPRESSION_RATIO = 2.4
 
 _MAX_PERIOD = 8
 _MIN_REPEATS = 4
-"""A phrase of up to eight tokens four times in a row is a loop; people say a word three times, seldom a fourth."""
+_MIN_LOOP = 8
+"""A phrase of up to eight tokens four times in a row is a loop; but people do say "no, no, no, no", so a loop has at least
+eight tokens."""
 
 
 def token_limit(duration_s: float) -> int:
@@ -31,7 +33,7 @@ def is_repetitive(text: str) -> bool:
 def loops(tokens: Sequence[int]) -> bool:
     """Say whether the last tokens are one phrase over and over."""
     for period in range(1, _MAX_PERIOD + 1):
-        span = period * _MIN_REPEATS
+        span = max(period * _MIN_REPEATS, _MIN_LOOP)
         tail = tokens[-span:]
         if len(tail) == span and tail[period:] == tail[:-period]:
             return True

@@ -57,6 +57,7 @@ def write(file: Path, tensors: Iterable[tuple[str, Tensor]], layout: Mapping[str
     descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "wb") as opened:
+            os.fchmod(descriptor, 0o644)  # the checkpoint's other files can be read by everybody too
             os.posix_fallocate(descriptor, 0, first + end)  # a full disk is known before the work is done
             opened.write(struct.pack("<Q", len(encoded)) + encoded)
             checksums = {}

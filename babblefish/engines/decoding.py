@@ -15,7 +15,7 @@ _MAX_COMPRESSION_RATIO = 2.4
 _MAX_PERIOD = 8
 _MIN_REPEATS = 4
 _MIN_LOOP = 8
-"""A phrase of up to eight tokens four times in a row is a loop; but people do say "no, no, no, no", so a loop has at least
+"""A phrase of up to eight tokens four times in a row is a loop; people do say "no, no, no, no", so a loop has at least
 eight tokens."""
 
 

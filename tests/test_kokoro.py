@@ -20,6 +20,7 @@ from kokoro_onnx.tokenizer import Tokenizer
 
 from babblefish import weights
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples, SetupError
+from babblefish.engines.base import SpeechRequest
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro import Kokoro
 from babblefish.engines.kokoro_onnxruntime import OnnxRunner
@@ -265,7 +266,9 @@ def test_whisper_understands_the_chinese_and_japanese_that_kokoro_speaks(
     for text in SENTENCES[installed]:
         pieces = list(engine.synthesize(text, installed, Deadline.after(60)))
         samples = soxr.resample(np.concatenate([piece.samples for piece in pieces]), 24_000, 16_000)
-        made = whisper.translate(samples.astype(np.float32), installed, lambda _: (), Deadline.after(60))
+        made = whisper.translate(
+            SpeechRequest(samples.astype(np.float32), Deadline.after(60), source_langs=frozenset({installed}))
+        )
         said.append("".join(filter(str.isalnum, text)))
         heard.append("".join(filter(str.isalnum, made.transcript.text)))
     # Whisper writes Chinese as it likes, simplified or not, and errs by itself: 10 to 20 % were measured.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import json
@@ -150,6 +151,14 @@ def test_an_authority_is_replaced_before_its_certificates_outlive_it(tmp_path: P
     certificate(chain).verify_directly_issued_by(authority(chain))
 
 
+def test_a_certificate_of_an_authority_that_is_gone_is_made_anew(tmp_path: Path) -> None:
+    first = authority(ensure(tmp_path / "tls", MACHINE, NOW))
+    (tmp_path / "tls" / "authority.pem").unlink()
+    chain = ensure(tmp_path / "tls", MACHINE, NOW)
+    assert authority(chain) != first
+    certificate(chain).verify_directly_issued_by(authority(chain))
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a certificate"])
 def test_a_damaged_certificate_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     chain = ensure(tmp_path / "tls", MACHINE, NOW)
@@ -277,14 +286,17 @@ async def test_a_running_server_speaks_https_and_takes_an_address_it_gets_later(
 
 
 async def test_a_certificate_is_looked_after_while_the_server_runs(
-    tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("babblefish.app.CHECK_EVERY_S", 0.01)
     cert, key = own(tmp_path)
     settings = Settings(log_level="warning", tls_cert=cert, tls_key=key)
     async with serving(settings, fakes.engines) as running:
         trusting = ssl.create_default_context(cafile=str(tmp_path / "made" / "ca.crt"))
-        cert.write_text("half a file")  # a renewal that goes wrong does not end the looking
+        cert.write_text("half a file")
+        async with asyncio.timeout(10):
+            while "the certificate stays as it is" not in caplog.text:  # noqa: ASYNC110 - a log cannot be awaited
+                await asyncio.sleep(0.01)
         (tmp_path / "new").mkdir()
         new_cert, new_key = own(tmp_path / "new")
         new_key.replace(key)

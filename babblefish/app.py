@@ -24,9 +24,11 @@ from babblefish.languages import LANGUAGES
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
 from babblefish.rooms import Rooms
+from babblefish.routes import around_the_conversation
 from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
+from babblefish.tls import CHECK_EVERY_S, Certificate, certificate_of
 from babblefish.workers import Worker, Workers
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class Server:
         """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
         self.settings = settings
         self.profile = choose(settings)
+        self.certificate = certificate_of(settings)
         self.workers = Workers.start(settings)
         self.engines: Engines | None = None
         self.rooms: Rooms | None = None
@@ -192,6 +195,16 @@ def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
     return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))
 
 
+async def _keep_valid(certificate: Certificate) -> None:
+    """Look once a day whether a certificate expires, has been replaced, or lacks an address the machine has got."""
+    while True:
+        await asyncio.sleep(CHECK_EVERY_S)
+        try:
+            certificate.renew()  # some milliseconds, mostly to read a file
+        except SetupError as error:
+            _log.warning("the certificate stays as it is: %s", error.message)
+
+
 def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     """Make the application.
 
@@ -204,13 +217,17 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
+        keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
         yield
+        if keeping is not None:
+            keeping.cancel()
         if loading is not None:
             await loading
         await server.close()
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
+    app.include_router(around_the_conversation(settings, server.certificate))
 
     @app.websocket("/ws/client")
     async def client(websocket: WebSocket) -> None:
@@ -255,10 +272,12 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return how uvicorn is to serve the application: one process, frames bounded, dead clients noticed."""
+    certificate: Certificate | None = app.state.server.certificate
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         # At "info" uvicorn writes each connection's query, with the name in it.
         log_level="debug" if settings.log_level == "debug" else "warning",
         ws="websockets-sansio",

@@ -13,7 +13,8 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, models_cli
+from babblefish import demo, invitation, models_cli
+from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
 from babblefish.catalogue import PROFILES
 from babblefish.domain import BabbleFishError
@@ -41,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the server")
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)")
     serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 takes a free one)")
+    serve.add_argument("--tls", choices=("off", "auto"), help="auto: HTTPS with a certificate of a private CA")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="HTTPS with a certificate of your own (PEM)")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="the key of that certificate (PEM)")
     serve.add_argument(
         "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if it is installed)"
     )
@@ -62,10 +66,30 @@ def _settings(**given: Any) -> Settings:
 
 
 def _serve(parsed: argparse.Namespace) -> None:
-    settings = _settings(host=parsed.host, port=parsed.port, profile=parsed.profile)
+    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile")
+    settings = _settings(**{name: getattr(parsed, name) for name in options})
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    _log.info("serving http://%s:%d", settings.host, settings.port)
-    uvicorn.Server(server_config(create_app(settings), settings)).run()
+    config = server_config(create_app(settings), settings)
+    listener = config.bind_socket()
+    invite(settings.host, listener.getsockname()[1], config.is_ssl)
+    uvicorn.Server(config).run([listener])
+
+
+def invite(host: str, port: int, secure: bool) -> None:
+    """Say where the server can be opened: to people with a code to scan, to a log in plain lines."""
+    opened_at = invitation.bases(host, port, secure, this_machine())
+    if sys.stdout.isatty():
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        print(invitation.banner(opened_at, with_code=utf8 and not is_loopback(host)), flush=True)
+    else:
+        for line in invitation.banner(opened_at, with_code=False).splitlines():
+            _log.info("%s", line)
+    if not secure and not is_loopback(host):
+        _log.warning(
+            "browsers give other devices no microphone over plain HTTP; to serve HTTPS: "
+            "babblefish serve --host %s --tls auto",
+            host,
+        )
 
 
 def _demo(parsed: argparse.Namespace) -> None:

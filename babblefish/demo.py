@@ -32,6 +32,8 @@ CARRIED_SPEECH = Path(__file__).parent / "assets" / "demo_fra.wav"
 _FRAME_MS = 40
 _TRAILING_SILENCE_S = 1.5
 _PATIENCE_S = 60.0
+_ALONE = {"host": "127.0.0.1", "port": 0, "tls": "off", "tls_cert": None, "tls_key": None, "log_level": "warning"}
+"""Settings of a server that nobody else is to reach."""
 
 
 @dataclass
@@ -115,7 +117,7 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
         language(code)
     samples = read_speech(file)
     _make_folder(out_dir)  # before the work, not after it
-    settings = (settings or Settings()).model_copy(update={"host": "127.0.0.1", "port": 0, "log_level": "warning"})
+    settings = (settings or Settings()).model_copy(update=_ALONE)
     started_s = time.perf_counter()
     app = create_app(settings)
     server = uvicorn.Server(server_config(app, settings))

@@ -25,6 +25,11 @@ def _share(percent: int, at_least: int = 1) -> int:
     return max(-(-_cpu_count() * percent // 100), min(at_least, _cpu_count()))
 
 
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "babblefish"
+
+
 def _default_model_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "babblefish" / "models"
@@ -37,6 +42,14 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    tls: Literal["off", "auto"] = Field(
+        "off", description="auto serves HTTPS, with a certificate of a private CA that is made and renewed by itself."
+    )
+    tls_cert: Path | None = Field(None, description="Certificate of one's own, a PEM file; goes before `TLS`.")
+    tls_key: Path | None = Field(None, description="Its private key, a PEM file.")
+    state_dir: Path = Field(
+        default_factory=_default_state_dir, description="Folder for the private CA, its key and the certificate."
+    )
     profile: Literal["auto", "embedded", "full"] = Field(
         "auto", description="Set of engines; auto takes full where its packages and weights are, else embedded."
     )

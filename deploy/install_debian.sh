@@ -18,7 +18,8 @@ for group in "$@"; do
         command -v npm >/dev/null || wanted+=(npm)
         ;;
     # Playwright drives the browser with a Node.js of its own, which needs libatomic.
-    test) wanted+=(chromium libatomic1) ;;
+    # certutil makes the browser trust a certificate authority.
+    test) wanted+=(chromium libatomic1 libnss3-tools) ;;
     *)
         echo "usage: $0 [python] [run] [test]" >&2
         exit 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -254,7 +255,9 @@ def scripted_server() -> Iterator[ScriptedServer]:
 
 
 @contextmanager
-def browser_hearing(playwright: Playwright, wav: Path) -> Iterator[Browser]:
+def browser_hearing(
+    playwright: Playwright, wav: Path, further_flags: Sequence[str] = (), home: Path | None = None
+) -> Iterator[Browser]:
     """Run Chromium with a microphone that plays a WAV file once, from the moment a page opens it."""
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing; `make test` installs it")
@@ -268,8 +271,10 @@ def browser_hearing(playwright: Playwright, wav: Path) -> Iterator[Browser]:
         "--disable-component-update",
         "--disable-sync",
         "--no-first-run",
+        *further_flags,
     ]
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    environment = {**os.environ, "HOME": str(home)} if home else None
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, env=environment)
     try:
         yield browser
     finally:

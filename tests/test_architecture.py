@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain"},
-    {"settings", "languages", "catalogue", "model_folder"},
-    {"audio", "protocol", "repository", "engines.base", "engines.decoding"},
+    {"addresses", "settings", "languages", "catalogue", "model_folder"},
+    {"audio", "invitation", "protocol", "repository", "tls", "engines.base", "engines.decoding"},
     {"hub", "engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
     {"engines.tensor_file", "engines.torch_threads"},
     {"weights", "engines.seamless_int8"},
@@ -30,7 +30,7 @@ LAYERS = (
     {"engines", "echo", "members", "pipeline"},
     {"delivery"},
     {"rooms"},
-    {"session"},
+    {"routes", "session"},
     {"app"},
     {"demo", "models_cli"},
     {"cli"},
@@ -38,7 +38,7 @@ LAYERS = (
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}
 
 # Which modules of the package may import these libraries; nobody else may.
-SOCKETS, THREADS = ("app", "session"), ("workers",)
+SOCKETS, THREADS = ("app", "routes", "session"), ("workers",)
 RESERVED = {
     "fastapi": SOCKETS,
     "starlette": SOCKETS,
@@ -98,7 +98,7 @@ def test_imports_point_downward_and_peers_do_not_import_each_other() -> None:
     assert upward == set()
 
 
-def test_only_app_and_session_touch_sockets_and_only_workers_makes_threads() -> None:
+def test_only_app_routes_and_session_touch_sockets_and_only_workers_makes_threads() -> None:
     trespassers = {
         f"{module} imports {library}"
         for library, allowed in RESERVED.items()

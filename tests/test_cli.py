@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import soundfile
+
+from babblefish import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,3 +86,68 @@ def test_models_are_listed_with_size_and_licence(tmp_path: Path) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert lines.keys() == {"whisper-base", "kokoro-int8", "kokoro-voices", "d-vector"}
     assert all("missing" in line and "MB" in line for line in lines.values())
+
+
+def test_a_certificate_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = run("serve", "--tls-cert", str(tmp_path / "none.pem"), "--tls-key", str(tmp_path / "none.key"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("babblefish: the certificate")
+    assert "No such file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_ends_the_server_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode != 0
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def start(tmp_path: Path, *arguments: str) -> str:
+    """Start the server and return what it says until it is ready or cannot be."""
+    command = [sys.executable, "-m", "babblefish.cli", "serve", "--port", "0", *arguments]
+    environment = {"BABBLEFISH_MODEL_DIR": str(tmp_path), "BABBLEFISH_STATE_DIR": str(tmp_path)}
+    environment["BABBLEFISH_PROFILE"] = "embedded"
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **environment}
+    ) as server:
+        assert server.stderr is not None
+        said = ""
+        for line in server.stderr:
+            said += line
+            if "cannot start" in line:  # no weights, which is all this needs
+                server.terminate()
+    return said
+
+
+def test_a_server_says_where_it_can_be_opened_with_the_port_it_got(tmp_path: Path) -> None:
+    said = start(tmp_path, "--tls", "auto")
+    assert re.search(r"https://127\.0\.0\.1:[1-9]\d*/\n", said)
+    assert re.search(r"projector: https://127\.0\.0\.1:[1-9]\d*/join\n", said)
+    assert "microphone" not in said
+    assert (tmp_path / "tls" / "ca.crt").exists()
+
+
+def test_plain_http_for_other_devices_is_a_warning_with_the_command_that_helps(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING")
+    cli.invite("127.0.0.1", 9000, secure=False)
+    cli.invite("0.0.0.0", 9000, secure=True)
+    assert caplog.text == ""
+    cli.invite("0.0.0.0", 9000, secure=False)
+    assert "no microphone" in caplog.text
+    assert "babblefish serve --host 0.0.0.0 --tls auto" in caplog.text
+
+
+def test_people_at_a_terminal_get_a_code_to_scan_and_a_pipe_gets_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.invite("0.0.0.0", 9000, secure=True)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.invite("0.0.0.0", 9000, secure=True)
+    assert "█" in capsys.readouterr().out
+    cli.invite("127.0.0.1", 9000, secure=True)
+    assert "█" not in capsys.readouterr().out, "nobody else could open it"

@@ -1,0 +1,103 @@
+"""How people find the server: the addresses to open, the link that joins a room, and that link as a QR code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from urllib.parse import urlencode
+
+import segno
+
+from babblefish.addresses import Machine, is_loopback
+
+DEFAULT_ROOM = "main"
+
+_PAGE = Path(__file__).parent / "assets" / "join.html"
+_WHITE_ON_BLACK, _PLAIN = "\033[97;40m", "\033[0m"
+
+_EVERY_IPV4, _EVERY_INTERFACE = ("0.0.0.0", ""), "::"
+
+
+def bases(host: str, port: int, secure: bool, machine: Machine) -> list[str]:
+    """Return the addresses at which the page can be opened, the best one first.
+
+    An address comes before a name, as not every network tells the names of its machines.
+
+    Args:
+        host: What the server listens on.
+        port: The port that it really has.
+        secure: Whether it speaks HTTPS.
+        machine: The one it runs on.
+    """
+    if host in _EVERY_IPV4 or host == _EVERY_INTERFACE:
+        addresses = [str(one) for one in machine.addresses if one.version == 4 or host == _EVERY_INTERFACE]
+        hosts = [*addresses, *machine.names, "localhost"]
+    else:
+        hosts = [host]
+    scheme = "https" if secure else "http"
+    return [f"{scheme}://{f'[{one}]' if ':' in one else one}:{port}/" for one in hosts]
+
+
+def link(base: str, room: str) -> str:
+    """Return the address that opens the client in a room; whatever else joining takes goes into this query."""
+    return f"{base}?{urlencode({'room': room})}"
+
+
+def terminal_code(text: str) -> str:
+    """Draw a QR code with half blocks, light on dark whatever the terminal's colours are."""
+    drawn = io.StringIO()
+    _code(text).terminal(drawn, border=2, compact=True)
+    return "\n".join(f"{_WHITE_ON_BLACK}{line}{_PLAIN}" for line in drawn.getvalue().splitlines())
+
+
+def banner(opened_at: Sequence[str], with_code: bool) -> str:
+    """Return what a server says to whoever starts it.
+
+    Args:
+        opened_at: What ``bases`` returned.
+        with_code: Whether the reader can show half blocks; a log need not.
+    """
+    best = opened_at[0]
+    lines = ["BabbleFish can be opened at", *(f"  {base}" for base in opened_at)]
+    if with_code:
+        lines += ["", terminal_code(link(best, DEFAULT_ROOM)), "", f"Scan to join: {link(best, DEFAULT_ROOM)}"]
+    return "\n".join([*lines, f"For a projector: {best}join"])
+
+
+def page(base: str, room: str, private_authority: bool) -> str:
+    """Return the page for a projector, complete and without anything to fetch.
+
+    Args:
+        base: Address of the server, ending with a slash, as those who scan the code can reach it.
+        room: The room to join.
+        private_authority: Whether devices must first trust a certificate authority of this server's own.
+    """
+    here = base.split("://", 1)[1].split("/", 1)[0]
+    host = here.rsplit(":", 1)[0] if not here.endswith("]") else here
+    notes = []
+    if is_loopback(host):
+        notes.append("Only this device can open that address. For others, start the server with --host 0.0.0.0.")
+    elif base.startswith("http:"):
+        notes.append(
+            "Browsers give no microphone to this address; people can read and listen only. "
+            "Start the server with --tls auto."
+        )
+    joining = link(base, room)
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        room=escape(room),
+        link=escape(joining),
+        code=_code(joining).svg_inline(
+            border=4, dark="#000", light="#fff", omitsize=True, title=joining, svgclass=None, lineclass=None
+        ),
+        notes="".join(f'<p class="note">{escape(note)}</p>' for note in notes),
+        certificate=escape(f"{base}ca.crt"),
+        trust_hidden="" if private_authority else "hidden",
+    )
+
+
+def _code(text: str) -> segno.QRCode:
+    """Make a code that still reads with 15 % of it lost, to a reflection or a badly focused projector."""
+    return segno.make_qr(text, error="m")

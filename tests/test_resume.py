@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
+from babblefish.members import Member, Outbox
 from babblefish.settings import Settings
 from tests.fakes import Fakes, silence, speech
 from tests.phones import WORDS, Phone, joined, recognition_held, said, spanish_held, until
@@ -150,6 +153,9 @@ async def test_a_caption_that_comes_later_than_another_languages_is_waited_for(r
         ready = await listener.connect()
         assert ready["last_seq"] == 1
         await listener.ask()
+        await listener.now.control(type="ping")
+        await listener.now.wait_for("pong")
+        assert listener.results == []
         gate.set()
         await listener.now.wait_for("resumed")
     assert [(result["translation"], result["quality"]) for result in listener.results] == [
@@ -318,3 +324,13 @@ async def test_a_number_that_cannot_be_is_an_error_and_no_more(running: Running,
     (error,) = await phone.now.wait_for("error")
     assert (error["code"], error["fatal"]) == ("invalid_message", False)
     await said(phone, 11)
+
+
+async def test_a_client_too_slow_for_what_it_missed_is_given_up_as_any_slow_one_is() -> None:
+    member = Member("slow", "", "fra", "auto", "none", Outbox(4))
+    member.held = deque()
+    for _ in range(4):
+        member.take("{}")
+    assert not member.outbox.overflowed.is_set()
+    member.take("{}")
+    assert member.outbox.overflowed.is_set()

@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from babblefish import controls, protocol
 from babblefish import engines as registry
-from babblefish import protocol
 from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
@@ -102,7 +102,7 @@ class Server:
         await websocket.accept()
         try:
             _check_origin(websocket)
-            join = protocol.parse_join(websocket.query_params)
+            join = controls.parse_join(websocket.query_params)
             session = self._admit(websocket, join)
         except BabbleFishError as error:
             refusal = protocol.error_message(error).model_copy(update={"fatal": True})
@@ -123,7 +123,7 @@ class Server:
             del self.sessions[client_id]
             _log.info("%s left", client_id)
 
-    def _admit(self, websocket: WebSocket, join: protocol.Join) -> Session:
+    def _admit(self, websocket: WebSocket, join: controls.Join) -> Session:
         if self.failure is not None:
             raise SetupError(self.failure)
         if self.engines is None or self.rooms is None:
@@ -135,7 +135,7 @@ class Server:
         client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
         return Session(websocket, join, client_id, self.rooms, self.engines.voice_detector, self.workers, self.settings)
 
-    def _ready(self, session: Session, join: protocol.Join) -> protocol.Ready:
+    def _ready(self, session: Session, join: controls.Join) -> protocol.Ready:
         assert self.engines is not None
         engines = self.engines
         return protocol.Ready(
@@ -157,6 +157,8 @@ class Server:
             },
             languages=self.languages,
             max_utterance_s=self.settings.max_utterance_s,
+            history_id=session.room.history.history_id,
+            last_seq=session.room.history.newest_seq,
         )
 
 

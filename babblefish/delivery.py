@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,7 +15,8 @@ import numpy as np
 from babblefish import audio, protocol
 from babblefish.domain import BabbleFishError, Caption, Quality, SpeakerMatch, Speech, Utterance
 from babblefish.echo import EchoGuard
-from babblefish.members import Member, broadcast
+from babblefish.history import Entry
+from babblefish.members import Member, deliver
 from babblefish.pipeline import Pipeline, Recognised
 from babblefish.routing import Way
 from babblefish.workers import Workers
@@ -34,21 +35,23 @@ class Turn:
     releases those behind it.
 
     Attributes:
-        seq: Number of the utterance in its room.
+        number: 1, 2, 3 … in the room; not every turn becomes a result.
         audience: Who listens, as it was when the utterance ended.
         before: What each channel's listeners have yet to get from earlier utterances; all of it, because a turn in
             between may fail while those before it still work.
         known_before: The same for voices, which become known in the order of the utterances.
         done: Set when the channel has got its result, or will get none.
-        known: Set when the voice of this one is known, or will not be.
+        known: Set when the voice of this one is known and it has become a result, or it will not.
+        entry: Its place in the room's history, from the moment it is known.
     """
 
-    seq: int
+    number: int
     audience: dict[Channel, list[Member]]
     before: dict[Channel, set[asyncio.Event]]
     known_before: set[asyncio.Event]
     done: dict[Channel, asyncio.Event] = field(init=False)
     known: asyncio.Event = field(default_factory=asyncio.Event)
+    entry: Entry | None = None
 
     def __post_init__(self) -> None:
         self.done = {channel: asyncio.Event() for channel in self.audience}
@@ -56,6 +59,8 @@ class Turn:
     def end(self) -> None:
         """Release whoever waits for this turn."""
         self.known.set()
+        if self.entry is not None:
+            self.entry.complete.set()
         for done in self.done.values():
             done.set()
 
@@ -79,12 +84,13 @@ class Delivery:
         self._echo = echo
 
     async def serve_way(
-        self, turn: Turn, recognised: Recognised, speaker: SpeakerMatch, way: Way, targets: frozenset[str]
+        self, turn: Turn, entry: Entry, recognised: Recognised, way: Way, targets: frozenset[str]
     ) -> None:
-        """Make one caption and its speech, and send them to all who hear them."""
+        """Make one caption and its speech, keep the caption, and send both to all who hear them."""
         timings_ms = dict(recognised.timings_ms)
         caption = await self._pipeline.caption(recognised, way, timings_ms)
-        result = _result(turn.seq, recognised, speaker, caption)
+        result = _captioned(entry.transcript, recognised, caption, timings_ms)
+        entry.add(result)
         channels = [channel for channel in turn.audience if channel[0] in targets]
         voice = None
         if caption.lang != recognised.transcript.lang and any(audio_format != "none" for _, audio_format in channels):
@@ -97,7 +103,7 @@ class Delivery:
                     update = {"status": "speaking", "tts_voice": voice} if channel in streaming else {}
                     group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
             if streaming or whole:
-                pieces = await self._speak(turn, recognised, caption, streaming, timings_ms)
+                pieces = await self._speak(turn, entry, recognised, caption, streaming, timings_ms)
                 encoded = await self._encode(pieces) if whole else None
                 for channel in whole:
                     update = {"tts_audio": encoded, "tts_voice": pieces[0].voice} if encoded else {}
@@ -106,6 +112,7 @@ class Delivery:
     async def _speak(
         self,
         turn: Turn,
+        entry: Entry,
         recognised: Recognised,
         caption: Caption,
         streaming: list[Channel],
@@ -121,12 +128,12 @@ class Delivery:
                 self._echo.spoke(caption.text, caption.lang, piece.duration_s)
                 if streaming and (encoded := await self._encode([piece])):
                     await all_set(turn.done[channel] for channel in streaming)  # their result goes first
-                    self._send_piece(turn, recognised, streaming, sent, encoded, spoken_ms)
+                    self._send_piece(turn, entry, recognised, streaming, sent, encoded, spoken_ms)
                     sent += 1
         except BabbleFishError as error:
             _log.warning("%s: no speech in %s: %s", recognised.utterance.utterance_id, caption.lang, error)
         await all_set(turn.done[channel] for channel in streaming)
-        self._send_piece(turn, recognised, streaming, sent, None, spoken_ms)
+        self._send_piece(turn, entry, recognised, streaming, sent, None, spoken_ms)
         timings_ms.update(spoken_ms)
         return pieces
 
@@ -141,6 +148,7 @@ class Delivery:
     def _send_piece(
         self,
         turn: Turn,
+        entry: Entry,
         recognised: Recognised,
         streaming: list[Channel],
         index: int,
@@ -151,7 +159,7 @@ class Delivery:
         for channel in streaming:
             piece = protocol.SpeechPiece(
                 utterance_id=recognised.utterance.utterance_id,
-                seq=turn.seq,
+                seq=entry.seq,
                 target_lang=channel[0],
                 index=index,
                 audio=encoded,
@@ -159,7 +167,7 @@ class Delivery:
                 latency_ms=_latency_ms(recognised.utterance),
                 timings=_rounded(timings_ms),
             )
-            broadcast(turn.audience[channel], piece)
+            deliver(turn.audience[channel], piece)
 
     async def _publish(
         self,
@@ -172,26 +180,17 @@ class Delivery:
     ) -> None:
         """Send a result to one channel's listeners once they have those of earlier utterances."""
         await all_set(turn.before[channel])
-        requested_lang = channel[0]
-        quality = result.quality if result.target_lang == requested_lang else Quality.UNTRANSLATED
-        addressed = result.model_copy(
-            update={
-                **update,
-                "requested_lang": requested_lang,
-                "quality": quality,
-                "latency_ms": _latency_ms(recognised.utterance),
-                "timings": _rounded(timings_ms),
-            }
-        )
-        broadcast(turn.audience[channel], addressed)
+        now = {"latency_ms": _latency_ms(recognised.utterance), "timings": _rounded(timings_ms)}
+        deliver(turn.audience[channel], result.addressed_to(channel[0], {**update, **now}))
         turn.done[channel].set()
 
 
-def _result(seq: int, recognised: Recognised, speaker: SpeakerMatch, caption: Caption) -> protocol.Result:
+def transcribed(recognised: Recognised, speaker: SpeakerMatch) -> protocol.Result:
+    """Return the result for a listener of the language spoken; the history gives it its ``seq``."""
     transcript = recognised.transcript
     return protocol.Result(
         utterance_id=recognised.utterance.utterance_id,
-        seq=seq,
+        seq=0,
         client_id=recognised.utterance.client_id,
         speaker_id=speaker.speaker_id,
         speaker_name=speaker.name,
@@ -200,17 +199,33 @@ def _result(seq: int, recognised: Recognised, speaker: SpeakerMatch, caption: Ca
         source_lang=transcript.lang,
         source_confidence=round(transcript.confidence, 3),
         source_lang_confidence=round(transcript.lang_confidence, 3),
-        path=caption.path,
-        translation=caption.text,
-        target_lang=caption.lang,
-        requested_lang=caption.lang,
-        quality=caption.quality,
+        path=(transcript.lang,),
+        translation=transcript.text,
+        target_lang=transcript.lang,
+        requested_lang=transcript.lang,
+        quality=Quality.ORIGINAL,
         status="final",
         tts_audio=None,
         tts_voice=None,
-        latency_ms=0.0,
-        timings={},
+        latency_ms=_latency_ms(recognised.utterance),
+        timings=_rounded(recognised.timings_ms),
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+
+
+def _captioned(
+    transcript: protocol.Result, recognised: Recognised, caption: Caption, timings_ms: Mapping[str, float]
+) -> protocol.Result:
+    return transcript.model_copy(
+        update={
+            "path": caption.path,
+            "translation": caption.text,
+            "target_lang": caption.lang,
+            "requested_lang": caption.lang,
+            "quality": caption.quality,
+            "latency_ms": _latency_ms(recognised.utterance),
+            "timings": _rounded(timings_ms),
+        }
     )
 
 
@@ -223,5 +238,5 @@ def _latency_ms(utterance: Utterance) -> float:
     return round((time.monotonic() - utterance.ended_at_s) * 1000.0, 1)
 
 
-def _rounded(timings_ms: dict[str, float]) -> dict[str, float]:
+def _rounded(timings_ms: Mapping[str, float]) -> dict[str, float]:
     return {step: round(ms, 1) for step, ms in timings_ms.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,9 @@ class Outbox:
 
     def __init__(self, limit: int) -> None:
         """Hold up to ``limit`` messages."""
+        self.limit = limit
         self._messages: asyncio.Queue[str] = asyncio.Queue(limit)
+        self._taken = asyncio.Event()
         self.overflowed = asyncio.Event()
 
     def put(self, message: str) -> None:
@@ -30,7 +33,15 @@ class Outbox:
 
     async def get(self) -> str:
         """Wait for the next message."""
-        return await self._messages.get()
+        message = await self._messages.get()
+        self._taken.set()
+        return message
+
+    async def has_room(self) -> None:
+        """Wait until no more than half of it is taken, so that many messages at once leave room for the others."""
+        while self._messages.qsize() > self.limit // 2:
+            self._taken.clear()
+            await self._taken.wait()
 
 
 @dataclass(eq=False)
@@ -48,6 +59,33 @@ class Member:
     """Utterances of this client that are not finished."""
     due: set[asyncio.Event] = field(default_factory=set)
     """Results on their way to this client; a later one waits for them."""
+    joined_turn: int = 0
+    """Turns that were taken before it joined; later ones reach it by themselves, these only when it resumes."""
+    unknown: set[asyncio.Event] = field(default_factory=set)
+    """Of the turns before it joined, those that were not known to become a result yet."""
+    missed_until: int = 0
+    """Newest ``seq`` that was not sent to it, and will not be unless it resumes."""
+    held: deque[str] | None = None
+    """Results and speech that wait until those it missed before them are sent; None where none are being sent."""
+    is_talking: bool = False
+    told_talking: bool = False
+    """Whether the others believe that it talks."""
+
+    def take(self, encoded: str) -> None:
+        """Take a result or a piece of speech; those it missed before go first, as far behind as an outbox may be."""
+        if self.held is None:
+            self.outbox.put(encoded)
+        elif len(self.held) < self.outbox.limit:
+            self.held.append(encoded)
+        else:
+            self.outbox.overflowed.set()
+
+    async def release(self) -> None:
+        """Send what was held, as fast as the client takes it."""
+        while self.held:
+            await self.outbox.has_room()
+            self.outbox.put(self.held.popleft())
+        self.held = None
 
     def send(self, message: protocol.ServerMessage) -> None:
         """Serialize a message for this client alone."""
@@ -60,3 +98,11 @@ def broadcast(members: Iterable[Member], message: protocol.ServerMessage) -> Non
     for member in members:
         encoded = encoded or protocol.encode(message)
         member.outbox.put(encoded)
+
+
+def deliver(members: Iterable[Member], message: protocol.Result | protocol.SpeechPiece) -> None:
+    """Serialize a result or a piece of speech once and give it to every member, each in its order."""
+    encoded: str | None = None
+    for member in members:
+        encoded = encoded or protocol.encode(message)
+        member.take(encoded)

@@ -1,43 +1,18 @@
-"""Every message of the wire, as types: what a client may say and what the server answers.
+"""What the server says: every message as a type, and the words and numbers both sides share.
 
-Binary frames from a client are Int16 PCM (see ``audio``); everything else is JSON with a ``type``. The names of the
-fields of ``Result`` are the owner's: old clients depend on them.
+Everything it says is JSON with a ``type``. The names of the fields of ``Result`` are the owner's: old clients depend on
+them.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from babblefish.domain import BabbleFishError, InvalidMessageError, Quality
-from babblefish.languages import language
+from babblefish.domain import BabbleFishError, Quality
 
-_MAX_CONTROL_CHARACTERS = 4096
-"""Validating a megabyte of JSON would hold up everybody else."""
-
-
-def _printable(name: str) -> str:
-    """Drop what cannot be seen but changes what is: control characters and marks that turn the writing round."""
-    kept = (char for char in name if char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
-    return "".join(kept).strip()
-
-
-_JOINERS = "\u200c\u200d"
-"""Zero-width joiners, which Persian and emoji need."""
-
-Name = Annotated[str, AfterValidator(_printable), StringConstraints(max_length=60)]
-
-
-def _not_empty(name: str) -> str:
-    if not name:
-        raise ValueError("a name has at least one character")
-    return name
-
-
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]
 
@@ -54,64 +29,6 @@ CLOSE_FULL = 1013
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-# Client → server
-
-
-class _Request(_Message):
-    """Something a client sends; a misspelt field is an error rather than a silent no."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Join(_Message):
-    """The query string of ``/ws/client``; parameters it does not know are ignored, as browsers add their own."""
-
-    client_id: Identifier | None = None
-    target_lang: str = "eng"
-    source_lang: str = AUTO
-    name: Name = ""
-    room: Identifier = "main"
-    mode: Mode = "utterance"
-    audio: AudioFormat = "wav"
-
-
-class Set(_Request):
-    """Change what this client hears, speaks or is called; a field left out stays as it is."""
-
-    type: Literal["set"] = "set"
-    target_lang: str | None = None
-    source_lang: str | None = None
-    name: Name | None = None
-    audio: AudioFormat | None = None
-
-
-class Flush(_Request):
-    """End the utterance now, without waiting for silence (push-to-talk released, microphone muted)."""
-
-    type: Literal["flush"] = "flush"
-
-
-class RenameSpeaker(_Request):
-    """Give a voice its name, for everyone in the room."""
-
-    type: Literal["rename_speaker"] = "rename_speaker"
-    speaker_id: Identifier
-    name: Annotated[Name, AfterValidator(_not_empty)]
-
-
-class Ping(_Request):
-    """Ask whether the server is there."""
-
-    type: Literal["ping"] = "ping"
-
-
-Control = Set | Flush | RenameSpeaker | Ping
-_CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
-
-
-# Server → client
 
 
 class LanguageInfo(_Message):
@@ -131,7 +48,12 @@ class LanguageInfo(_Message):
 
 
 class Ready(_Message):
-    """The client may speak."""
+    """The client may speak.
+
+    Attributes:
+        history_id: Of the room's history; another one than before means that the room began anew.
+        last_seq: Newest ``seq`` of the room now; 0 before the first.
+    """
 
     type: Literal["ready"] = "ready"
     message: str
@@ -146,13 +68,15 @@ class Ready(_Message):
     engines: dict[str, str]
     languages: list[LanguageInfo]
     max_utterance_s: float
+    history_id: str
+    last_seq: int
 
 
 class Result(_Message):
     """One utterance for the listeners of one language.
 
     Attributes:
-        seq: Order of the utterances of the room; results arrive in this order.
+        seq: 1, 2, 3 … for the utterances of the room that became a result; results arrive in this order.
         source_lang: ISO 639-3 of what was spoken.
         source_confidence: Mean token probability of ``source_text``, 0 to 1.
         source_lang_confidence: Probability of ``source_lang``, 0 to 1; 1 where the client declared it.
@@ -167,6 +91,8 @@ class Result(_Message):
         latency_ms: From the end of speech to the moment this message was made.
         timings: Milliseconds per stage.
         timestamp: ISO 8601, UTC.
+        replayed: Whether it comes from the history, after a ``resume``: without audio, and with the latency and the
+            time of when it was made.
     """
 
     type: Literal["result"] = "result"
@@ -191,6 +117,17 @@ class Result(_Message):
     latency_ms: float
     timings: dict[str, float]
     timestamp: str
+    replayed: bool = False
+
+    def addressed_to(self, requested_lang: str, update: Mapping[str, object]) -> Result:
+        """Return it for the listeners of a language, marked where it is in another one.
+
+        Args:
+            requested_lang: ISO 639-3.
+            update: Further fields.
+        """
+        quality = self.quality if self.target_lang == requested_lang else Quality.UNTRANSLATED
+        return self.model_copy(update={**update, "requested_lang": requested_lang, "quality": quality})
 
 
 class SpeechPiece(_Message):
@@ -241,6 +178,27 @@ class Presence(_Message):
     members: list[MemberInfo]
 
 
+class Talking(_Message):
+    """Another member of the room begins to speak, or has ended (``mode=stream``)."""
+
+    type: Literal["talking"] = "talking"
+    client_id: str
+    talking: bool
+
+
+class Resumed(_Message):
+    """Everything the client missed has been sent.
+
+    Attributes:
+        replayed: Results that were sent for it.
+        lost: Results that it missed and the room no longer remembers.
+    """
+
+    type: Literal["resumed"] = "resumed"
+    replayed: int
+    lost: int
+
+
 class Settled(_Message):
     """What the client's settings are after a ``set``."""
 
@@ -272,41 +230,7 @@ class Error(_Message):
     utterance_id: str | None = None
 
 
-ServerMessage = Ready | Result | SpeechPiece | Speaker | Presence | Settled | Pong | Error
-
-
-def parse_join(query: Mapping[str, str]) -> Join:
-    """Read the query string of a connection.
-
-    Raises:
-        InvalidMessageError: A parameter has a value it cannot have.
-        UnknownLanguageError: A language code that is not ISO 639-3 or not known.
-    """
-    known = {key: value for key, value in query.items() if key in Join.model_fields and value != ""}
-    try:
-        join = Join.model_validate(known)
-    except ValidationError as error:
-        raise InvalidMessageError(_explain(error)) from None
-    _check_languages(join.target_lang, join.source_lang)
-    return join
-
-
-def parse_control(text: str) -> Control:
-    """Read a text frame.
-
-    Raises:
-        InvalidMessageError: Not JSON, not a known type, or a field missing, unknown or of the wrong kind.
-        UnknownLanguageError: A language code that is not ISO 639-3 or not known.
-    """
-    if len(text) > _MAX_CONTROL_CHARACTERS:
-        raise InvalidMessageError(f"a control message has at most {_MAX_CONTROL_CHARACTERS} characters")
-    try:
-        message = _CONTROL.validate_json(text)
-    except ValidationError as error:
-        raise InvalidMessageError(_explain(error)) from None
-    if isinstance(message, Set):
-        _check_languages(message.target_lang, message.source_lang)
-    return message
+ServerMessage = Ready | Result | SpeechPiece | Speaker | Presence | Talking | Resumed | Settled | Pong | Error
 
 
 def encode(message: ServerMessage) -> str:
@@ -317,17 +241,3 @@ def encode(message: ServerMessage) -> str:
 def error_message(error: BabbleFishError, utterance_id: str | None = None) -> Error:
     """Say an error in the words of the wire."""
     return Error(code=error.code, message=error.message, fatal=error.fatal, utterance_id=utterance_id)
-
-
-def _check_languages(target_lang: str | None, source_lang: str | None) -> None:
-    if target_lang is not None:
-        language(target_lang)
-    if source_lang is not None and source_lang not in (AUTO, ROOM):
-        language(source_lang)
-
-
-def _explain(error: ValidationError) -> str:
-    """Say the first problem in one line, without echoing what the client sent at length."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"[:200] if where else first["msg"][:200]

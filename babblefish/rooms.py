@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterator
 from itertools import product
 
-from babblefish import protocol
-from babblefish.delivery import Channel, Delivery, Turn, all_set
+from babblefish import controls, protocol
+from babblefish.delivery import Channel, Delivery, Turn, all_set, transcribed
 from babblefish.domain import (
     UNKNOWN_SPEAKER,
     BabbleFishError,
@@ -19,6 +20,7 @@ from babblefish.domain import (
     Utterance,
 )
 from babblefish.echo import EchoGuard
+from babblefish.history import Entry, History
 from babblefish.members import Member, broadcast
 from babblefish.pipeline import Pipeline, Recognised
 from babblefish.settings import Settings
@@ -29,6 +31,12 @@ _log = logging.getLogger(__name__)
 
 _NEWS_DELAY_S = 0.05
 """Changes of members and names this close together are told once."""
+
+_TALKING_DELAY_S = 0.2
+"""Who talks is told this often at most, so that nobody can flood the room by speaking in bursts."""
+
+_AWAY_S = 60.0
+"""Captions are made for a language this long after its last listener left: a lost connection mostly is back by then."""
 
 
 class Room:
@@ -43,23 +51,49 @@ class Room:
         self._pipeline = pipeline
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, workers, self._echo)
+        self.history = History(settings.history_limit)
         self._news_due: asyncio.TimerHandle | None = None
+        self._talking_due: asyncio.TimerHandle | None = None
+        self._left_s: dict[str, float] = {}
         self._renamed: set[str] = set()
         self._prepared: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._seq = 0
+        self._turns = 0
         self._unknown: set[asyncio.Event] = set()
         self._in_flight_limit = settings.utterances_per_client
 
     def join(self, member: Member) -> None:
-        """Let a member in and tell everyone."""
+        """Let a member in and tell everyone; it hears what ends from now on."""
+        member.joined_turn = self._turns
+        member.unknown = {event for event in self._unknown if not event.is_set()}
+        member.missed_until = self.history.newest_seq
+        for other in self.members.values():
+            if other.told_talking:
+                member.send(protocol.Talking(client_id=other.client_id, talking=True))
         self.members[member.client_id] = member
         self.tell_presence()
 
     def leave(self, member: Member) -> None:
         """Let a member go and tell everyone; one that has gone already stays gone."""
         if self.members.pop(member.client_id, None) is not None:
+            self._left_s[member.target_lang] = time.monotonic()
+            if member.told_talking:
+                broadcast(self.members.values(), protocol.Talking(client_id=member.client_id, talking=False))
             self.tell_presence()
+
+    def tell_talking(self, member: Member, is_talking: bool) -> None:
+        """Tell the others, in a moment, whether a member talks."""
+        member.is_talking = is_talking
+        if self._talking_due is None and is_talking != member.told_talking:
+            self._talking_due = asyncio.get_running_loop().call_later(_TALKING_DELAY_S, self._tell_talking)
+
+    def _tell_talking(self) -> None:
+        self._talking_due = None
+        for member in self.members.values():
+            if member.is_talking != member.told_talking:
+                member.told_talking = member.is_talking
+                others = (other for other in self.members.values() if other is not member)
+                broadcast(others, protocol.Talking(client_id=member.client_id, talking=member.is_talking))
 
     def may_speak(self, member: Member) -> frozenset[str]:
         """Return the languages a member may be speaking; none at all means any."""
@@ -113,17 +147,47 @@ class Room:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
         The listeners are those of this moment: who changes language meanwhile still gets it once. It goes on when its
-        sender has gone, for the others' sake; in an empty room there is nothing to do.
+        sender has gone, for the others' sake and for those who come back; where nobody is left to do so, there is
+        nothing to do.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
         """
-        if not self.members:
+        if not self.members and not self._langs_away():
             return
         if sender.in_flight >= self._in_flight_limit:
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1
         self._spawn(self._serve(utterance, sender, self._take_turn()))
+
+    async def replay(self, member: Member, request: controls.Resume) -> None:
+        """Send a member that came back what it missed, in order and once, and only then what is new.
+
+        Turns taken after it joined reach it by themselves, so only earlier ones are looked at. Those of them that are
+        in flight are waited for, no longer than an utterance may take.
+        """
+        member.held = deque()
+        await all_set(member.unknown)
+        after_seq = request.after_seq if request.history_id == self.history.history_id else 0
+        missed, lost = self.history.between(after_seq, member.missed_until)
+        for entry in missed:
+            await entry.complete.wait()
+            await member.outbox.has_room()
+            result = entry.best_for(member.target_lang)
+            update = {"replayed": True, "speaker_name": self._name_now(result)}
+            member.send(result.addressed_to(member.target_lang, update))
+        member.missed_until = min(member.missed_until, after_seq)
+        member.send(protocol.Resumed(replayed=len(missed), lost=lost))
+        await member.release()
+
+    def _name_now(self, result: protocol.Result) -> str:
+        names = (known.name for known in self.speakers.list() if known.speaker_id == result.speaker_id)
+        return next(names, result.speaker_name)
+
+    def _langs_away(self) -> set[str]:
+        """Return the languages of those who left so lately that they may come back."""
+        now_s = time.monotonic()
+        return {lang for lang, left_s in self._left_s.items() if now_s - left_s < _AWAY_S}
 
     @property
     def is_idle(self) -> bool:
@@ -155,12 +219,14 @@ class Room:
 
     async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
         try:
-            recognised = await self._pipeline.recognise(utterance, {target for target, _ in turn.audience})
+            target_langs = {target for target, _ in turn.audience} | self._langs_away()
+            recognised = await self._pipeline.recognise(utterance, target_langs)
             await all_set(turn.known_before)
             self._echo.check(utterance, recognised.transcript)
             speaker = self._identify(recognised, sender)
+            entry = self._remember(turn, recognised, speaker)
             turn.known.set()
-            await self._deliver(turn, recognised, speaker)
+            await self._deliver(turn, entry, recognised)
         except BabbleFishError as error:
             _log.info("%s: %s", utterance.utterance_id, error.code)
             sender.send(protocol.error_message(error, utterance.utterance_id))
@@ -172,12 +238,21 @@ class Room:
             sender.in_flight -= 1
             turn.end()
 
-    async def _deliver(self, turn: Turn, recognised: Recognised, speaker: SpeakerMatch) -> None:
+    def _remember(self, turn: Turn, recognised: Recognised, speaker: SpeakerMatch) -> Entry:
+        """Make an utterance a result, with its number; turns come here one after another."""
+        entry = self.history.append(transcribed(recognised, speaker), len(recognised.targets_by_way()))
+        turn.entry = entry
+        for member in self.members.values():
+            if member.joined_turn >= turn.number:
+                member.missed_until = entry.seq
+        return entry
+
+    async def _deliver(self, turn: Turn, entry: Entry, recognised: Recognised) -> None:
         """Serve every way side by side; what breaks one of them does not reach the others."""
         ways = recognised.targets_by_way()
         try:
             outcomes = await asyncio.gather(
-                *(self._delivery.serve_way(turn, recognised, speaker, way, targets) for way, targets in ways.items()),
+                *(self._delivery.serve_way(turn, entry, recognised, way, targets) for way, targets in ways.items()),
                 return_exceptions=True,
             )
         except asyncio.CancelledError:
@@ -191,12 +266,12 @@ class Room:
         audience: dict[Channel, list[Member]] = {}
         for member in self.members.values():
             audience.setdefault((member.target_lang, member.audio), []).append(member)
-        self._seq += 1
+        self._turns += 1
         before: dict[Channel, set[asyncio.Event]] = {}
         for channel, members in audience.items():
             before[channel] = {event for member in members for event in member.due}
         self._unknown = {event for event in self._unknown if not event.is_set()}
-        turn = Turn(self._seq, audience, before, self._unknown)
+        turn = Turn(self._turns, audience, before, self._unknown)
         self._unknown = {*self._unknown, turn.known}
         for channel, members in audience.items():
             for member in members:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from babblefish import audio, protocol
+from babblefish import audio, controls, protocol
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
@@ -36,6 +36,9 @@ _STALLED_S = 1.0
 
 _CLOSE_TIMEOUT_S = 2.0
 
+_RESUMES_LIMIT = 4
+"""Requests for what was missed that may wait; one for each connection is enough."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
@@ -51,14 +54,15 @@ class _Frame:
 class Session:
     """A client's connection from ``ready`` to its end.
 
-    Three tasks: one reads frames into a bounded inbox (a full inbox stops reading, so that TCP slows the sender), one
-    turns them into utterances and answers controls in the order they came, one writes the outbox.
+    Four tasks: one reads frames into a bounded inbox (a full inbox stops reading, so that TCP slows the sender), one
+    turns them into utterances and answers controls in the order they came, one writes the outbox, one sends what the
+    client missed, which may be in flight yet.
     """
 
     def __init__(
         self,
         websocket: WebSocket,
-        join: protocol.Join,
+        join: controls.Join,
         client_id: str,
         rooms: Rooms,
         voice_detector: VoiceDetector,
@@ -75,6 +79,7 @@ class Session:
         self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
         self._inbox_bytes = 0
         self._inbox_drained = asyncio.Event()
+        self._resumes: asyncio.Queue[controls.Resume] = asyncio.Queue(_RESUMES_LIMIT)
         self._outbox = Outbox(settings.outbox_limit)
         self.member = Member(
             client_id=client_id,
@@ -96,7 +101,9 @@ class Session:
                 writing = tasks.create_task(self._write())
                 watching = tasks.create_task(self._give_up_when_behind(reading))
                 processing = tasks.create_task(self._process())
+                replaying = tasks.create_task(self._replay())
                 await asyncio.wait([reading])
+                replaying.cancel()
                 self.room.leave(self.member)
                 self._inbox.put_nowait(None)
                 await processing  # what it was saying still reaches the others
@@ -125,6 +132,10 @@ class Session:
             while True:
                 await self._websocket.send_text(await self._outbox.get())
 
+    async def _replay(self) -> None:
+        while True:
+            await self.room.replay(self.member, await self._resumes.get())
+
     async def _give_up_when_behind(self, reading: asyncio.Task[None]) -> None:
         await self._outbox.overflowed.wait()
         reading.cancel()
@@ -138,7 +149,7 @@ class Session:
         while (frame := await self._next_frame()) is not None:
             try:
                 if isinstance(frame.data, str):
-                    await self._control(protocol.parse_control(frame.data), frame.arrived_s)
+                    await self._control(controls.parse_control(frame.data), frame.arrived_s)
                 else:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
@@ -173,6 +184,7 @@ class Session:
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
             self._submit(segments, arrived_s - after_s)
+            self.room.tell_talking(self.member, self._segmenter.in_speech)
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
@@ -191,6 +203,7 @@ class Session:
 
     async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
         self._submit(await self._workers.sockets.run(segmenter.flush), arrived_s)
+        self.room.tell_talking(self.member, segmenter.in_speech)
 
     def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
@@ -211,20 +224,24 @@ class Session:
         except OverloadedError as error:
             self.member.send(protocol.error_message(error, utterance.utterance_id))
 
-    async def _control(self, message: protocol.Control, arrived_s: float) -> None:
+    async def _control(self, message: controls.Control, arrived_s: float) -> None:
         match message:
-            case protocol.Ping():
+            case controls.Ping():
                 self.member.send(protocol.Pong())
-            case protocol.Flush():
+            case controls.Flush():
                 if self._segmenter is None:
                     raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
                 await self._flush(self._segmenter, arrived_s)
-            case protocol.RenameSpeaker():
+            case controls.RenameSpeaker():
                 self.room.rename_speaker(message.speaker_id, message.name)
-            case protocol.Set():
+            case controls.Resume():
+                if self._resumes.full():
+                    raise OverloadedError("what you missed is on its way already")
+                self._resumes.put_nowait(message)
+            case controls.Set():
                 self._set(message)
 
-    def _set(self, message: protocol.Set) -> None:
+    def _set(self, message: controls.Set) -> None:
         member = self.member
         member.target_lang = message.target_lang or member.target_lang
         member.name = member.name if message.name is None else message.name

@@ -95,7 +95,10 @@ class Settings(BaseSettings):
     )
 
     max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")
-    kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices are remembered.")
+    kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices and history are remembered.")
+    history_limit: int = Field(
+        200, ge=0, description="Results a room remembers for clients that come back; 0 remembers none."
+    )
     max_frame_bytes: int = Field(
         4 * 1024 * 1024, ge=3200, description="Largest WebSocket frame; a larger one closes with 1009."
     )

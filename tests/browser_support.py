@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from babblefish import audio, protocol
+from babblefish import audio, controls, protocol
 from babblefish.domain import Quality, Samples
 from babblefish.languages import language
 
@@ -75,6 +75,8 @@ def ready(**changes: Any) -> protocol.Ready:
         "engines": {},
         "languages": LANGUAGES,
         "max_utterance_s": 20.0,
+        "history_id": "history",
+        "last_seq": 0,
     }
     return protocol.Ready(**(fields | changes))
 
@@ -194,7 +196,7 @@ class ScriptedServer:
             client.send(protocol.encode(error))
             client.close(code)
             return
-        wish = protocol.parse_join(join)
+        wish = controls.parse_join(join)
         self.door.wait()
         self._client = client
         self._settled = protocol.Settled(**wish.model_dump(include=protocol.Settled.model_fields.keys() - {"type"}))
@@ -214,8 +216,8 @@ class ScriptedServer:
         if isinstance(message, bytes):
             self.frames.append(message)
             return
-        control = protocol.parse_control(message)  # raises, and so drops a client that does not keep to the wire
-        if isinstance(control, protocol.Set) and self.answers_set:
+        control = controls.parse_control(message)  # raises, and so drops a client that does not keep to the wire
+        if isinstance(control, controls.Set) and self.answers_set:
             self._settled = self._settled.model_copy(update=control.model_dump(exclude_none=True, exclude={"type"}))
             self.send(self._settled)
         self.controls.append(json.loads(message))

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from babblefish import invitation, protocol
+from babblefish import controls, invitation
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.settings import Settings
 from babblefish.tls import Certificate
@@ -46,7 +46,7 @@ def around_the_conversation(settings: Settings, certificate: Certificate | None)
     router = APIRouter()
 
     @router.get("/join")
-    async def join(request: Request, room: protocol.Identifier = invitation.DEFAULT_ROOM) -> Response:
+    async def join(request: Request, room: controls.Identifier = invitation.DEFAULT_ROOM) -> Response:
         base = _reachable(request, settings.host)
         return HTMLResponse(invitation.page(base, room, certificate is not None and certificate.authority is not None))
 

@@ -226,15 +226,16 @@ async def test_order_is_kept_when_a_listener_changes_to_captions_only(running: R
     assert [result["seq"] for result in results] == [1, 2]
 
 
-async def test_languages_are_synthesized_side_by_side(running: Running, fakes: Fakes) -> None:
+async def test_languages_are_synthesized_side_by_side(fakes: Fakes) -> None:
     """A slow Spanish voice does not keep the English listener waiting."""
-    english = await running.client(target_lang="eng")
-    spanish = await running.client(target_lang="spa")
     fakes.synthesizer.delay_s["spa"] = 0.5
-    await english.say(speech(11))
-    await english.wait_for("result")
-    assert not spanish.of_type("result")
-    await spanish.wait_for("result")
+    async with serving(Settings(parallel_syntheses=2), fakes.engines) as running:
+        english = await running.client(target_lang="eng")
+        spanish = await running.client(target_lang="spa")
+        await english.say(speech(11))
+        await english.wait_for("result")
+        assert not spanish.of_type("result")
+        await spanish.wait_for("result")
 
 
 async def test_two_voices_on_one_client_are_told_apart_and_can_be_named(running: Running) -> None:

@@ -61,7 +61,7 @@ def test_the_banner_has_every_address_and_a_code_that_a_camera_reads() -> None:
 
 
 def test_the_link_opens_the_room_that_a_client_joins_unless_told_otherwise() -> None:
-    assert protocol.Join().room == invitation.DEFAULT_ROOM
+    assert controls.Join().room == invitation.DEFAULT_ROOM
 
 
 @pytest.mark.parametrize(

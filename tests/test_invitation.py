@@ -14,7 +14,7 @@ import pytest
 import segno
 import zxingcpp
 
-from babblefish import addresses, invitation, protocol, routes
+from babblefish import addresses, controls, invitation, routes
 from babblefish.addresses import Machine, names_of
 from babblefish.settings import Settings
 from tests.fakes import Fakes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_a_line_heard_again_waits_for_the_voice_that_speaks_and_goes_before_the_
     page.wait_for_function("() => babblefish.playedUtterances === 4")
     pieces: list[dict[str, Any]] = page.evaluate("babblefish.playedPieces")
     assert [piece["utteranceId"][-1] for piece in pieces] == ["1", "2", "1", "3"]
-    assert all(after["start"] >= before["end"] for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(after["start"] >= before["end"] for before, after in itertools.pairwise(pieces))
 
 
 def test_only_the_last_lines_are_kept_to_be_heard_again(page: Page, server: ScriptedServer) -> None:

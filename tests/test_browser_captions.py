@@ -108,6 +108,24 @@ def test_large_text_is_larger_and_remembered(page: Page, server: ScriptedServer)
     expect(page.get_by_role("switch", name="Large text")).to_be_checked()
 
 
+def test_who_reads_at_the_end_stays_there_when_the_text_grows_and_who_reads_above_stays_too(
+    page: Page, server: ScriptedServer
+) -> None:
+    joined(page, server)
+    server.send(*(result(seq) for seq in range(1, 21)))
+    expect(page.locator("#captions > li")).to_have_count(20)
+    expect(page.locator("#captions > li").last).to_be_in_viewport()
+    page.get_by_role("switch", name="Large text").check()
+    expect(page.locator("#captions > li").last).to_be_in_viewport(ratio=0.9)
+    page.locator("#scroller").evaluate("node => { node.scrollTop = 0; }")
+    page.wait_for_timeout(100)
+    server.send(result(21))
+    expect(page.get_by_role("button", name="Latest")).to_be_visible()
+    expect(page.locator("#captions > li").first).to_be_in_viewport()
+    page.get_by_role("button", name="Latest").click()
+    expect(page.locator("#captions > li").last).to_be_in_viewport(ratio=0.9)
+
+
 def test_how_late_a_caption_was_is_told_when_asked(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     server.send(result(1, latency_ms=1840.0))

@@ -210,3 +210,23 @@ def test_voices_that_wait_to_be_heard_show_how_far_behind_they_are(page: Page, s
     expect(page.locator("#state")).to_have_text(re.compile(r"Behind by \d+ s"))
     page.wait_for_function("() => babblefish.playedUtterances === 2")
     wait_for_state(page, *QUIET)
+
+
+def test_what_went_into_a_connection_that_died_in_silence_is_sent_again(page: Page, server: ScriptedServer) -> None:
+    page.clock.install()
+    page.add_init_script(COUNTING)
+    joined(page, server)
+    wait_until(page, lambda: len(server.frames) > 10, "sound arrives")
+    page.clock.fast_forward(11_000)
+    wait_until(page, lambda: server.controls == [{"type": "ping"}], "the page asks whether anybody is there")
+    asked_at = len(server.frames)
+    wait_until(page, lambda: len(server.frames) > asked_at + 20, "sound arrives")
+    page.clock.fast_forward(11_000)  # nobody answered
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    made = page.evaluate("frames_made()")
+    wait_until(page, lambda: numbers(server)[-1] > made, "what was kept and what is new arrives")
+    came = numbers(server)
+    assert set(came) == set(range(1, came[-1] + 1)) - set(range(1, came[0])), "nothing is missing"
+    again = sorted({number for number in came if came.count(number) > 1})
+    assert len(again) >= 20
+    assert again[0] >= came[asked_at] - 5, "what was sent before the question had arrived"

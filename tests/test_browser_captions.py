@@ -253,6 +253,15 @@ def test_who_goes_in_the_middle_of_a_sentence_is_no_longer_talking(page: Page, s
     expect(page.locator("#summary")).to_have_text("Just you · you hear English")
 
 
+def test_who_talked_when_the_connection_was_lost_is_not_talking_for_ever(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.say({"type": "talking", "client_id": "other", "talking": True})
+    expect(page.locator("#summary")).to_have_text("Anna is talking")
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    expect(page.locator("#summary")).to_have_text("2 people · you hear English")
+
+
 def test_the_spoken_language_can_be_left_to_the_rooms(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     expect(page.get_by_label("I speak").locator("option").nth(1)).to_contain_text("Recognise among the room")

@@ -153,6 +153,10 @@ class ScriptedServer:
         refusals: Errors for the next connections, each sent with its close code before anyone is let in.
         door: While it is not set, whoever connects waits for ``ready``.
         answers_set: Whether a ``set`` is agreed to; otherwise the test answers it.
+        history: What ``ready`` says about the captions that can be had again, as in ``history_id`` and ``last_seq``;
+            otherwise each connection is one to a server that was restarted.
+        resumes: Every ``resume``; it is not among the ``controls``.
+        away: Whether nobody is there: no connection is taken.
     """
 
     def __init__(self) -> None:
@@ -163,6 +167,9 @@ class ScriptedServer:
         self.door = threading.Event()
         self.door.set()
         self.answers_set = True
+        self.history: dict[str, Any] = {}
+        self.resumes: list[dict[str, Any]] = []
+        self.away = False
         self.port = 0
         self._settled = protocol.Settled(target_lang="eng", source_lang="auto", name="", audio="stream")
         self._client: ServerConnection | None = None
@@ -173,9 +180,13 @@ class ScriptedServer:
 
     def send(self, *messages: protocol.ServerMessage) -> None:
         """Say something to the client that joined last."""
+        self.say(*(json.loads(protocol.encode(message)) for message in messages))
+
+    def say(self, *messages: dict[str, Any]) -> None:
+        """Say something that need not be a message of this server's own protocol."""
         assert self._client is not None, "nobody has joined"
         for message in messages:
-            self._client.send(protocol.encode(message))
+            self._client.send(json.dumps(message))
 
     def drop(self) -> None:
         """End the connection as a restarting server does."""
@@ -204,7 +215,9 @@ class ScriptedServer:
             protocol.MemberInfo(client_id="me", name=wish.name, target_lang=wish.target_lang, source_lang="auto")
         ]
         members.append(protocol.MemberInfo(client_id="other", name="Anna", target_lang="fra", source_lang="fra"))
-        self.send(ready(**wish.model_dump(include={"target_lang", "source_lang", "room", "audio"})))
+        welcome = ready(**wish.model_dump(include={"target_lang", "source_lang", "room", "audio"}))
+        life = {"history_id": f"life {len(self.joins)}"}
+        self.say(json.loads(protocol.encode(welcome)) | life | self.history)
         self.send(protocol.Presence(members=members))
         try:
             for message in client:
@@ -217,6 +230,9 @@ class ScriptedServer:
             self.frames.append(message)
             return
         control = controls.parse_control(message)  # raises, and so drops a client that does not keep to the wire
+        if isinstance(control, controls.Resume):
+            self.resumes.append(json.loads(message))
+            return
         if isinstance(control, controls.Set) and self.answers_set:
             self._settled = self._settled.model_copy(update=control.model_dump(exclude_none=True, exclude={"type"}))
             self.send(self._settled)
@@ -226,7 +242,7 @@ class ScriptedServer:
         """Answer what is not a WebSocket; None goes on to ``handle``."""
         path = urlsplit(request.path).path
         if path == "/ws/client":
-            return None
+            return _response(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"") if self.away else None
         if path == "/":
             return _response(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.read_bytes())
         if path == "/languages":

@@ -19,9 +19,9 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 from babblefish.engines.decoding import loops  # noqa: E402 - only where torch is
 from babblefish.engines.seamless import Seamless  # noqa: E402
 from babblefish.engines.seamless_model import DType, load  # noqa: E402
-from tests.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.seamless_fixtures"]
 
 CODES = ("eng", "fra", "pol", "deu", "cmn", "ara")
 LIMIT = 30
@@ -56,13 +56,6 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
 
 def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> Seamless:
     return Seamless(load(folder, dtype), threads=2, identify_language=french, beams=beams)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seamless")
-    make_checkpoint(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,7 @@ from babblefish.engines.seamless_model import DType, load, load_weights  # noqa:
 from tests.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seamless")
-    make_checkpoint(folder)
-    return folder
+pytest_plugins = ["tests.seamless_fixtures"]
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,10 @@ from babblefish.engines import seamless_text  # noqa: E402 - only where torch is
 from babblefish.engines.seamless_decoder import Row  # noqa: E402
 from babblefish.engines.seamless_model import DType, SeamlessModel, load  # noqa: E402
 from babblefish.engines.seamless_text import SeamlessText  # noqa: E402
-from tests.tiny_seamless import SENTENCES, make_checkpoint  # noqa: E402
+from tests.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.seamless_fixtures"]
 
 CODES = ("eng", "fra", "pol", "deu", "cmn", "ara")
 LIMIT = 25
@@ -33,13 +34,6 @@ ENDS = ("The dinner is ready.", ("fra", "ara"))
 
 def never(_: Sequence[int]) -> bool:
     return False
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seamless")
-    make_checkpoint(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,22 +17,15 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from babblefish.engines.seamless import Seamless  # noqa: E402 - only where torch is
 from babblefish.engines.seamless_model import load  # noqa: E402
-from tests.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.seamless_fixtures"]
 
 TARGETS = ("eng", "fra", "deu")
 
 
 def hear(seed: int, samples: int = 32_000) -> Samples:
     return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seamless")
-    make_checkpoint(folder)
-    return folder
 
 
 def open_engine(folder: Path, **options: Any) -> Seamless:

@@ -18,18 +18,12 @@ from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2Model  # noqa: E402
 
 from babblefish.engines.seamless_model import DType, SeamlessModel, load  # noqa: E402 - only where torch is
 from babblefish.engines.seamless_voice import SeamlessVoice  # noqa: E402
-from tests.tiny_seamless import SENTENCES, make_checkpoint  # noqa: E402
+from tests.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.seamless_fixtures"]
 
 ENGLISH, FRENCH, POLISH, *_ = SENTENCES
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seamless")
-    make_checkpoint(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

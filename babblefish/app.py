@@ -1,15 +1,12 @@
-"""The application: loads the engines, admits clients, answers HTTP."""
+"""The application: admits clients to their sockets, keeps the certificate, serves HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -17,149 +14,74 @@ from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import controls, protocol
-from babblefish import engines as registry
-from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, ServerFullError, SetupError
 from babblefish.engines.base import Engines
-from babblefish.languages import LANGUAGES
-from babblefish.pipeline import Pipeline
-from babblefish.profiles import choose
-from babblefish.rooms import Rooms
-from babblefish.routes import around_the_conversation
-from babblefish.routing import plan
+from babblefish.routes import about_the_service, around_the_conversation
+from babblefish.server import Server
 from babblefish.session import Session
 from babblefish.settings import Settings
-from babblefish.tls import CHECK_EVERY_S, Certificate, certificate_of
-from babblefish.workers import Worker, Workers
+from babblefish.tls import CHECK_EVERY_S, Certificate
 
 _log = logging.getLogger(__name__)
 
 _CLIENT_PAGE = Path(__file__).resolve().parent.parent / "client_thin.html"
 
 
-class Server:
-    """What the routes share: the engines once they are warm, the rooms, the connected clients."""
+async def _serve_client(server: Server, websocket: WebSocket) -> None:
+    """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
+    await websocket.accept()
+    try:
+        _check_origin(websocket)
+        join = controls.parse_join(websocket.query_params)
+        client_id = server.admit(join)
+        assert server.engines is not None
+        assert server.rooms is not None
+        voice_detector = server.engines.voice_detector
+        session = Session(websocket, join, client_id, server.rooms, voice_detector, server.workers, server.settings)
+    except BabbleFishError as error:
+        refusal = protocol.error_message(error).model_copy(update={"fatal": True})
+        await websocket.send_text(protocol.encode(refusal))
+        later = isinstance(error, ServerFullError | NotReadyError)
+        await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
+        return
+    server.sessions[client_id] = session
+    _log.info("%s joined room %s", client_id, session.room.name)
+    try:
+        await session.run(_ready(server, session, join))
+    except* Exception:
+        _log.exception("%s is lost by a fault of the server", client_id)
+        with contextlib.suppress(RuntimeError):
+            await websocket.close(protocol.CLOSE_FAULT)
+    finally:
+        del server.sessions[client_id]
+        _log.info("%s left", client_id)
 
-    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
-        """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
-        self.settings = settings
-        self.profile = choose(settings)
-        self.certificate = certificate_of(settings)
-        self.workers = Workers.start(settings)
-        self.engines: Engines | None = None
-        self.rooms: Rooms | None = None
-        self.languages: list[protocol.LanguageInfo] = []
-        self.sessions: dict[str, Session] = {}
-        self.failure: str | None = None
-        if engines is not None:
-            self._use(engines)
 
-    async def load(self) -> None:
-        """Load the profile's engines side by side, off the event loop, with a line of progress each."""
-        _log.info("profile %s: %s", self.profile.name, self.profile.reason)
-        loaders = registry.loaders(self.settings, self.profile)
-        loading = Worker("loading", len(loaders), 0)
-        parts: dict[str, Any] = {}
-        missing: list[str] = []
-
-        async def load_part(part: str) -> None:
-            started_s = time.perf_counter()
-            try:
-                parts[part] = await loading.run(loaders[part])
-            except BabbleFishError as error:
-                why = error.message if isinstance(error, SetupError) else _damaged(error)
-                if part in registry.OPTIONAL:
-                    _log.warning("the server goes on without its %s: %s", part, why)
-                else:
-                    missing.append(f"the {part} cannot be loaded: {why}")
-                return
-            _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
-
-        await asyncio.gather(*(load_part(part) for part in loaders))
-        await loading.close()
-        if missing:
-            self.failure = "; ".join(missing)
-            _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
-            return
-        self._use(registry.assemble(parts, self.profile))
-        _log.info("ready: %s profile", self.profile.name)
-
-    def _use(self, engines: Engines) -> None:
-        self.languages = _languages(engines)
-        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
-        self.engines = engines
-
-    async def close(self) -> None:
-        """Give up what is in flight and end the threads and the engines' processes."""
-        if self.rooms is not None:
-            await self.rooms.close()
-        if self.engines is not None:
-            with contextlib.suppress(BabbleFishError):
-                await self.workers.text.run(self.engines.close)
-        await self.workers.close()
-
-    async def serve_client(self, websocket: WebSocket) -> None:
-        """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
-        await websocket.accept()
-        try:
-            _check_origin(websocket)
-            join = controls.parse_join(websocket.query_params)
-            session = self._admit(websocket, join)
-        except BabbleFishError as error:
-            refusal = protocol.error_message(error).model_copy(update={"fatal": True})
-            await websocket.send_text(protocol.encode(refusal))
-            later = isinstance(error, ServerFullError | NotReadyError)
-            await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
-            return
-        client_id = session.member.client_id
-        self.sessions[client_id] = session
-        _log.info("%s joined room %s", client_id, session.room.name)
-        try:
-            await session.run(self._ready(session, join))
-        except* Exception:
-            _log.exception("%s is lost by a fault of the server", client_id)
-            with contextlib.suppress(RuntimeError):
-                await websocket.close(protocol.CLOSE_FAULT)
-        finally:
-            del self.sessions[client_id]
-            _log.info("%s left", client_id)
-
-    def _admit(self, websocket: WebSocket, join: controls.Join) -> Session:
-        if self.failure is not None:
-            raise SetupError(self.failure)
-        if self.engines is None or self.rooms is None:
-            raise NotReadyError("the server is still loading its engines; try again in a moment")
-        if len(self.sessions) >= self.settings.max_clients:
-            raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
-        wanted = join.client_id
-        # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
-        client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
-        return Session(websocket, join, client_id, self.rooms, self.engines.voice_detector, self.workers, self.settings)
-
-    def _ready(self, session: Session, join: controls.Join) -> protocol.Ready:
-        assert self.engines is not None
-        engines = self.engines
-        return protocol.Ready(
-            message="connected; speak whenever you like",
-            client_id=session.member.client_id,
-            target_lang=join.target_lang,
-            source_lang=join.source_lang,
-            room=join.room,
-            mode=join.mode,
-            audio=join.audio,
-            profile=self.profile.name,
-            profile_reason=self.profile.reason,
-            engines={
-                "voice_detector": engines.voice_detector.name,
-                "speaker_encoder": engines.speaker_encoder.name,
-                "speech_translator": engines.speech_translator.name,
-                "text_translator": engines.text_translator.name if engines.text_translator else "none",
-                "synthesizers": ", ".join(engine.name for engine in engines.synthesizers),
-            },
-            languages=self.languages,
-            max_utterance_s=self.settings.max_utterance_s,
-            history_id=session.room.history.history_id,
-            last_seq=session.room.history.newest_seq,
-        )
+def _ready(server: Server, session: Session, join: controls.Join) -> protocol.Ready:
+    assert server.engines is not None
+    engines = server.engines
+    return protocol.Ready(
+        message="connected; speak whenever you like",
+        client_id=session.member.client_id,
+        target_lang=join.target_lang,
+        source_lang=join.source_lang,
+        room=join.room,
+        mode=join.mode,
+        audio=join.audio,
+        profile=server.profile.name,
+        profile_reason=server.profile.reason,
+        engines={
+            "voice_detector": engines.voice_detector.name,
+            "speaker_encoder": engines.speaker_encoder.name,
+            "speech_translator": engines.speech_translator.name,
+            "text_translator": engines.text_translator.name if engines.text_translator else "none",
+            "synthesizers": ", ".join(engine.name for engine in engines.synthesizers),
+        },
+        languages=server.languages,
+        max_utterance_s=server.settings.max_utterance_s,
+        history_id=session.room.history.history_id,
+        last_seq=session.room.history.newest_seq,
+    )
 
 
 def _check_origin(websocket: WebSocket) -> None:
@@ -171,30 +93,6 @@ def _check_origin(websocket: WebSocket) -> None:
     site = urlsplit(websocket.headers.get("origin", "")).netloc
     if site and site != websocket.headers.get("host"):
         raise NotAllowedError(f"a page of {site[:100]} may not join here; open the page that this server serves")
-
-
-def _damaged(error: BabbleFishError) -> str:
-    """Say what an engine stumbled over, which mostly is a file that is not what it should be."""
-    return f"{error.__cause__ or error.message}; check its weights with: babblefish models verify"
-
-
-def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
-    """List every language, with the quality of its captions as made from English (English: from French)."""
-    to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
-    found = []
-    for code, language in LANGUAGES.items():
-        synthesizer = engines.synthesizer_for(code)
-        found.append(
-            protocol.LanguageInfo(
-                code=code,
-                bcp47=language.bcp47,
-                name=language.name,
-                native_name=language.native_name,
-                captions=to_each[code].quality if to_each[code].lang == code else Quality.UNTRANSLATED,
-                voice=synthesizer.voice(code) if synthesizer else None,
-            )
-        )
-    return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))
 
 
 async def _keep_valid(certificate: Certificate) -> None:
@@ -230,10 +128,11 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
     app.include_router(around_the_conversation(settings, server.certificate))
+    app.include_router(about_the_service(server))
 
     @app.websocket("/ws/client")
     async def client(websocket: WebSocket) -> None:
-        await server.serve_client(websocket)
+        await _serve_client(server, websocket)
 
     @app.get("/")
     async def page(request: Request) -> Response:
@@ -249,25 +148,6 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
                 "websocket": "/ws/client",
             }
         )
-
-    @app.get("/languages")
-    async def languages() -> dict[str, list[protocol.LanguageInfo]]:
-        return {"languages": server.languages}
-
-    @app.get("/speakers")
-    async def speakers() -> dict[str, Any]:
-        rooms = server.rooms or ()
-        return {"rooms": [{"room": room.name, "speakers": room.speakers.list()} for room in rooms]}
-
-    @app.get("/healthz")
-    async def healthy() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    async def ready() -> JSONResponse:
-        if server.engines is not None:
-            return JSONResponse({"ready": True})
-        return JSONResponse({"ready": False, "reason": server.failure or "loading"}, status_code=503)
 
     return app
 

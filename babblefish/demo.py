@@ -21,9 +21,10 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish import audio
-from babblefish.app import Server, create_app, server_config
+from babblefish.app import create_app, server_config
 from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
 from babblefish.languages import language
+from babblefish.server import Server
 from babblefish.settings import Settings
 
 CARRIED_SPEECH = Path(__file__).parent / "assets" / "demo_fra.wav"

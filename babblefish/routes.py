@@ -1,14 +1,16 @@
-"""What the server hands out around the conversation: the invitation, the CA's certificate, what installing takes."""
+"""HTTP beside the page: the invitation, the CA's certificate, what installing takes, how the service is."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from babblefish import controls, invitation
+from babblefish import controls, invitation, protocol
 from babblefish.addresses import is_loopback, this_machine
+from babblefish.server import Server
 from babblefish.settings import Settings
 from babblefish.tls import Certificate
 
@@ -64,6 +66,32 @@ def around_the_conversation(settings: Settings, certificate: Certificate | None)
     for name, media_type in _ICONS.items():
         answer = FileResponse(_ASSETS / name, media_type=media_type, headers={"Cache-Control": "max-age=86400"})
         router.add_api_route(f"/{name}", lambda answer=answer: answer, response_class=FileResponse)
+
+    return router
+
+
+def about_the_service(server: Server) -> APIRouter:
+    """Make the routes that say what the server can do, whom it knows and how it is."""
+    router = APIRouter()
+
+    @router.get("/languages")
+    async def languages() -> dict[str, list[protocol.LanguageInfo]]:
+        return {"languages": server.languages}
+
+    @router.get("/speakers")
+    async def speakers() -> dict[str, Any]:
+        rooms = server.rooms or ()
+        return {"rooms": [{"room": room.name, "speakers": room.speakers.list()} for room in rooms]}
+
+    @router.get("/healthz")
+    async def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def ready() -> JSONResponse:
+        if server.engines is not None:
+            return JSONResponse({"ready": True})
+        return JSONResponse({"ready": False, "reason": server.failure or "loading"}, status_code=503)
 
     return router
 

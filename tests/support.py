@@ -17,10 +17,11 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish import audio, demo
 from babblefish import engines as registry
-from babblefish.app import Server, create_app, server_config
+from babblefish.app import create_app, server_config
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
 from babblefish.profiles import choose
+from babblefish.server import Server
 from babblefish.settings import Settings
 from tests.fakes import speech
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from babblefish.app import Server
 from babblefish.demo import read_speech
 from babblefish.engines.base import Engines
 from babblefish.languages import KOKORO_VOICES
 from babblefish.profiles import choose
+from babblefish.server import Server
 from babblefish.settings import Settings
 from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SPANISH_SPEECH, Running, load_engines, serving
 

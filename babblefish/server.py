@@ -1,0 +1,130 @@
+"""The server without its sockets: the engines and their profile, the workers, the rooms, who is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from typing import Any
+
+from babblefish import controls, protocol
+from babblefish import engines as registry
+from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.engines.base import Engines
+from babblefish.languages import LANGUAGES
+from babblefish.pipeline import Pipeline
+from babblefish.profiles import choose
+from babblefish.rooms import Rooms
+from babblefish.routing import plan
+from babblefish.session import Session
+from babblefish.settings import Settings
+from babblefish.tls import certificate_of
+from babblefish.workers import Worker, Workers
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """What the routes share: the engines once they are warm, the rooms, the connected clients."""
+
+    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
+        """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
+        self.settings = settings
+        self.profile = choose(settings)
+        self.certificate = certificate_of(settings)
+        self.workers = Workers.start(settings)
+        self.engines: Engines | None = None
+        self.rooms: Rooms | None = None
+        self.languages: list[protocol.LanguageInfo] = []
+        self.sessions: dict[str, Session] = {}
+        self.failure: str | None = None
+        if engines is not None:
+            self._use(engines)
+
+    async def load(self) -> None:
+        """Load the profile's engines side by side, off the event loop, with a line of progress each."""
+        _log.info("profile %s: %s", self.profile.name, self.profile.reason)
+        loaders = registry.loaders(self.settings, self.profile)
+        loading = Worker("loading", len(loaders), 0)
+        parts: dict[str, Any] = {}
+        missing: list[str] = []
+
+        async def load_part(part: str) -> None:
+            started_s = time.perf_counter()
+            try:
+                parts[part] = await loading.run(loaders[part])
+            except BabbleFishError as error:
+                why = error.message if isinstance(error, SetupError) else _damaged(error)
+                if part in registry.OPTIONAL:
+                    _log.warning("the server goes on without its %s: %s", part, why)
+                else:
+                    missing.append(f"the {part} cannot be loaded: {why}")
+                return
+            _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
+
+        await asyncio.gather(*(load_part(part) for part in loaders))
+        await loading.close()
+        if missing:
+            self.failure = "; ".join(missing)
+            _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
+            return
+        self._use(registry.assemble(parts, self.profile))
+        _log.info("ready: %s profile", self.profile.name)
+
+    def _use(self, engines: Engines) -> None:
+        self.languages = _languages(engines)
+        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
+        self.engines = engines
+
+    async def close(self) -> None:
+        """Give up what is in flight and end the threads and the engines' processes."""
+        if self.rooms is not None:
+            await self.rooms.close()
+        if self.engines is not None:
+            with contextlib.suppress(BabbleFishError):
+                await self.workers.text.run(self.engines.close)
+        await self.workers.close()
+
+    def admit(self, join: controls.Join) -> str:
+        """Find a place for a client and return the id it goes by; ``sessions`` has room for it under that name.
+
+        Raises:
+            SetupError: The engines could not be loaded.
+            NotReadyError: They are still being loaded.
+            ServerFullError: Every place is taken.
+        """
+        if self.failure is not None:
+            raise SetupError(self.failure)
+        if self.engines is None:
+            raise NotReadyError("the server is still loading its engines; try again in a moment")
+        if len(self.sessions) >= self.settings.max_clients:
+            raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
+        wanted = join.client_id
+        # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
+        return wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+
+
+def _damaged(error: BabbleFishError) -> str:
+    """Say what an engine stumbled over, which mostly is a file that is not what it should be."""
+    return f"{error.__cause__ or error.message}; check its weights with: babblefish models verify"
+
+
+def _languages(engines: Engines) -> list[protocol.LanguageInfo]:
+    """List every language, with the quality of its captions as made from English (English: from French)."""
+    to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
+    found = []
+    for code, language in LANGUAGES.items():
+        synthesizer = engines.synthesizer_for(code)
+        found.append(
+            protocol.LanguageInfo(
+                code=code,
+                bcp47=language.bcp47,
+                name=language.name,
+                native_name=language.native_name,
+                captions=to_each[code].quality if to_each[code].lang == code else Quality.UNTRANSLATED,
+                voice=synthesizer.voice(code) if synthesizer else None,
+            )
+        )
+    return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))

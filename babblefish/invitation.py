@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,7 +17,8 @@ from babblefish.addresses import Machine, is_loopback
 
 DEFAULT_ROOM = "main"
 
-_PAGE = Path(__file__).parent / "assets" / "join.html"
+_ASSETS = Path(__file__).parent / "assets"
+_PAGE, _WORDS = _ASSETS / "join.html", _ASSETS / "join_words.txt"
 _WHITE_ON_BLACK, _PLAIN = "\033[97;40m", "\033[0m"
 
 _EVERY_IPV4, _EVERY_INTERFACE = ("0.0.0.0", ""), "::"
@@ -67,35 +70,59 @@ def banner(opened_at: Sequence[str], with_code: bool) -> str:
     return "\n".join([*lines, f"For a projector: {best}join"])
 
 
-def page(base: str, room: str, private_authority: bool) -> str:
+def page(base: str, room: str, private_authority: bool, accept_language: str = "") -> str:
     """Return the page for a projector, complete and without anything to fetch.
+
+    What to do stands on it in every language of the interface, as those who look at it speak several; the rest in one.
 
     Args:
         base: Address of the server, ending with a slash, as those who scan the code can reach it.
         room: The room to join.
         private_authority: Whether devices must first trust a certificate authority of this server's own.
+        accept_language: The browser's header of that name; English where it names no language that is known.
     """
     here = base.split("://", 1)[1].split("/", 1)[0]
     host = here.rsplit(":", 1)[0] if not here.endswith("]") else here
+    words_in = _words()
+    lang = _preferred(accept_language, words_in)
+    words = words_in[lang]
     notes = []
     if is_loopback(host):
-        notes.append("Only this device can open that address. For others, start the server with --host 0.0.0.0.")
+        notes.append(words["only_here"])
     elif base.startswith("http:"):
-        notes.append(
-            "Browsers give no microphone to this address; people can read and listen only. "
-            "Start the server with --tls auto."
-        )
+        notes.append(words["no_microphone"])
     joining = link(base, room)
+    certificate = escape(f"{base}ca.crt")
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        words,
+        lang=lang,
+        scan_in_other_languages="".join(
+            f'<li lang="{other}">{theirs["scan"]}</li>' for other, theirs in words_in.items() if other != lang
+        ),
         room=escape(room),
         link=escape(joining),
         code=_code(joining).svg_inline(
             border=4, dark="#000", light="#fff", omitsize=True, title=joining, svgclass=None, lineclass=None
         ),
-        notes="".join(f'<p class="note">{escape(note)}</p>' for note in notes),
-        certificate=escape(f"{base}ca.crt"),
+        notes="".join(f'<p class="note">{note}</p>' for note in notes),
+        trust=Template(words["trust"]).substitute(address=f'<a href="{certificate}">{certificate}</a>'),
         trust_hidden="" if private_authority else "hidden",
     )
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    """Return the page's words, by language and key."""
+    lines = _WORDS.read_text(encoding="utf-8").splitlines()
+    (_, *langs), *rows = (line.split("|") for line in lines if not line.startswith("#"))
+    return {lang: {key: texts[at] for key, *texts in rows} for at, lang in enumerate(langs)}
+
+
+def _preferred(accept_language: str, known: Mapping[str, object]) -> str:
+    """Return the known language that a browser likes best, by its weights (RFC 9110, section 12.5.4)."""
+    wanted = re.findall(r"([a-z]{2})(?:-[\w-]+)?\s*(?:;\s*q=([01](?:\.\d+)?))?\s*(?:,|$)", accept_language.lower())
+    liked = [(-float(weight or 1), at, lang) for at, (lang, weight) in enumerate(wanted) if lang in known]
+    return min(liked)[2] if liked else next(iter(known))
 
 
 def _code(text: str) -> segno.QRCode:

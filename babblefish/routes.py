@@ -50,7 +50,10 @@ def around_the_conversation(settings: Settings, certificate: Certificate | None)
     @router.get("/join")
     async def join(request: Request, room: controls.Identifier = invitation.DEFAULT_ROOM) -> Response:
         base = _reachable(request, settings.host)
-        return HTMLResponse(invitation.page(base, room, certificate is not None and certificate.authority is not None))
+        private_authority = certificate is not None and certificate.authority is not None
+        language = request.headers.get("accept-language", "")
+        shown = invitation.page(base, room, private_authority, language)
+        return HTMLResponse(shown, headers={"Vary": "Accept-Language"})
 
     @router.get("/ca.crt")
     async def authority() -> Response:

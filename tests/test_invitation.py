@@ -191,6 +191,31 @@ async def test_how_to_trust_the_certificate_is_shown_where_there_is_one_to_trust
     assert 'href="https://192.168.1.20:9000/ca.crt"' in html
 
 
+@pytest.mark.parametrize(
+    ("accepted", "lang"),
+    [
+        ("fr-CH, fr;q=0.9, en;q=0.8", "fr"),
+        ("en;q=0.5, pl;q=0.9", "pl"),
+        ("ja, zh-Hans-CN;q=0.9, de;q=0.1", "de"),
+        ("eng, xx;q=nonsense, *", "en"),
+        ("", "en"),
+    ],
+)
+async def test_the_page_speaks_its_browsers_language_and_says_what_to_do_in_all_of_them(
+    running: Running, accepted: str, lang: str
+) -> None:
+    html = await page(running, **{"Accept-Language": accepted})
+    scan = {
+        **{"en": "Scan to join", "fr": "Scannez pour participer", "pl": "Zeskanuj, aby dołączyć"},
+        **{"es": "Escanea para entrar", "de": "Zum Mitmachen scannen", "it": "Inquadra per partecipare"},
+        "pt": "Digitalize para entrar",
+    }
+    assert f'<html lang="{lang}">' in html
+    assert f"<h1>{scan.pop(lang)}</h1>" in html
+    assert [other for other, words in scan.items() if f'<li lang="{other}">{words}</li>' not in html] == []
+    assert "${" not in html
+
+
 async def test_what_a_stranger_writes_into_the_address_stays_text(running: Running) -> None:
     html = await page(running, Host='"><b>x</b>')
     assert "<b>x" not in html

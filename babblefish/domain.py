@@ -177,13 +177,18 @@ class Deadline:
             except queue.Empty:
                 continue
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the moment has passed or the work was cancelled; once it is, it stays so."""
+        return self._cancelled[0] or time.monotonic() > self.at_s
+
     def check(self) -> None:
         """Go on, or stop here.
 
         Raises:
             DeadlineExceededError: The moment has passed or the work was cancelled.
         """
-        if self._cancelled[0] or time.monotonic() > self.at_s:
+        if self.is_over:
             raise DeadlineExceededError("the utterance took too long and was given up")
 
 

@@ -221,6 +221,7 @@ _BY_FLORES["zho_Hant"] = "cmn"
 
 SPOKEN_WITH: dict[str, tuple[str, ...]] = {
     "embedded": ("kokoro", "espeak"),
+    "cascade": ("kokoro", "espeak"),
     "full": ("kokoro", "seamless", "espeak"),
 }
 """The engines that speak, by profile, the best first: a language is spoken by the first one that has a voice for it."""

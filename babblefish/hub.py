@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from babblefish.catalogue import HubAsset
 from babblefish.domain import SetupError
+from babblefish.entries import FolderAsset, HubAsset
 from babblefish.model_folder import FetchError, Report, check_space, megabytes, remove, sha256
 from babblefish.repository import (
     FileRecord,
@@ -113,7 +113,7 @@ def pull(asset: HubAsset, model_dir: Path, report: Report) -> None:
     report(f"{asset.name}: installed and verified, {megabytes(total)} MB, commit {listing.commit[:12]}")
 
 
-def copy(asset: HubAsset, model_dir: Path, source: Path, report: Report) -> None:
+def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> None:
     """Copy an asset out of a folder that is laid out like the model folder.
 
     Args:
@@ -129,7 +129,7 @@ def copy(asset: HubAsset, model_dir: Path, source: Path, report: Report) -> None
     """
     origin, work, target = source / asset.path, _work(asset, model_dir), model_dir / asset.path
     if not is_present(asset, source):
-        raise FetchError(f"{origin} does not hold {asset.repository}, or not all of it")
+        raise FetchError(f"{origin} does not hold {asset.name}, or not all of it")
     manifest = read_manifest(origin)
     names = files_there(asset, origin) if manifest is None else list(manifest.files)
     remove(work)
@@ -150,7 +150,7 @@ def copy(asset: HubAsset, model_dir: Path, source: Path, report: Report) -> None
     report(f"{asset.name}: copied, {verified}")
 
 
-def _work(asset: HubAsset, model_dir: Path) -> Path:
+def _work(asset: FolderAsset, model_dir: Path) -> Path:
     return model_dir / f".pull-{asset.path}"
 
 

@@ -188,8 +188,40 @@ _SEAMLESS_SPOKEN = (
 _SEAMLESS_SPEECH = frozenset(_SEAMLESS_SPOKEN.split())
 """The languages that SeamlessM4T v2 speaks (speech outputs in its model card)."""
 
+_FLORES_BY_SCRIPT = {
+    "Latn": "ace afr aka als ast ayr azj bam ban bem bjn bos bug cat ceb ces cjk crh cym dan deu dik dyu eng epo est "
+    "eus ewe fao fij fin fon fra fur fuv gaz gla gle glg grn hat hau hrv hun ibo ilo ind isl ita jav kab kac "
+    "kam kbp kea kik kin kmb kmr knc kon lij lim lin lit lmo ltg ltz lua lug luo lus lvs min mlt mos mri nld "
+    "nno nob nso nus nya oci pag pap plt pol por quy ron run sag scn slk slv smo sna som sot spa srd ssw sun "
+    "swe swh szl taq tgl tpi tsn tso tuk tum tur twi umb uzn vec vie war wol xho yor zsm zul",
+    "Arab": "ace acm acq aeb ajp apc arb ars ary arz azb bjn ckb kas knc pbt pes prs snd uig urd",
+    "Cyrl": "bak bel bul kaz khk kir mkd rus srp tat tgk ukr",
+    "Deva": "awa bho hin hne kas mag mai mar npi san",
+    "Beng": "asm ben mni sat",
+}
+_FLORES_OTHER_SCRIPTS = (
+    "amh_Ethi bod_Tibt dzo_Tibt ell_Grek guj_Gujr heb_Hebr hye_Armn jpn_Jpan kan_Knda kat_Geor khm_Khmr kor_Hang "
+    "lao_Laoo mal_Mlym mya_Mymr ory_Orya pan_Guru shn_Mymr sin_Sinh tam_Taml taq_Tfng tel_Telu tha_Thai tir_Ethi "
+    "tzm_Tfng ydd_Hebr yue_Hant zho_Hans zho_Hant"
+)
+FLORES_CODES = frozenset(_FLORES_OTHER_SCRIPTS.split()).union(
+    f"{part}_{script}" for script, parts in _FLORES_BY_SCRIPT.items() for part in parts.split()
+)
+"""The languages that NLLB-200 reads and writes: ISO 639-3 and the script (ISO 15924), as in the FLORES-200 data set."""
+
+_FLORES_OTHERWISE = (
+    "ara:arb_Arab aze:azj_Latn cmn:zho_Hans fas:pes_Arab lav:lvs_Latn mlg:plt_Latn mon:khk_Cyrl msa:zsm_Latn "
+    "nep:npi_Deva nor:nob_Latn pus:pbt_Arab sqi:als_Latn swa:swh_Latn uzb:uzn_Latn yid:ydd_Hebr"
+)
+_FLORES = {code[:3]: code for code in FLORES_CODES if code[:3] in LANGUAGES} | dict(
+    pair.split(":") for pair in _FLORES_OTHERWISE.split()
+)
+_BY_FLORES = {code: lang for lang, code in _FLORES.items()}
+_BY_FLORES["zho_Hant"] = "cmn"
+
 SPOKEN_WITH: dict[str, tuple[str, ...]] = {
     "embedded": ("kokoro", "espeak"),
+    "cascade": ("kokoro", "espeak"),
     "full": ("kokoro", "seamless", "espeak"),
 }
 """The engines that speak, by profile, the best first: a language is spoken by the first one that has a voice for it."""
@@ -223,3 +255,28 @@ def to_seamless(code: str) -> str | None:
     """Return SeamlessM4T's code of a language, or None where it does not write that language: ``"ara"`` → ``"arb"``."""
     known = language(code).seamless or code
     return known if known in _SEAMLESS_TEXT else None
+
+
+def flores_code(lang: str) -> str:
+    """Return NLLB's code of a language: ``"ara"`` → ``"arb_Arab"``.
+
+    Raises:
+        UnknownLanguageError: No such code in the table, or NLLB does not write that language.
+    """
+    known = _FLORES.get(language(lang).code)
+    if known is None:
+        raise UnknownLanguageError(f"NLLB does not know {LANGUAGES[lang].name}")
+    return known
+
+
+def language_of(flores: str) -> str:
+    """Return the ISO 639-3 code of one of ``FLORES_CODES``: ``"arb_Arab"`` → ``"ara"``.
+
+    A language without a name here keeps the code that FLORES-200 has for it: ``"ace_Latn"`` → ``"ace"``.
+
+    Raises:
+        UnknownLanguageError: It is none of them.
+    """
+    if flores not in FLORES_CODES:
+        raise UnknownLanguageError(f"unknown language {flores[:40]!r}: use a FLORES-200 code such as 'eng_Latn'")
+    return _BY_FLORES.get(flores, flores[:3])

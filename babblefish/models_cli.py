@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from babblefish import weights
-from babblefish.catalogue import CATALOGUE, PROFILES, Entry
+from babblefish.catalogue import CATALOGUE
 from babblefish.domain import SetupError
+from babblefish.entries import PROFILES, Entry
 from babblefish.model_folder import State
 from babblefish.settings import Settings
 
@@ -47,7 +48,7 @@ def _list(parsed: argparse.Namespace) -> None:
         there = "present" if weights.is_installed(entry, folder) else "missing"
         profiles = [*entry.needed_by, *(f"({profile})" for profile in entry.optional_in)]
         print(
-            f"{entry.name:30} {weights.size_text(entry, folder):>13}  {there:8} {' '.join(profiles):16}  {entry.terms}"
+            f"{entry.name:30} {weights.size_text(entry, folder):>13}  {there:8} {' '.join(profiles):21}  {entry.terms}"
         )
     print(f"(in brackets: optional, pulled by name only; the weights are in {folder})", file=sys.stderr)
 

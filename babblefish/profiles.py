@@ -6,11 +6,12 @@ import importlib.util
 from dataclasses import dataclass
 
 from babblefish import weights
-from babblefish.catalogue import Profile as ProfileName
+from babblefish.entries import Profile as ProfileName
 from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
 
 INSTALL_COMMANDS: dict[ProfileName, str] = {
     "embedded": "pip install -c requirements_server.txt -e '.[embedded]'",
+    "cascade": "pip install -c requirements_server.txt -e '.[embedded]'",
     "full": "pip install -c requirements_server.txt -e '.[embedded,full]'",
 }
 """The commands that install the packages of a profile."""
@@ -45,7 +46,10 @@ class Profile:
 
 
 def choose(settings: Settings) -> Profile:
-    """Return the profile of the settings; cheap, as packages are looked for and not imported."""
+    """Return the profile of the settings; cheap, as packages are looked for and not imported.
+
+    ``cascade`` is taken only where it is asked for: its licence forbids commercial use, which somebody has to accept.
+    """
     if settings.profile == "auto":
         lacks = _full_lacks(settings)
         name: ProfileName = "embedded" if lacks else "full"
@@ -53,11 +57,12 @@ def choose(settings: Settings) -> Profile:
     else:
         name, reason = settings.profile, "asked for by the settings"
     full = name == "full"
+    by_text: dict[ProfileName, TextTranslatorName] = {"embedded": "apertium", "cascade": "nllb", "full": "seamless"}
     return Profile(
         name=name,
         reason=reason,
         speech_translator=settings.speech_translator or ("seamless" if full else "whisper"),
-        text_translator=settings.text_translator or ("seamless" if full else "apertium"),
+        text_translator=settings.text_translator or by_text[name],
         speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "dvector"),
         # The fastest on a CPU, see benchmarks/kokoro_cost.py.
         kokoro=settings.kokoro or "int8",

@@ -1,8 +1,8 @@
-"""A folder with the files of one model hub repository: whether it is whole, and whether it is what was published.
+"""A folder with the files of one model: whether it is whole, and whether it is what was published, or made here.
 
-A pull leaves a manifest beside the files, which states the size and the hash of each. A folder that somebody copied by
-hand may have none; then its files are asked themselves: formats that state their own length cannot be cut short
-unnoticed.
+A pull or a conversion leaves a manifest beside the files, which states the size and the hash of each. A folder that
+somebody copied by hand may have none; then its files are asked themselves: formats that state their own length cannot
+be cut short unnoticed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from babblefish.catalogue import HubAsset
 from babblefish.domain import SetupError
+from babblefish.entries import FolderAsset
 from babblefish.model_folder import State, sha256
 
 MANIFEST_NAME = "babblefish-manifest.json"
@@ -39,11 +39,11 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a pull has put into a folder.
+    """What a pull or a conversion has put into a folder.
 
     Attributes:
         repository: Its name at the hub.
-        commit: Of the repository, as the hub named it.
+        commit: Of the repository, as the hub named it; empty where it was converted from files without a manifest.
         files: By their path below the folder.
     """
 
@@ -90,28 +90,28 @@ def require_inside(name: str, origin: str) -> None:
         raise SetupError(f"{origin} names the file {name!r}, which is no path inside its folder")
 
 
-def wanted(asset: HubAsset, names: Collection[str]) -> list[str]:
+def wanted(asset: FolderAsset, names: Collection[str]) -> list[str]:
     """Return those of the files that belong to the asset, in the order of their names."""
     return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in asset.files))
 
 
-def lacking(asset: HubAsset, names: Collection[str]) -> list[str]:
+def lacking(asset: FolderAsset, names: Collection[str]) -> list[str]:
     """Return the needed patterns that no file matches."""
     return [pattern for pattern in asset.needed if not any(fnmatchcase(name, pattern) for name in names)]
 
 
-def files_there(asset: HubAsset, folder: Path) -> list[str]:
+def files_there(asset: FolderAsset, folder: Path) -> list[str]:
     """Return the files in a folder that belong to the asset."""
     return wanted(asset, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
 
 
-def size_bytes(asset: HubAsset, model_dir: Path) -> int:
+def size_bytes(asset: FolderAsset, model_dir: Path) -> int:
     """Return what the asset's files take on the disk."""
     folder = model_dir / asset.path
     return sum((folder / name).stat().st_size for name in files_there(asset, folder))
 
 
-def is_present(asset: HubAsset, model_dir: Path) -> bool:
+def is_present(asset: FolderAsset, model_dir: Path) -> bool:
     """Say whether all of an asset is there, by sizes alone; no half-copied or cut-short file passes."""
     folder = model_dir / asset.path
     try:
@@ -120,7 +120,7 @@ def is_present(asset: HubAsset, model_dir: Path) -> bool:
         return False
 
 
-def verify(asset: HubAsset, model_dir: Path) -> tuple[State, list[str]]:
+def verify(asset: FolderAsset, model_dir: Path) -> tuple[State, list[str]]:
     """Hash what is there; gigabytes take their time.
 
     Returns:
@@ -142,7 +142,7 @@ def verify(asset: HubAsset, model_dir: Path) -> tuple[State, list[str]]:
     return (State.UNVERIFIED if manifest is None else State.GOOD), []
 
 
-def _faults(asset: HubAsset, folder: Path, manifest: Manifest | None) -> list[str]:
+def _faults(asset: FolderAsset, folder: Path, manifest: Manifest | None) -> list[str]:
     """Return the files that are missing or of the wrong size."""
     if manifest is not None:
         return lacking(asset, manifest.files) + [

@@ -59,8 +59,11 @@ def _best(source: str, target: str, engines: Engines) -> Way | None:
         return Way(source, None, Quality.ORIGINAL)
     from_speech = engines.speech_translator.targets(source)
     text = engines.text_translator.route(source, target) if engines.text_translator else None
-    if target in from_speech and not (text and (source, target) in engines.text_preferred):
-        return Way(target, None, from_speech[target])
+    if target in from_speech:
+        # What was measured decides; else a draft gives way to what promises more.
+        promises_more = from_speech[target] is Quality.DRAFT and text is not None and text.quality is Quality.GOOD
+        if text is None or not (promises_more or (source, target) in engines.text_preferred):
+            return Way(target, None, from_speech[target])
     if text:
         return Way(source, text, text.quality)
     if engines.text_translator:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SpeechTranslatorName = Literal["whisper", "seamless"]
-TextTranslatorName = Literal["apertium", "seamless"]
+TextTranslatorName = Literal["apertium", "nllb", "seamless"]
 SpeakerEncoderName = Literal["dvector", "pyannote"]
 KokoroRuntime = Literal["int8", "float32", "torch"]
 
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         default_factory=_default_state_dir, description="Folder for the private CA, its key and the certificate."
     )
-    profile: Literal["auto", "embedded", "full"] = Field(
+    profile: Literal["auto", "embedded", "cascade", "full"] = Field(
         "auto", description="Set of engines; auto takes full where its packages and weights are, else embedded."
     )
     speech_translator: SpeechTranslatorName | None = Field(
@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     )
     speaker_model: str = Field(
         "wespeaker-voxceleb-resnet34-LM", description="pyannote's model: a name of `models list`, or a path."
+    )
+    nllb_model: str = Field(
+        "nllb-200-distilled-600M-int8", description="NLLB's model: a converted one of `models list`, or a path."
     )
     kokoro: KokoroRuntime | None = Field(None, description="What runs Kokoro's model, if not the profile's.")
     seamless_beams: int = Field(1, ge=1, le=10, description="Beams of SeamlessM4T's search; 1 decodes greedily.")

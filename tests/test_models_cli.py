@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from babblefish import weights
-from babblefish.catalogue import CATALOGUE, HubAsset
+from babblefish.catalogue import CATALOGUE
 from babblefish.domain import SetupError
+from babblefish.entries import HubAsset
 from tests.fake_hub import FakeHub, archive, safetensors, serving_hub
 
 ROOT = Path(__file__).resolve().parents[1]

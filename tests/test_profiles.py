@@ -60,7 +60,32 @@ def test_a_package_whose_folder_is_not_there_either_is_not_installed() -> None:
     assert not profiles._is_installed("no_such_package")
 
 
-@pytest.mark.parametrize("name", ["embedded", "full"])
+def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
+    all_packages: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = choose(Settings(profile="cascade"))
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "nllb")
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
+    cascade = {entry for entry in CATALOGUE if "cascade" in entry.needed_by}
+    monkeypatch.setattr(weights, "is_installed", lambda entry, model_dir: entry in cascade)
+    assert choose(Settings()).name == "embedded"
+    parts = engines.loaders(Settings(profile="cascade", model_dir=tmp_path), profile)
+    assert set(parts) == {
+        *{"voice detector", "speaker encoder", "speech translator", "NLLB model"},
+        *{"kokoro", "espeak"},
+    }
+
+
+def test_nllb_is_a_name_of_the_catalogue_or_a_path_and_says_how_it_is_installed(tmp_path: Path) -> None:
+    settings = Settings(text_translator="nllb", nllb_model="nllb-200-distilled-1.3B-int8", model_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"models pull nllb-200-distilled-1\.3B-int8$"):
+        engines.loaders(settings, choose(settings))["NLLB model"]()
+    settings = Settings(profile="cascade", model_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"models pull --profile cascade$"):
+        engines.loaders(settings, choose(settings))["NLLB model"]()
+
+
+@pytest.mark.parametrize("name", ["embedded", "cascade", "full"])
 def test_a_profile_that_is_asked_for_is_taken_whatever_is_installed(name: str, tmp_path: Path) -> None:
     profile = choose(Settings(profile=name, model_dir=tmp_path))
     assert (profile.name, profile.reason) == (name, "asked for by the settings")
@@ -98,8 +123,8 @@ def test_a_package_that_is_missing_is_an_error_with_the_command_that_installs_it
 
 def test_pyannotes_model_is_a_name_of_the_catalogue_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match="babblefish models pull embedding"):
-        engines._speaker_model(Settings(speaker_model="embedding", model_dir=tmp_path))
-    assert engines._speaker_model(Settings(speaker_model=str(tmp_path / "mine.bin"))) == tmp_path / "mine.bin"
+        engines._of_catalogue_or_path("embedding", tmp_path)
+    assert engines._of_catalogue_or_path(str(tmp_path / "mine.bin"), Path()) == tmp_path / "mine.bin"
     default = Settings().speaker_model
     assert [entry.needed_by for entry in CATALOGUE if entry.name == default] == [("full",)]
 
@@ -129,6 +154,8 @@ class _Voice:
         ("fra", "embedded", "kokoro"),
         ("fra", "full", "kokoro"),
         ("pol", "embedded", "espeak"),
+        ("pol", "cascade", "espeak"),
+        ("ita", "cascade", "kokoro"),
         ("pol", "full", "seamless"),
         ("kor", "full", "seamless"),
         ("deu", "full", "seamless"),

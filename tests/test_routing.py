@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from babblefish.domain import Quality
+from babblefish.engines.base import Route
 from babblefish.routing import plan
 from tests.fakes import Fakes
 
@@ -59,3 +60,22 @@ def test_without_a_text_translator_english_still_works(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_translator=None)
     assert plan("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
     assert plan("fra", ["spa"], engines)["spa"].lang == "eng"
+
+
+class _GoodText:
+    """A text translator that is good between any two languages but for one."""
+
+    def route(self, source_lang: str, target_lang: str) -> Route:
+        return Route((source_lang, target_lang), Quality.DRAFT if "mlt" in (source_lang, target_lang) else Quality.GOOD)
+
+
+class _DraftSpeech:
+    def targets(self, source_lang: str) -> dict[str, Quality]:
+        return {"eng": Quality.GOOD if source_lang == "deu" else Quality.DRAFT}
+
+
+def test_a_draft_from_speech_gives_way_to_text_that_promises_more_and_to_no_other(fakes: Fakes) -> None:
+    engines = replace(fakes.engines, speech_translator=_DraftSpeech(), text_translator=_GoodText())
+    starts = {source: plan(source, ["eng"], engines)["eng"].start for source in ("pol", "mlt", "deu")}
+    assert starts == {"pol": "pol", "mlt": "eng", "deu": "eng"}
+    assert plan("pol", ["eng"], engines)["eng"].quality is Quality.GOOD

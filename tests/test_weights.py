@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from babblefish import weights
-from babblefish.catalogue import CATALOGUE, VOICE_SHAPE, Asset, Package, WeightFile
+from babblefish.catalogue import CATALOGUE, VOICE_SHAPE
 from babblefish.domain import SetupError
+from babblefish.entries import Asset, Package, WeightFile
 
 PART_1 = Package("speech-part1", "1.0.0", 200)
 PART_2 = Package("speech-part2", "1.0.0", 200)

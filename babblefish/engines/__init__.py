@@ -13,9 +13,9 @@ import numpy as np
 
 from babblefish import weights
 from babblefish.catalogue import CATALOGUE
-from babblefish.catalogue import Profile as ProfileName
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, SetupError
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, EngineError, NoSpeechError, SetupError
 from babblefish.engines.base import Engines, SpeechRequest, SpeechTranslator, Synthesizer, TextTranslator
+from babblefish.entries import Profile as ProfileName
 from babblefish.languages import SPOKEN_WITH
 from babblefish.profiles import INSTALL_COMMANDS, Profile
 from babblefish.settings import Settings
@@ -55,6 +55,8 @@ def loaders(settings: Settings, profile: Profile) -> Mapping[str, Loader]:
         parts["speech translator"] = lambda: _whisper(settings)
     if profile.text_translator == "apertium":
         parts["text translator"] = lambda: _engine("apertium", "Apertium")()
+    if profile.text_translator == "nllb":
+        parts["NLLB model"] = lambda: _nllb(settings)
     if profile.uses_seamless:
         parts["SeamlessM4T model"] = lambda: _seamless(settings, profile)
     return parts
@@ -76,7 +78,7 @@ def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
         voice_detector=parts["voice detector"],
         speaker_encoder=parts["speaker encoder"],
         speech_translator=(seamless and seamless.speech) or parts["speech translator"],
-        text_translator=by_text or parts.get("text translator"),
+        text_translator=by_text or parts.get("NLLB model") or parts.get("text translator"),
         synthesizers=tuple(voices[name] for name in SPOKEN_WITH[profile.name] if voices.get(name) is not None),
         text_preferred=_TEXT_PREFERRED if measured else frozenset(),
     )
@@ -93,6 +95,15 @@ def _whisper(settings: Settings) -> Any:
     model_dir = weights.locate("whisper-base", settings.model_dir)
     engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
     _warm_up(engine)
+    return engine
+
+
+def _nllb(settings: Settings) -> Any:
+    folder = _of_catalogue_or_path(settings.nllb_model, settings.model_dir)
+    engine = _engine("nllb", "Nllb", "cascade")(folder, settings.translation_threads)
+    route = engine.route("eng", "fra")
+    with contextlib.suppress(EngineError):  # the first call makes its allocations, whatever it says
+        engine.translate("Ready.", route, Deadline.after(_WARM_UP_S))
     return engine
 
 
@@ -126,17 +137,19 @@ def _warm_up(engine: Any) -> None:
 
 def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
     if profile.speaker_encoder == "pyannote":
-        return _engine("pyannote", "Pyannote", "full")(_speaker_model(settings), settings.speaker_threads)
+        return _engine("pyannote", "Pyannote", "full")(
+            _of_catalogue_or_path(settings.speaker_model, settings.model_dir), settings.speaker_threads
+        )
     engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
 
 
-def _speaker_model(settings: Settings) -> Path:
-    """Return the checkpoint of the settings: a name of the catalogue, or else a path."""
-    if settings.speaker_model in {entry.name for entry in CATALOGUE}:
-        return weights.locate(settings.speaker_model, settings.model_dir)
-    return Path(settings.speaker_model)
+def _of_catalogue_or_path(model: str, model_dir: Path) -> Path:
+    """Return where a model of the settings is, which is a name of the catalogue or else a path."""
+    if model in {entry.name for entry in CATALOGUE}:
+        return weights.locate(model, model_dir)
+    return Path(model)
 
 
 def _kokoro(settings: Settings, profile: Profile) -> Any:

@@ -27,9 +27,11 @@ _CLAUSE_PAUSE_S = 0.15
 """Silence put after a piece. With the 0.1 s that trimming leaves it is what Kokoro makes of these marks inside one
 piece: 0.2 to 0.4 s (measured on English, French and Spanish)."""
 
-_SENTENCE_MARKS = ".!?\u2026\u0964"
-_WIDE_SENTENCE_MARKS = "\u3002\uff01\uff1f"
-"""Full stop, exclamation and question mark of Chinese and Japanese, which need no space after them."""
+_SENTENCE_MARKS = ".!?\u2026\u0964\u06d4\u061f\u0589\u1362"
+"""Those of the Latin and Indic scripts, the full stops of Urdu, Armenian and Ethiopic, the Arabic question mark."""
+_WIDE_SENTENCE_MARKS = "\u3002\uff01\uff1f\u104b\u17d4"
+"""Full stop, exclamation and question mark of Chinese and Japanese, full stop of Burmese and of Khmer: none needs a
+space after it."""
 
 _CLOSING_MARKS = "\"')]\u2019\u201d\u00bb\u300d\u300f\u300b\uff09\u3011"
 _CLOSING = f"[{re.escape(_CLOSING_MARKS)}]*"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from babblefish.domain import Deadline, EngineError, Quality
 from babblefish.engines.base import Route
 from babblefish.engines.decoding import is_repetitive, loops
-from babblefish.engines.kokoro_pieces import split_sentences
 from babblefish.engines.seamless_decoder import Row
 from babblefish.engines.seamless_model import SeamlessModel
+from babblefish.engines.text_pieces import has_words, space, split_line
 from babblefish.engines.torch_threads import use_threads
 
 _PIECE_CHARACTERS = 200
@@ -24,9 +24,6 @@ _PIECE_TOKENS = 256
 _TOKENS_PER_TOKEN = 3
 _EXTRA_TOKENS = 12
 """No language needs more tokens for the same words; a row that gets there says something else."""
-
-_WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
-"""Languages with no space between sentences."""
 
 
 class SeamlessText:
@@ -66,16 +63,16 @@ class SeamlessText:
         """Return at once: nothing runs beside the server."""
 
     def _line(self, line: str, route: Route, deadline: Deadline) -> str:
-        if not _has_words(line):
+        if not has_words(line):
             return line
         source, target = route.path
         said = []
-        for piece in _pieces(line, _space(source)):
+        for piece in split_line(line, space(source), _PIECE_CHARACTERS):
             tokens = self._loaded.tokens(piece)
             for start in range(0, len(tokens), _PIECE_TOKENS):
                 row = self._decode(tokens[start : start + _PIECE_TOKENS], source, target, deadline)
                 said.append(self._text(row))
-        return _space(target).join(said)
+        return space(target).join(said)
 
     def _decode(self, tokens: list[int], source: str, target: str, deadline: Deadline) -> Row:
         deadline.check()
@@ -87,27 +84,6 @@ class SeamlessText:
 
     def _text(self, row: Row) -> str:
         text: str = self._loaded.tokenizer.decode(row.tokens, skip_special_tokens=True).strip()
-        if not row.ended or is_repetitive(text) or not _has_words(text):
+        if not row.ended or is_repetitive(text) or not has_words(text):
             raise EngineError("SeamlessM4T finds no words for this text, or the same again and again")
         return text
-
-
-def _has_words(text: str) -> bool:
-    return any(char.isalnum() for char in text)
-
-
-def _space(lang: str) -> str:
-    """Return what stands between two sentences of a language."""
-    return "" if lang in _WITHOUT_SPACES else " "
-
-
-def _pieces(line: str, space: str) -> list[str]:
-    """Split a line with words into sentences, or several together where they are short; each piece has words."""
-    pieces: list[str] = []
-    for sentence in split_sentences(line):
-        fits = bool(pieces) and len(pieces[-1]) + len(space) + len(sentence) <= _PIECE_CHARACTERS
-        if fits or (pieces and not (_has_words(sentence) and _has_words(pieces[-1]))):
-            pieces[-1] += space + sentence
-        else:
-            pieces.append(sentence)
-    return pieces

@@ -1,0 +1,137 @@
+"""What interim captions cost and give: the same clips, played in turn to a server with them and to one without.
+
+Cost: end of speech → caption and → first spoken word, both ways. Gain: from the beginning of speech to the first
+interim caption, where without them there is the caption only. Flicker: words of an interim caption that the next one,
+or the result, replaces, for each word of the result (normalized erasure, Arivazhagan et al. 2020).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import statistics
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+
+from babblefish.domain import SAMPLE_RATE_HZ
+from benchmarks import harness
+from benchmarks.latency import say
+
+_LISTENER = {"fra": "eng", "eng": "fra"}
+_LOUD = 0.1
+"""Share of a clip's peak from which it is taken to be speech; the clips begin with silence."""
+
+Spoken = tuple[str, float, float | None]
+"""One utterance: the way it took, and the milliseconds to its caption and to its first spoken word."""
+
+
+class _Pair:
+    """A French and an English listener at one server, who speak in turn."""
+
+    def __init__(self, people: dict[str, ClientConnection]) -> None:
+        self._people = people
+        self.said: list[list[Spoken]] = []
+        self.first_ms: list[float] = []
+        self.caption_ms: list[float] = []
+        self.interims: list[int] = []
+        self.erased: list[float] = []
+
+    @classmethod
+    async def join(cls, port: int, stack: contextlib.AsyncExitStack) -> _Pair:
+        people = {}
+        for lang in _LISTENER:
+            query = urlencode({"target_lang": lang, "name": lang, "mode": "stream", "audio": "stream"})
+            connecting = connect(f"ws://127.0.0.1:{port}/ws/client?{query}", max_size=None)
+            people[lang] = await stack.enter_async_context(connecting)
+        return cls(people)
+
+    async def hear(self, clip: harness.Clip) -> None:
+        speaker, listener = self._people[clip.lang], self._people[_LISTENER[clip.lang]]
+        draining = asyncio.create_task(_drain(speaker))
+        messages = await say(speaker, listener, clip)
+        draining.cancel()
+        by_utterance: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for message in messages:
+            by_utterance[message["utterance_id"]].append(message)
+        began_s = float(np.argmax(np.abs(clip.samples) > _LOUD * np.abs(clip.samples).max())) / SAMPLE_RATE_HZ
+        for number, heard in enumerate(by_utterance.values()):
+            partials = [message for message in heard if message["type"] == "partial"]
+            results = [message for message in heard if message["type"] == "result"]
+            self.interims.append(len(partials))
+            self.erased.append(_erasure([message["translation"] for message in partials + results]))
+            if number == 0 and partials:
+                self.first_ms.append((partials[0]["arrived_s"] - began_s) * 1000)
+                self.caption_ms.append((results[0]["arrived_s"] - began_s) * 1000)
+        self.said.append([_spoken(heard) for heard in by_utterance.values()])
+
+
+async def _drain(client: ClientConnection) -> None:
+    async for _ in client:
+        pass
+
+
+def _spoken(heard: list[dict[str, Any]]) -> Spoken:
+    result = next(message for message in heard if message["type"] == "result")
+    words = (message["latency_ms"] for message in heard if message["type"] == "speech" and message["audio"])
+    return f"{result['source_lang']} → {result['target_lang']}", result["latency_ms"], next(words, None)
+
+
+def _erasure(texts: list[str]) -> float:
+    """Return the words that were replaced, for each word of the last text."""
+    erased = 0
+    for before, after in itertools.pairwise(text.split() for text in texts):
+        kept = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+        erased += len(before) - kept
+    return erased / max(1, len(texts[-1].split()))
+
+
+async def _converse(ports: dict[str, int], rounds: int) -> dict[str, Any]:
+    async with contextlib.AsyncExitStack() as stack:
+        pairs = {way: await _Pair.join(port, stack) for way, port in ports.items()}
+        for number, clip in enumerate(harness.clips(["fra", "eng"]) * rounds):
+            # Each is first every other time, as what was busy before may be so still.
+            for way in sorted(pairs, reverse=bool(number % 2)):
+                await pairs[way].hear(clip)
+    return _figures(pairs["with"], pairs["without"])
+
+
+def _figures(with_them: _Pair, without: _Pair) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, index in (("caption_ms", 1), ("first_spoken_word_ms", 2)):
+        values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        later: list[float] = []
+        for pair, label in ((with_them, "with"), (without, "without")):
+            for spoken in itertools.chain.from_iterable(pair.said):
+                if spoken[index] is not None:
+                    values[spoken[0]][label].append(spoken[index])
+        for one, other in zip(with_them.said, without.said, strict=True):
+            if len(one) == len(other):
+                numbers = zip(one, other, strict=True)
+                later += [a[index] - b[index] for a, b in numbers if a[index] is not None and b[index] is not None]
+        figures[name] = {
+            way: {label: harness.spread(both[label]) for label in ("with", "without")} for way, both in values.items()
+        }
+        figures[f"{name.removesuffix('_ms')}_later_ms"] = harness.spread(later)
+    return figures | {
+        "begin_of_speech_to_first_interim_ms": harness.spread(with_them.first_ms),
+        "begin_of_speech_to_caption_of_the_same_ms": harness.spread(with_them.caption_ms),
+        "interims_per_utterance": round(statistics.mean(with_them.interims), 2),
+        "utterances_with_an_interim": round(statistics.mean(bool(count) for count in with_them.interims), 2),
+        "words_replaced_per_word": round(statistics.mean(with_them.erased), 2),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run both servers at once, one of which is idle while the other is spoken to."""
+    with harness.server_process(partials="true") as (one, _), harness.server_process(partials="false") as (other, _):
+        return asyncio.run(_converse({"with": one, "without": other}, options.rounds))
+
+
+if __name__ == "__main__":
+    harness.main(__doc__, measure, rounds=3)

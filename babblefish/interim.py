@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from babblefish.pipeline import Pipeline, Recognised
 from babblefish.routing import Way
 from babblefish.segmenter import Segmenter
 from babblefish.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 _MIN_SPEECH_S = 1.5
 """In less speech neither the language nor the words are sure, and it is mostly over before they could be read."""
@@ -112,8 +115,8 @@ class Interim:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if not task.cancelled():
-            task.result()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("no interim caption, by a fault of the server", exc_info=task.exception())
 
     def _listeners(self) -> list[Member]:
         """Return those who read interim captions; who is being sent what it missed has other things to read."""

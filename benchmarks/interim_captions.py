@@ -1,8 +1,9 @@
 """What interim captions cost and give: the same clips, played in turn to a server with them and to one without.
 
-Cost: end of speech → caption and → first spoken word, both ways. Gain: from the beginning of speech to the first
-interim caption, where without them there is the caption only. Flicker: words of an interim caption that the next one,
-or the result, replaces, for each word of the result (normalized erasure, Arivazhagan et al. 2020).
+Cost: end of speech → caption and → first spoken word, both ways; and the caption where push-to-talk is released in the
+middle of the words, which leaves no silence for an interim recognition to end in. Gain: from the beginning of speech to
+the first interim caption, where without them there is the caption only. Flicker: words of an interim caption that the
+next one, or the result, replaces, for each word of the result (normalized erasure, Arivazhagan et al. 2020).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import statistics
 from collections import defaultdict
@@ -37,6 +39,7 @@ class _Pair:
     def __init__(self, people: dict[str, ClientConnection]) -> None:
         self._people = people
         self.said: list[list[Spoken]] = []
+        self.released: list[list[Spoken]] = []
         self.first_ms: list[float] = []
         self.caption_ms: list[float] = []
         self.interims: list[int] = []
@@ -52,23 +55,32 @@ class _Pair:
         return cls(people)
 
     async def hear(self, clip: harness.Clip) -> None:
-        speaker, listener = self._people[clip.lang], self._people[_LISTENER[clip.lang]]
-        draining = asyncio.create_task(_drain(speaker))
-        messages = await say(speaker, listener, clip)
-        draining.cancel()
-        by_utterance: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for message in messages:
-            by_utterance[message["utterance_id"]].append(message)
+        """Have a clip spoken, then the beginning of it and push-to-talk released."""
+        heard = await self._say(clip)
         began_s = float(np.argmax(np.abs(clip.samples) > _LOUD * np.abs(clip.samples).max())) / SAMPLE_RATE_HZ
-        for number, heard in enumerate(by_utterance.values()):
-            partials = [message for message in heard if message["type"] == "partial"]
-            results = [message for message in heard if message["type"] == "result"]
+        for number, messages in enumerate(heard):
+            partials = [message for message in messages if message["type"] == "partial"]
+            results = [message for message in messages if message["type"] == "result"]
             self.interims.append(len(partials))
             self.erased.append(_erasure([message["translation"] for message in partials + results]))
             if number == 0 and partials:
                 self.first_ms.append((partials[0]["arrived_s"] - began_s) * 1000)
                 self.caption_ms.append((results[0]["arrived_s"] - began_s) * 1000)
-        self.said.append([_spoken(heard) for heard in by_utterance.values()])
+        self.said.append([_spoken(messages) for messages in heard])
+        # Another place each time, and the same at both servers.
+        middle = len(clip.samples) * (50 + 7 * len(self.said) % 40) // 100
+        cut = dataclasses.replace(clip, samples=clip.samples[:middle])
+        self.released.append([_spoken(messages) for messages in await self._say(cut, released=True)])
+
+    async def _say(self, clip: harness.Clip, released: bool = False) -> list[list[dict[str, Any]]]:
+        """Return the messages of each utterance that was found in a clip."""
+        speaker, listener = self._people[clip.lang], self._people[_LISTENER[clip.lang]]
+        draining = asyncio.create_task(_drain(speaker))
+        by_utterance: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for message in await say(speaker, listener, clip, released):
+            by_utterance[message["utterance_id"]].append(message)
+        draining.cancel()
+        return list(by_utterance.values())
 
 
 async def _drain(client: ClientConnection) -> None:
@@ -103,21 +115,27 @@ async def _converse(ports: dict[str, int], rounds: int) -> dict[str, Any]:
 
 def _figures(with_them: _Pair, without: _Pair) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for name, index in (("caption_ms", 1), ("first_spoken_word_ms", 2)):
+    for name, index, both in (
+        ("caption_ms", 1, (with_them.said, without.said)),
+        ("first_spoken_word_ms", 2, (with_them.said, without.said)),
+        ("caption_when_released_ms", 1, (with_them.released, without.released)),
+    ):
         values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        later: list[float] = []
-        for pair, label in ((with_them, "with"), (without, "without")):
-            for spoken in itertools.chain.from_iterable(pair.said):
+        for label, said in zip(("with", "without"), both, strict=True):
+            for spoken in itertools.chain.from_iterable(said):
                 if spoken[index] is not None:
                     values[spoken[0]][label].append(spoken[index])
-        for one, other in zip(with_them.said, without.said, strict=True):
-            if len(one) == len(other):
-                numbers = zip(one, other, strict=True)
-                later += [a[index] - b[index] for a, b in numbers if a[index] is not None and b[index] is not None]
+        pairs = itertools.chain.from_iterable(
+            zip(one, other, strict=True) for one, other in zip(*both, strict=True) if len(one) == len(other)
+        )
+        later = [a[index] - b[index] for a, b in pairs if a[index] is not None and b[index] is not None]
         figures[name] = {
-            way: {label: harness.spread(both[label]) for label in ("with", "without")} for way, both in values.items()
+            way: {label: harness.spread(of_way[label]) for label in ("with", "without") if of_way[label]}
+            for way, of_way in values.items()
         }
-        figures[f"{name.removesuffix('_ms')}_later_ms"] = harness.spread(later)
+        figures[f"{name.removesuffix('_ms')}_later_ms"] = harness.spread(later) | {
+            "mean": round(statistics.mean(later), 1)
+        }
     return figures | {
         "begin_of_speech_to_first_interim_ms": harness.spread(with_them.first_ms),
         "begin_of_speech_to_caption_of_the_same_ms": harness.spread(with_them.caption_ms),

@@ -22,14 +22,32 @@ from benchmarks import harness
 _LISTENER = {"fra": "eng", "eng": "fra"}
 _PATIENCE_S = 30.0
 
+_RESULT_S = 1.5
+"""The last result is there this long after its utterance, of which there may be several in a clip."""
 
-async def say(speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip) -> list[dict[str, Any]]:
+
+async def say(
+    speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip, released: bool = False
+) -> list[dict[str, Any]]:
     """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it.
 
     Each message has the seconds since the clip's beginning beside its own fields, as ``arrived_s``.
+
+    Args:
+        speaker: Who plays it.
+        listener: Whose messages they are.
+        clip: Of some seconds.
+        released: Whether push-to-talk is released at the clip's end, instead of silence following.
     """
     started_s = time.monotonic()
-    playing = asyncio.create_task(demo.play(speaker, clip.samples))
+
+    async def play() -> None:
+        await (demo.play(speaker, clip.samples, 0.0) if released else demo.play(speaker, clip.samples))
+        if released:
+            await speaker.send('{"type": "flush"}')
+            await asyncio.sleep(_RESULT_S)
+
+    playing = asyncio.create_task(play())
     messages: list[dict[str, Any]] = []
     spoken = 0
     async with asyncio.timeout(_PATIENCE_S + clip.duration_s):

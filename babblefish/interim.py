@@ -95,6 +95,7 @@ class Interim:
             return
         self._next_s = self._clock() + _EVERY_S
         self._deadline = Deadline.after(self._deadline_s)
+        self._pipeline.spare.borrow(self._deadline)
         self._task = asyncio.create_task(self._tell(utterance, target_langs, self._deadline))
         self._task.add_done_callback(self._done)
 
@@ -115,6 +116,7 @@ class Interim:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self._pipeline.spare.give_back()
         if not task.cancelled() and task.exception() is not None:
             _log.error("no interim caption, by a fault of the server", exc_info=task.exception())
 
@@ -124,7 +126,7 @@ class Interim:
 
     async def _tell(self, utterance: Utterance, target_langs: set[str], deadline: Deadline) -> None:
         # Whatever fails, the result will tell.
-        with contextlib.suppress(BabbleFishError), self._pipeline.spare.borrow(deadline):
+        with contextlib.suppress(BabbleFishError):
             draft = await self._pipeline.draft(utterance, target_langs, deadline)
             deadline.check()
             if draft.transcript.lang_confidence < _MIN_LANG_CONFIDENCE:

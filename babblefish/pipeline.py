@@ -133,7 +133,7 @@ class Pipeline:
     async def draft_text(self, draft: Recognised, way: Way) -> str | None:
         """Return the text of one way, or None where the text translator has something else to do or fails."""
         text = draft.texts.get(way.start)
-        if text is None or way.route is None:
+        if not text or way.route is None:
             return text
         if self._workers.text.pending:
             return None

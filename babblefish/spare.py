@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from babblefish.domain import Deadline
 
@@ -52,14 +51,13 @@ class SpareTime:
         is_known = self._clock() - self._measured_s < _VALID_S
         return not is_known or self._cost * audio_s <= self._patience_s
 
-    @contextlib.contextmanager
-    def borrow(self, deadline: Deadline) -> Iterator[None]:
-        """Use the time; a claim cancels the deadline."""
+    def borrow(self, deadline: Deadline) -> None:
+        """Use the time, of which there must be some, until ``give_back``; a claim cancels the deadline."""
         self._borrowed = deadline
-        try:
-            yield
-        finally:
-            self._borrowed = None
+
+    def give_back(self) -> None:
+        """Say that what used the time is over."""
+        self._borrowed = None
 
     def measured(self, audio_s: float, held_s: float) -> None:
         """Take note of how long an utterance would have waited for the recognition of so much audio."""

@@ -29,8 +29,9 @@ _LISTENER = {"fra": "eng", "eng": "fra"}
 _LOUD = 0.1
 """Share of a clip's peak from which it is taken to be speech; the clips begin with silence."""
 
-Spoken = tuple[str, float, float | None]
-"""One utterance: the way it took, and the milliseconds to its caption and to its first spoken word."""
+Spoken = tuple[str, float, float | None, float]
+"""One utterance: the way it took, and the milliseconds to its caption, to its first spoken word, and in which it waited
+for the speech translator."""
 
 
 class _Pair:
@@ -91,7 +92,8 @@ async def _drain(client: ClientConnection) -> None:
 def _spoken(heard: list[dict[str, Any]]) -> Spoken:
     result = next(message for message in heard if message["type"] == "result")
     words = (message["latency_ms"] for message in heard if message["type"] == "speech" and message["audio"])
-    return f"{result['source_lang']} → {result['target_lang']}", result["latency_ms"], next(words, None)
+    way = f"{result['source_lang']} → {result['target_lang']}"
+    return way, result["latency_ms"], next(words, None), result["timings"]["queue"]
 
 
 def _erasure(texts: list[str]) -> float:
@@ -118,7 +120,9 @@ def _figures(with_them: _Pair, without: _Pair) -> dict[str, Any]:
     for name, index, both in (
         ("caption_ms", 1, (with_them.said, without.said)),
         ("first_spoken_word_ms", 2, (with_them.said, without.said)),
+        ("waited_for_engine_ms", 3, (with_them.said, without.said)),
         ("caption_when_released_ms", 1, (with_them.released, without.released)),
+        ("waited_for_engine_when_released_ms", 3, (with_them.released, without.released)),
     ):
         values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for label, said in zip(("with", "without"), both, strict=True):

@@ -1,37 +1,19 @@
-"""Interim captions: what somebody is saying, in time that nobody else needs."""
+"""Interim captions: what somebody is saying, read in each language while they say it."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import threading
-from collections import deque
-from collections.abc import Iterator
 
 import pytest
 
 from babblefish import interim
-from babblefish.domain import DeadlineExceededError, NoSpeechError
+from babblefish.domain import NoSpeechError
 from babblefish.members import Outbox
-from babblefish.settings import Settings
 from tests.fakes import PHRASES, Fakes, silence, speech
-from tests.support import Client, Running, serving
-from tests.test_batching import TogetherTranslator
+from tests.support import Running
 
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Holds an engine; opened at the end, as a thread that is held would hold the test."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-async def heard(client: Client) -> None:
-    """Wait until the server has taken everything that a client sent."""
-    before = len(client.of_type("pong"))
-    await client.control(type="ping")
-    await client.wait_for("pong", before + 1)
+pytestmark = pytest.mark.usefixtures("slow_machine")
 
 
 def encoded(fakes: Fakes) -> int:
@@ -45,6 +27,9 @@ async def test_everybody_reads_what_is_being_said_in_their_language_until_the_re
     listeners = {
         lang: await running.client(target_lang=lang, mode="stream", audio="none") for lang in ("fra", "eng", "spa")
     }
+    await pierre.wait_for("presence")
+    assert running.server.rooms is not None
+    await running.server.rooms.drain()  # the text translator gets ready for the languages of those who came
     await pierre.stream(speech(11))
     for client in (pierre, *listeners.values()):
         await client.wait_for("partial")
@@ -93,41 +78,6 @@ async def test_clients_that_know_only_ready_and_result_get_none(running: Running
     assert simple.of_type("partial") == []
 
 
-async def test_without_readers_nothing_is_recognised_early(running: Running, fakes: Fakes) -> None:
-    speaker = await running.client(client_id="pierre", mode="stream", audio="none")
-    assert running.server.rooms is not None
-    running.server.rooms.open("main").members["pierre"].held = deque()  # as while it is sent what it missed
-    await speaker.stream(speech(11))
-    await heard(speaker)
-    assert encoded(fakes) == 0
-
-
-async def test_switched_off_nothing_is_recognised_before_the_end(fakes: Fakes) -> None:
-    async with serving(Settings(partials=False), fakes.engines) as running:
-        speaker = await running.client(mode="stream", audio="none")
-        await speaker.stream(speech(11))
-        await heard(speaker)
-        assert encoded(fakes) == 0
-        await speaker.stream(silence(1.0))
-        await speaker.wait_for("result")
-    assert encoded(fakes) == 1
-
-
-async def test_a_second_and_a_half_of_speech_comes_first_and_lies_between_two(
-    running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interim, "_EVERY_S", 1000.0)
-    speaker = await running.client(mode="stream", audio="none")
-    await speaker.stream(speech(11, 1.4))
-    await heard(speaker)
-    assert encoded(fakes) == 0
-    await speaker.stream(speech(11, 0.4))
-    await speaker.wait_for("partial")
-    await speaker.stream(speech(11, 3.0))
-    await heard(speaker)
-    assert encoded(fakes) == 1
-
-
 async def test_a_text_that_says_nothing_new_is_not_sent_again(
     running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,108 +87,11 @@ async def test_a_text_that_says_nothing_new_is_not_sent_again(
     await speaker.wait_for("partial")
     for _ in range(100):
         await speaker.stream(speech(11, 0.1))
-        await heard(speaker)
+        await speaker.catch_up()
         if encoded(fakes) > 3:
             break
     assert encoded(fakes) > 3
     assert len(speaker.of_type("partial")) == 1
-
-
-async def test_while_an_utterance_is_served_nothing_is_recognised_early(
-    running: Running, fakes: Fakes, gate: threading.Event
-) -> None:
-    """Neither while it is recognised nor while it is spoken, and be it in another room."""
-    spoken = threading.Event()
-    fakes.speech_translator.before = lambda phrase: (gate.wait(10), None)[1] if phrase == 21 else None
-    synthesize = fakes.synthesizer.synthesize
-    fakes.synthesizer.synthesize = lambda *args: (spoken.wait(10), synthesize(*args))[1]  # type: ignore[method-assign]
-    other = await running.client(room="kitchen", target_lang="fra", audio="stream")
-    await other.say(speech(21))
-    speaker = await running.client(mode="stream", audio="none")
-    try:
-        await speaker.stream(speech(11))
-        await heard(speaker)
-        assert encoded(fakes) <= 1
-        gate.set()
-        await other.wait_for("result")
-        await speaker.stream(speech(11, 0.2))
-        await heard(speaker)
-        assert encoded(fakes) == 1
-    finally:
-        spoken.set()
-    await other.wait_for("speech", 3)
-    for _ in range(100):
-        await speaker.stream(speech(11, 0.1))
-        await heard(speaker)
-        if speaker.of_type("partial"):
-            break
-    assert speaker.of_type("partial")
-
-
-async def test_none_begins_in_a_pause_which_may_be_the_end(
-    running: Running, fakes: Fakes, gate: threading.Event
-) -> None:
-    fakes.speech_translator.before = lambda phrase: (gate.wait(10), None)[1] if phrase == 21 else None
-    other = await running.client(room="kitchen", target_lang="fra", audio="none")
-    await other.say(speech(21))
-    speaker = await running.client(mode="stream", audio="none")
-    await speaker.stream(speech(11))
-    await speaker.stream(silence(0.1))
-    await heard(speaker)
-    gate.set()
-    await other.wait_for("result")
-    await heard(other)
-    for _ in range(2):
-        await speaker.stream(silence(0.1))
-        await heard(speaker)
-    assert encoded(fakes) == 1
-    await speaker.stream(speech(11, 0.2))
-    await speaker.wait_for("partial")
-
-
-@pytest.mark.parametrize("whose", ["its own", "another's"])
-async def test_it_is_given_up_when_an_utterance_ends(
-    running: Running, fakes: Fakes, gate: threading.Event, whose: str
-) -> None:
-    entered = threading.Event()
-    fakes.speech_translator.before = lambda _: (entered.set(), gate.wait(10), None)[2]
-    speaker = await running.client(mode="stream", target_lang="eng", audio="none")
-    other = await running.client(room="kitchen", target_lang="eng", audio="none")
-    await speaker.stream(speech(11))
-    await heard(speaker)
-    assert entered.wait(10)
-    if whose == "its own":
-        await speaker.control(type="flush")
-        await heard(speaker)
-    else:
-        await other.say(speech(12))
-        await heard(other)
-    (early,) = fakes.speech_translator.requests
-    assert early.interim
-    with pytest.raises(DeadlineExceededError):
-        early.deadline.check()
-    gate.set()
-    (result,) = await (speaker if whose == "its own" else other).wait_for("result")
-    assert result["source_lang"] == "fra"
-    assert speaker.of_type("partial") == speaker.of_type("error") == []
-    assert [request.interim for request in fakes.speech_translator.requests] == [True, False]
-
-
-async def test_an_engine_that_serves_several_at_once_goes_on_with_the_utterance_that_ended(
-    fakes: Fakes, gate: threading.Event
-) -> None:
-    translator = TogetherTranslator(fakes.calls)
-    translator.gate = gate
-    async with serving(Settings(), dataclasses.replace(fakes.engines, speech_translator=translator)) as running:
-        speaker = await running.client(mode="stream", audio="none")
-        await speaker.stream(speech(11))
-        await speaker.control(type="flush")
-        await heard(speaker)
-        gate.set()
-        await speaker.wait_for("result")
-        assert speaker.of_type("partial") == []
-    assert translator.largest == 2
-    assert [request.interim for request in translator.requests] == [True, False]
 
 
 async def test_nothing_came_of_it_after_all_and_the_readers_are_told(running: Running, fakes: Fakes) -> None:
@@ -271,7 +124,7 @@ async def test_a_recognition_that_fails_early_says_nothing_and_the_result_comes(
     fakes.speech_translator.before = breaks_at_first
     speaker = await running.client(mode="stream", audio="none")
     await speaker.stream(speech(11))
-    await heard(speaker)
+    await speaker.catch_up()
     await speaker.stream(silence(1.0))
     await speaker.wait_for("result")
     assert speaker.of_type("partial") == speaker.of_type("error") == []
@@ -290,7 +143,7 @@ async def test_what_will_be_refused_as_an_echo_is_not_shown(
     await dan.wait_for("speech", 3)
     for _ in range(100):  # the second recognition begins after the first is over
         await pierre.stream(speech(13, 0.4))
-        await heard(pierre)
+        await pierre.catch_up()
         if encoded(fakes) > 4:
             break
     assert encoded(fakes) > 4
@@ -312,7 +165,7 @@ async def test_a_language_is_left_out_while_the_text_translator_is_busy(
     assert prepared.wait(10)
     await speaker.stream(speech(11))
     await speaker.wait_for("partial")
-    await heard(spanish)
+    await spanish.catch_up()
     assert spanish.of_type("partial") == []
     assert fakes.calls.count["text spa"] == 0
 

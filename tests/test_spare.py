@@ -33,18 +33,19 @@ def test_there_is_none_while_an_utterance_is_served_or_another_uses_it(spare: Sp
     assert not spare.suffices(5.0)
     spare.release()
     assert spare.suffices(5.0)
-    with spare.borrow(Deadline.after(10)):
-        assert not spare.suffices(5.0)
+    spare.borrow(Deadline.after(10))
+    assert not spare.suffices(5.0)
+    spare.give_back()
     assert spare.suffices(5.0)
 
 
 def test_a_claim_gives_up_what_uses_it(spare: SpareTime) -> None:
     deadline = Deadline.after(10)
-    with spare.borrow(deadline):
+    spare.borrow(deadline)
+    deadline.check()
+    spare.claim()
+    with pytest.raises(DeadlineExceededError):
         deadline.check()
-        spare.claim()
-        with pytest.raises(DeadlineExceededError):
-            deadline.check()
 
 
 def test_what_would_outlast_the_silence_at_the_end_is_not_begun(spare: SpareTime) -> None:

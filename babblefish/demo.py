@@ -44,6 +44,7 @@ class Heard:
     Attributes:
         listener: ISO 639-3 code of the language it asked for.
         results: The ``result`` messages in order.
+        interims: For each utterance, what was read of it while it was spoken.
         first_audio_ms: For each utterance that was spoken, from the end of speech to the first piece of translation.
         wav: File the spoken translations were written to, or None.
         errors: Codes of the errors it was told.
@@ -52,6 +53,7 @@ class Heard:
 
     listener: str
     results: list[dict[str, Any]] = field(default_factory=list)
+    interims: dict[str, list[str]] = field(default_factory=dict)
     first_audio_ms: dict[str, float] = field(default_factory=dict)
     wav: str | None = None
     errors: list[str] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Report:
                 lines += [
                     f"\n{wanted} listener hears {result['speaker_name']} ({language(result['source_lang']).name}):",
                     f"  said        {result['source_text']}",
+                    *(f"  meanwhile   {text} …" for text in heard.interims.get(result["utterance_id"], ())),
                     f"  translation {result['translation']}   [{result['quality']}]",
                     f"  caption     {result['latency_ms']:.0f} ms after the end of speech",
                 ]
@@ -177,9 +180,9 @@ async def _converse(server: Server, url: str, samples: Samples, listen: Sequence
     return [listener.heard for listener in listeners]
 
 
-async def play(client: ClientConnection, samples: Samples) -> None:
+async def play(client: ClientConnection, samples: Samples, silence_s: float = _TRAILING_SILENCE_S) -> None:
     """Send speech and the silence after it in frames, each when a microphone would have it."""
-    silence = np.zeros(int(_TRAILING_SILENCE_S * SAMPLE_RATE_HZ), dtype=np.float32)
+    silence = np.zeros(int(silence_s * SAMPLE_RATE_HZ), dtype=np.float32)
     pcm = audio.float_to_pcm16(np.concatenate([samples, silence]))
     step = SAMPLE_RATE_HZ * _FRAME_MS // 1000 * 2
     started_s = time.monotonic()
@@ -202,6 +205,8 @@ class _Listener:
             match message["type"]:
                 case "error":
                     self.heard.errors.append(message["code"])
+                case "partial":
+                    self.heard.interims.setdefault(message["utterance_id"], []).append(message["translation"])
                 case "result":
                     message.pop("tts_audio")
                     self.heard.results.append(message)

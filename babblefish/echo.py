@@ -54,11 +54,21 @@ class EchoGuard:
         """Accept an utterance as new, and remember it.
 
         Raises:
+            DuplicateUtteranceError, EchoError: As ``compare``.
+        """
+        self.compare(utterance, transcript)
+        words = _normal(transcript.text)
+        self._heard.append(_Heard(utterance.client_id, words, *_times(utterance)))
+
+    def compare(self, utterance: Utterance, transcript: Transcript) -> None:
+        """Compare an utterance, or the beginning of one, with what is remembered.
+
+        Raises:
             DuplicateUtteranceError: Another member's microphone heard the same words at the same time.
             EchoError: They are what a loudspeaker in the room has just said.
         """
         words = _normal(transcript.text)
-        until_s, from_s = utterance.ended_at_s, utterance.ended_at_s - utterance.duration_s
+        from_s, until_s = _times(utterance)
         if len(words.split()) >= _MIN_WORDS:
             for said in self._heard:
                 overlap = said.client_id != utterance.client_id and said.from_s < until_s and from_s < said.until_s
@@ -67,7 +77,6 @@ class EchoGuard:
             for spoken in self._spoken:
                 if spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words):
                     raise EchoError("this is the server's own speech, heard from a loudspeaker")
-        self._heard.append(_Heard(utterance.client_id, words, from_s, until_s))
 
     def spoke(self, text: str, lang: str, duration_s: float) -> None:
         """Remember that speech of this length is being played to the room from now on."""
@@ -80,6 +89,11 @@ class EchoGuard:
         if self._spoken and (self._spoken[-1].words, self._spoken[-1].lang) == (spoken.words, lang):
             self._spoken.pop()  # a further piece of the same caption
         self._spoken.append(spoken)
+
+
+def _times(utterance: Utterance) -> tuple[float, float]:
+    """Return when an utterance began and ended, in seconds of the clock."""
+    return utterance.ended_at_s - utterance.duration_s, utterance.ended_at_s
 
 
 def _normal(text: str) -> str:

@@ -31,6 +31,11 @@ class Outbox:
         except asyncio.QueueFull:
             self.overflowed.set()
 
+    def offer(self, message: str) -> None:
+        """Add a serialized message that may be lost, which it is while more than half of the outbox is taken."""
+        if self._messages.qsize() <= self.limit // 2:
+            self.put(message)
+
     async def get(self) -> str:
         """Wait for the next message."""
         message = await self._messages.get()
@@ -53,6 +58,7 @@ class Member:
     target_lang: str
     source_lang: str
     """ISO 639-3, or one of ``protocol``'s words for languages that are to be detected."""
+    mode: protocol.Mode
     audio: protocol.AudioFormat
     outbox: Outbox
     in_flight: int = 0
@@ -67,6 +73,8 @@ class Member:
     """Newest ``seq`` that was not sent to it, and will not be unless it resumes."""
     held: deque[str] | None = None
     """Results and speech that wait until those it missed before them are sent; None where none are being sent."""
+    announced: set[str] = field(default_factory=set)
+    """Utterances of this client that the others have read an interim caption of, and nothing else yet."""
     is_talking: bool = False
     told_talking: bool = False
     """Whether the others believe that it talks."""
@@ -98,6 +106,14 @@ def broadcast(members: Iterable[Member], message: protocol.ServerMessage) -> Non
     for member in members:
         encoded = encoded or protocol.encode(message)
         member.outbox.put(encoded)
+
+
+def offer(members: Iterable[Member], message: protocol.Partial) -> None:
+    """Serialize an interim caption once and give it to every member who has room for it."""
+    encoded: str | None = None
+    for member in members:
+        encoded = encoded or protocol.encode(message)
+        member.outbox.offer(encoded)
 
 
 def deliver(members: Iterable[Member], message: protocol.Result | protocol.SpeechPiece) -> None:

@@ -19,6 +19,7 @@ from babblefish.domain import (
     Caption,
     Deadline,
     DeadlineExceededError,
+    EngineError,
     NoSpeechError,
     Quality,
     Samples,
@@ -26,10 +27,11 @@ from babblefish.domain import (
     Transcript,
     Utterance,
 )
-from babblefish.engines.base import BatchSpeechTranslator, Embedding, Engines, SpeechRequest, SpeechTranslation
+from babblefish.engines.base import BatchSpeechTranslator, Embedding, Engines, Route, SpeechRequest, SpeechTranslation
 from babblefish.routing import Way, plan
 from babblefish.segmenter import speech_seconds
 from babblefish.settings import Settings
+from babblefish.spare import SpareTime
 from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Pipeline:
     def __init__(self, engines: Engines, workers: Workers, settings: Settings) -> None:
         """Use engines that are loaded and warm."""
         self.engines = engines
+        self.spare = SpareTime(settings.hangover_ms / 1000.0)
         self._workers = workers
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
@@ -90,21 +93,54 @@ class Pipeline:
             async with _until(deadline):
                 ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
                 voice = await embedding
-            transcript = translation.transcript
-            return Recognised(
-                utterance=utterance,
-                transcript=transcript,
-                embedding=voice,
-                texts={**translation.translations, transcript.lang: transcript.text},
-                ways=ways,
-                deadline=deadline,
-                timings_ms=timings_ms,
-            )
+            return _recognised(utterance, ways, translation, voice, deadline, timings_ms)
         except asyncio.CancelledError:
             deadline.cancel()
             raise
         finally:
             embedding.cancel()
+
+    def can_draft(self, audio_s: float) -> bool:
+        """Say whether speech of this length can be recognised in passing, without making an utterance wait."""
+        return self._workers.translation.pending == 0 and self.spare.suffices(audio_s)
+
+    async def draft(self, utterance: Utterance, target_langs: Collection[str], deadline: Deadline) -> Recognised:
+        """Recognise and translate an utterance that goes on, as far as it goes, in spare time and without its voice.
+
+        In an engine that serves several at once, an utterance that ends joins after the present step, and what is
+        being drafted leaves after it; its encoding is the longest one. Any other engine is held from start to end.
+
+        Args:
+            utterance: So far.
+            target_langs: The languages it is wanted in.
+            deadline: Cancelled when the utterance, or another, ends.
+
+        Raises:
+            NoSpeechError, OverloadedError, EngineError, DeadlineExceededError: As ``recognise``.
+        """
+        together = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
+        timings_ms: dict[str, float] = {}
+        started_s = time.perf_counter()
+        try:
+            ways, translation = await self._translate_speech(
+                utterance, target_langs, deadline, timings_ms, interim=True
+            )
+        finally:
+            longest_ms = timings_ms.get("encode", 0.0) if together else _since_ms(started_s)
+            self.spare.measured(utterance.duration_s, longest_ms / 1000.0)
+        return _recognised(utterance, ways, translation, None, deadline, timings_ms)
+
+    async def draft_text(self, draft: Recognised, way: Way) -> str | None:
+        """Return the text of one way, or None where the text translator has something else to do or fails."""
+        text = draft.texts.get(way.start)
+        if not text or way.route is None:
+            return text
+        if self._workers.text.pending:
+            return None
+        try:
+            return await self._through_text(draft, text, way.route)
+        except BabbleFishError:
+            return None
 
     async def caption(self, recognised: Recognised, way: Way, timings_ms: dict[str, float]) -> Caption:
         """Make the caption of one way; where the translator fails, the transcript stands in.
@@ -118,19 +154,22 @@ class Pipeline:
         text = recognised.texts.get(way.start)
         if text is not None and way.route is None:
             return Caption(text, way.lang, way.quality, way.path(transcript.lang))
-        translator = self.engines.text_translator
-        if text is not None and way.route is not None and translator is not None:
+        if text is not None and way.route is not None:
             started_s = time.perf_counter()
             try:
-                async with _until(recognised.deadline):
-                    translated = await self._workers.text.run(
-                        translator.translate, text, way.route, recognised.deadline
-                    )
+                translated = await self._through_text(recognised, text, way.route)
                 timings_ms["translate"] = _since_ms(started_s)
                 return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
             except BabbleFishError as error:
                 _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
+
+    async def _through_text(self, recognised: Recognised, text: str, route: Route) -> str:
+        translator = self.engines.text_translator
+        if translator is None:
+            raise EngineError("there is no text translator")
+        async with _until(recognised.deadline):
+            return await self._workers.text.run(translator.translate, text, route, recognised.deadline)
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.
@@ -196,6 +235,7 @@ class Pipeline:
         target_langs: Collection[str],
         deadline: Deadline,
         timings_ms: dict[str, float],
+        interim: bool = False,
     ) -> tuple[dict[str, Way], SpeechTranslation]:
         asked_s = time.perf_counter()
         ways: dict[str, Way] = {}
@@ -205,7 +245,7 @@ class Pipeline:
             return {way.start for way in ways.values() if way.start != lang}
 
         translator = self.engines.speech_translator
-        request = SpeechRequest(utterance.samples, deadline, starts, utterance.source_langs)
+        request = SpeechRequest(utterance.samples, deadline, starts, utterance.source_langs, interim)
         if isinstance(translator, BatchSpeechTranslator):
             translation = await self._workers.translation.share(translator.translate_together, request)
         else:
@@ -243,6 +283,19 @@ class Pipeline:
             return None
         timings_ms["speaker"] = _since_ms(started_s)
         return embedding
+
+
+def _recognised(
+    utterance: Utterance,
+    ways: Mapping[str, Way],
+    translation: SpeechTranslation,
+    embedding: Embedding | None,
+    deadline: Deadline,
+    timings_ms: Mapping[str, float],
+) -> Recognised:
+    transcript = translation.transcript
+    texts = {**translation.translations, transcript.lang: transcript.text}
+    return Recognised(utterance, transcript, embedding, texts, ways, deadline, timings_ms)
 
 
 @contextlib.asynccontextmanager

@@ -130,6 +130,29 @@ class Result(_Message):
         return self.model_copy(update={**update, "requested_lang": requested_lang, "quality": quality})
 
 
+class Partial(_Message):
+    """What somebody is saying, while they say it (``mode=stream``); their result, or a newer one, replaces it.
+
+    It may be wrong, changes, and may be missing.
+
+    Attributes:
+        utterance_id: The same that the result will have.
+        client_id: Of the member who speaks.
+        name: Of that member; whose voice it is is found out at the end.
+        source_text: Empty, as ``translation`` is, where nothing came of the utterance.
+        target_lang: ISO 639-3 of ``translation``.
+    """
+
+    type: Literal["partial"] = "partial"
+    utterance_id: str
+    client_id: str
+    name: str
+    source_text: str
+    source_lang: str
+    translation: str
+    target_lang: str
+
+
 class SpeechPiece(_Message):
     """A piece of the spoken translation, for clients with ``audio=stream``.
 
@@ -230,7 +253,7 @@ class Error(_Message):
     utterance_id: str | None = None
 
 
-ServerMessage = Ready | Result | SpeechPiece | Speaker | Presence | Talking | Resumed | Settled | Pong | Error
+ServerMessage = Ready | Result | Partial | SpeechPiece | Speaker | Presence | Talking | Resumed | Settled | Pong | Error
 
 
 def encode(message: ServerMessage) -> str:

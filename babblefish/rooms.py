@@ -21,6 +21,7 @@ from babblefish.domain import (
 )
 from babblefish.echo import EchoGuard
 from babblefish.history import Entry, History
+from babblefish.interim import Interim, take_back
 from babblefish.members import Member, broadcast
 from babblefish.pipeline import Pipeline, Recognised
 from babblefish.settings import Settings
@@ -60,7 +61,7 @@ class Room:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = 0
         self._unknown: set[asyncio.Event] = set()
-        self._in_flight_limit = settings.utterances_per_client
+        self._settings = settings
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone; it hears what ends from now on."""
@@ -133,6 +134,10 @@ class Room:
         ]
         broadcast(self.members.values(), protocol.Presence(members=members))
 
+    def follow(self, member: Member) -> Interim:
+        """Return what tells the others what a member is saying."""
+        return Interim(member, self.members, self._pipeline, self._echo, self._settings)
+
     def rename_speaker(self, speaker_id: str, name: str) -> None:
         """Give a voice its name for everyone.
 
@@ -155,9 +160,11 @@ class Room:
         """
         if not self.members and not self._langs_away():
             return
-        if sender.in_flight >= self._in_flight_limit:
+        if sender.in_flight >= self._settings.utterances_per_client:
+            take_back(sender, self.members, utterance.utterance_id)
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1
+        self._pipeline.spare.claim()
         self._spawn(self._serve(utterance, sender, self._take_turn()))
 
     async def replay(self, member: Member, request: controls.Resume) -> None:
@@ -225,6 +232,7 @@ class Room:
             self._echo.check(utterance, recognised.transcript)
             speaker = self._identify(recognised, sender)
             entry = self._remember(turn, recognised, speaker)
+            sender.announced.discard(utterance.utterance_id)
             turn.known.set()
             await self._deliver(turn, entry, recognised)
         except BabbleFishError as error:
@@ -235,7 +243,9 @@ class Room:
             fault = BabbleFishError("the server failed on this utterance")
             sender.send(protocol.error_message(fault, utterance.utterance_id))
         finally:
+            take_back(sender, self.members, utterance.utterance_id)
             sender.in_flight -= 1
+            self._pipeline.spare.release()
             turn.end()
 
     def _remember(self, turn: Turn, recognised: Recognised, speaker: SpeakerMatch) -> Entry:

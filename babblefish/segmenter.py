@@ -97,6 +97,20 @@ class Segmenter:
         """Whether someone speaks, or did less than the hangover ago; true for a click, too, until it proves one."""
         return self._speech_end > 0
 
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the newest chunk is speech."""
+        return self.in_speech and self._is_speech[-1]
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech in the utterance that has not ended."""
+        return self._speech_s(len(self._chunks)) if self.in_speech else 0.0
+
+    def so_far(self) -> Samples:
+        """Return the utterance that has not ended, shape ``[n]``; empty outside speech."""
+        return np.concatenate(self._chunks) if self.in_speech else np.empty(0, dtype=np.float32)
+
     def feed(self, samples: Samples) -> list[Segment]:
         """Take the next frame of the stream, of any length, and return the utterances that it ended."""
         data = np.concatenate((self._rest, samples))
@@ -141,10 +155,12 @@ class Segmenter:
         self._speech_end = max(0, self._speech_end - count)
 
     def _cut(self, count: int, end_sample: int) -> Segment:
-        speech_s = sum(self._is_speech[:count]) * self._chunk_samples / SAMPLE_RATE_HZ
-        segment = Segment(np.concatenate(self._chunks[:count]), end_sample, speech_s)
+        segment = Segment(np.concatenate(self._chunks[:count]), end_sample, self._speech_s(count))
         self._drop(count)
         return segment
+
+    def _speech_s(self, count: int) -> float:
+        return sum(self._is_speech[:count]) * self._chunk_samples / SAMPLE_RATE_HZ
 
     def _end(self) -> Iterator[Segment]:
         """Leave speech; the silence after the tail may be the pre-roll of what comes next."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from dataclasses import dataclass
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -86,10 +85,12 @@ class Session:
             name=join.name,
             target_lang=join.target_lang,
             source_lang=join.source_lang,
+            mode=join.mode,
             audio=join.audio,
             outbox=self._outbox,
         )
         self.room: Room = rooms.open(join.room)
+        self._interim = self.room.follow(self.member)
 
     async def run(self, ready: protocol.Ready) -> None:
         """Serve the client until it goes, falls behind or the server stops."""
@@ -113,6 +114,7 @@ class Session:
                 watching.cancel()
         finally:
             self.room.leave(self.member)
+            await self._interim.close()
 
     async def _read(self) -> None:
         while True:
@@ -185,6 +187,7 @@ class Session:
             after_s -= len(second) / SAMPLE_RATE_HZ
             self._submit(segments, arrived_s - after_s)
             self.room.tell_talking(self.member, self._segmenter.in_speech)
+            self._interim.hear(self._segmenter, self.room.may_speak(self.member))
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
@@ -212,7 +215,7 @@ class Session:
 
     def _start(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
         utterance = Utterance(
-            utterance_id=uuid.uuid4().hex[:12],
+            utterance_id=self._interim.end(),
             client_id=self.member.client_id,
             samples=samples,
             source_langs=self.room.may_speak(self.member),

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         256, ge=1, description="Messages that may wait for one slow client before it is disconnected."
     )
 
+    partials: bool = Field(
+        True, description="Interim captions while somebody still speaks, where the engines have nothing else to do."
+    )
+
     speech_threshold: float = Field(
         0.5, gt=0, lt=1, description="Voice probability from which a chunk counts as speech."
     )

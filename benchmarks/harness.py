@@ -74,12 +74,17 @@ def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def server_process() -> Iterator[tuple[int, int]]:
-    """Run the server as its owner does, on a free loopback port, until it is left; yields port and process id."""
+def server_process(**settings: str) -> Iterator[tuple[int, int]]:
+    """Run the server as its owner does, on a free loopback port, until it is left; yields port and process id.
+
+    Args:
+        settings: By name, beside those of the environment.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, str(_ROOT / "server_cpu.py"), "--port", str(port), "--profile", "embedded"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ | {f"BABBLEFISH_{name.upper()}": value for name, value in settings.items()}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         give_up_s = time.monotonic() + 120
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from collections import defaultdict
 from typing import Any
 from urllib.parse import urlencode
@@ -21,20 +22,42 @@ from benchmarks import harness
 _LISTENER = {"fra": "eng", "eng": "fra"}
 _PATIENCE_S = 30.0
 
+_RESULT_S = 1.5
+"""The last result is there this long after its utterance, of which there may be several in a clip."""
 
-async def _utterance(speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip) -> list[dict[str, Any]]:
-    """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it."""
-    playing = asyncio.create_task(demo.play(speaker, clip.samples))
+
+async def say(
+    speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip, released: bool = False
+) -> list[dict[str, Any]]:
+    """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it.
+
+    Each message has the seconds since the clip's beginning beside its own fields, as ``arrived_s``.
+
+    Args:
+        speaker: Who plays it.
+        listener: Whose messages they are.
+        clip: Of some seconds.
+        released: Whether push-to-talk is released at the clip's end, instead of silence following.
+    """
+    started_s = time.monotonic()
+
+    async def play() -> None:
+        await (demo.play(speaker, clip.samples, 0.0) if released else demo.play(speaker, clip.samples))
+        if released:
+            await speaker.send('{"type": "flush"}')
+            await asyncio.sleep(_RESULT_S)
+
+    playing = asyncio.create_task(play())
     messages: list[dict[str, Any]] = []
     spoken = 0
     async with asyncio.timeout(_PATIENCE_S + clip.duration_s):
-        while not playing.done() or spoken < sum(message["type"] == "result" for message in messages) or not messages:
+        while not playing.done() or spoken < sum(message["type"] == "result" for message in messages) or not spoken:
             try:
                 message = json.loads(await asyncio.wait_for(listener.recv(), 1.0))
             except TimeoutError:
                 continue
-            if message["type"] in ("result", "speech"):
-                messages.append(message)
+            if message["type"] in ("partial", "result", "speech"):
+                messages.append(message | {"arrived_s": time.monotonic() - started_s})
             spoken += message["type"] == "speech" and message["last"]
             spoken += message["type"] == "result" and message["status"] == "final"
     return messages
@@ -60,7 +83,7 @@ async def _converse(port: int, rounds: int) -> dict[str, Any]:
             for clip in harness.clips(["fra", "eng"]):
                 speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
                 draining = asyncio.create_task(drain(speaker))
-                messages = await _utterance(speaker, listener, clip)
+                messages = await say(speaker, listener, clip)
                 draining.cancel()
                 way = f"{clip.lang} → {_LISTENER[clip.lang]}"
                 results = [message for message in messages if message["type"] == "result"]

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "event_loop",
     "memory",
     "latency",
+    "interim_captions",
     "seamless_cost",
     "nllb_cost",
     "kokoro_cost",

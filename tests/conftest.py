@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from babblefish import session, spare
 from babblefish.settings import Settings
 from tests.fakes import Fakes, make_fakes
 from tests.support import Running, serving
@@ -20,6 +22,21 @@ def settings() -> Settings:
 @pytest.fixture
 def fakes() -> Fakes:
     return make_fakes()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Holds an engine; opened at the end, as a thread that is held would hold the test."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+@pytest.fixture
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a slow machine's pauses mean nothing: neither the end of a stream, nor that drafts take long."""
+    monkeypatch.setattr(session, "_STALLED_S", 1000.0)
+    monkeypatch.setattr(spare, "_VALID_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,7 @@ class FakeSpeechTranslator:
         self.calls = calls
         self.delay_s = 0.0
         self.before: Callable[[int], None] = lambda phrase: None
-        self.declared: list[frozenset[str]] = []
+        self.requests: list[SpeechRequest] = []
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
         return {} if source_lang == "eng" else {"eng": Quality.GOOD}
@@ -101,7 +101,7 @@ class FakeSpeechTranslator:
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
         self.calls.note("encode")
         phrase = _phrase(request.samples)
-        self.declared.append(request.source_langs)
+        self.requests.append(request)
         self.before(phrase)
         time.sleep(self.delay_s)
         request.deadline.check()

@@ -63,6 +63,12 @@ class Client:
         async with asyncio.timeout(timeout_s), self.arrived:
             await self.arrived.wait_for(condition)
 
+    async def catch_up(self) -> None:
+        """Wait until the server has taken everything that was sent."""
+        before = len(self.of_type("pong"))
+        await self.control(type="ping")
+        await self.wait_for("pong", before + 1)
+
     async def say(self, samples: Samples) -> None:
         """Send one utterance as one binary frame."""
         await self.socket.send(audio.float_to_pcm16(samples))

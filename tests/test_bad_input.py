@@ -175,7 +175,7 @@ async def test_what_nobody_is_left_to_hear_is_not_recognised(
 ) -> None:
     monkeypatch.setattr(rooms, "_AWAY_S", 0.0)  # nobody comes back
     speaker = await running.client(target_lang="eng", mode="stream")
-    await speaker.stream(speech(11))
+    await speaker.stream(speech(11, 1.0))
     await speaker.control(type="ping")
     await speaker.wait_for("pong")
     speaker.socket.transport.abort()

@@ -327,7 +327,7 @@ async def test_a_number_that_cannot_be_is_an_error_and_no_more(running: Running,
 
 
 async def test_a_client_too_slow_for_what_it_missed_is_given_up_as_any_slow_one_is() -> None:
-    member = Member("slow", "", "fra", "auto", "none", Outbox(4))
+    member = Member("slow", "", "fra", "auto", "stream", "none", Outbox(4))
     member.held = deque()
     for _ in range(4):
         member.take("{}")

@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from babblefish.demo import read_speech
+from babblefish.demo import play, read_speech
 from babblefish.domain import Samples
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES, spoken_by
@@ -127,6 +128,28 @@ async def test_polish_listeners_are_told_that_there_is_no_way_to_polish(real: Ru
     await marek.say(read_speech(FRENCH_SPEECH))
     (result,) = await marek.wait_for("result", timeout_s=PATIENCE_S)
     assert (result["requested_lang"], result["target_lang"], result["quality"]) == ("pol", "eng", "untranslated")
+
+
+async def test_what_pierre_says_is_read_in_english_while_he_says_it(real: Running) -> None:
+    pierre = await real.client(target_lang="fra", name="Pierre", mode="stream", audio="none")
+    dan = await real.client(target_lang="eng", mode="stream", audio="none")
+    await play(pierre.socket, read_speech(FRENCH_SPEECH))
+    results = await dan.wait_for("result", timeout_s=PATIENCE_S)
+    partials = dan.of_type("partial")
+    assert dan.messages.index(partials[0]) < dan.messages.index(results[0])
+    for result in results:  # a reader's pause may make two utterances of it
+        read = [partial for partial in partials if partial["utterance_id"] == result["utterance_id"]]
+        assert {(partial["source_lang"], partial["target_lang"], partial["name"]) for partial in read} <= {
+            ("fra", "eng", "Pierre")
+        }
+        for partial in read:
+            shared = words(partial["translation"]) & words(result["translation"])
+            assert len(shared) > len(words(partial["translation"])) / 2
+    assert {partial["utterance_id"] for partial in partials} <= {result["utterance_id"] for result in results}
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
 
 
 async def test_noise_and_silence_are_not_words(real: Running) -> None:

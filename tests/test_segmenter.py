@@ -55,6 +55,22 @@ def test_silence_holds_no_utterance() -> None:
     assert run(chunks((SILENCE, 300))) == []
 
 
+def test_an_utterance_that_has_not_ended_can_be_looked_at_without_changing_it() -> None:
+    stream = chunks((SILENCE, 40), (SPEECH, 20), (SILENCE, 2), (SPEECH, 3), (SILENCE, 40))
+    one = segmenter()
+    seen, segments = [], []
+    for chunk in stream.reshape(-1, CHUNK):
+        segments += one.feed(chunk)
+        seen.append((one.is_speaking, round(one.speech_s * 1000), len(one.so_far()) // CHUNK))
+    assert seen[39] == (False, 0, 0)
+    assert seen[40] == (True, CHUNK_MS, 11)  # with ten chunks of pre-roll
+    assert seen[59] == (True, 20 * CHUNK_MS, 30)
+    assert seen[61] == (False, 20 * CHUNK_MS, 32)
+    assert seen[64] == (True, 23 * CHUNK_MS, 35)
+    assert seen[-1] == (False, 0, 0)
+    assert [len(segment.samples) for segment in segments] == [len(segment.samples) for segment in run(stream)]
+
+
 def test_an_utterance_has_its_pre_roll_and_a_short_tail() -> None:
     stream = chunks((SILENCE, 40), (SPEECH, 20), (SILENCE, 40))
     (segment,) = run(stream)

@@ -24,7 +24,7 @@ async def test_it_may_be_any_language_or_one_or_those_of_the_room(
     fakes: Fakes = make_fakes()
     async with serving(Settings(), fakes.engines) as running:
         await _talk(running, declared, others)
-    assert fakes.speech_translator.declared == [possible]
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [possible]
 
 
 async def _talk(running: Running, declared: str, others: tuple[str, ...]) -> None:
@@ -45,4 +45,4 @@ async def test_a_member_who_declared_what_they_speak_brings_that_and_not_what_th
         assert (await client.wait_for("settled"))[-1]["source_lang"] == "room"
         await client.say(speech(11))
         await client.wait_for("result")
-    assert fakes.speech_translator.declared == [{"eng", "ita"}]
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [{"eng", "ita"}]

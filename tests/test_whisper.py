@@ -126,6 +126,11 @@ def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(
     heard = whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, frozenset({"eng"})))
     assert windows_s == [pytest.approx(len(samples) / 16000 + 5, abs=0.01), 30.0]
     assert heard.transcript.text == good[0].text
+    # What goes on is recognised again anyway.
+    windows_s.clear()
+    with pytest.raises(NoSpeechError):
+        whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, frozenset({"eng"}), interim=True))
+    assert len(windows_s) == 1
 
 
 def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(

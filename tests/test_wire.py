@@ -265,7 +265,7 @@ async def test_a_client_changes_what_it_hears_speaks_and_is_called(running: Runn
     (result,) = await client.wait_for("result")
     assert result["target_lang"] == "spa"
     assert result["tts_audio"]
-    assert fakes.speech_translator.declared == [{"fra"}]
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [{"fra"}]
 
 
 async def test_everyone_sees_who_is_there(running: Running) -> None:

@@ -99,12 +99,15 @@ class SpeechRequest:
         choose_targets: Called once with the language spoken, in the worker's thread; returns which of
             ``targets(language)`` are wanted.
         source_langs: ISO 639-3 codes of the languages it may be in; one is believed, none at all means any.
+        interim: Whether it goes on, and will be translated again as a whole: soon rather than sure, so without a
+            second try.
     """
 
     samples: Samples
     deadline: Deadline
     choose_targets: Callable[[str], Collection[str]] = lambda _: ()
     source_langs: frozenset[str] = frozenset()
+    interim: bool = False
 
 
 class SpeechTranslator(Protocol):

@@ -109,7 +109,7 @@ class Whisper:
         """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
 
         Rows that repeat themselves, and a transcript that the model doubts, get a second try on the full window; each
-        row's better try is kept.
+        row's better try is kept. An interim request gets none.
 
         Raises:
             NoSpeechError: The model hears no words, or only such as it makes up.
@@ -127,7 +127,8 @@ class Whisper:
         if "eng" in request.choose_targets(lang) and lang != "eng":
             wanted.append(self._translate)
         rows = self._decode(encoded, lang, wanted, duration_s, timings_ms)
-        if window_s < _FULL_WINDOW_S and (rows[0].doubtful or any(row.repeats for row in rows)):
+        unsure = rows[0].doubtful or any(row.repeats for row in rows)
+        if unsure and window_s < _FULL_WINDOW_S and not request.interim:
             deadline.check()
             encoded = self._encode(samples, _FULL_WINDOW_S, timings_ms)
             again = self._decode(encoded, lang, wanted, duration_s, timings_ms)

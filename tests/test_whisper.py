@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -44,6 +45,27 @@ def test_language_transcript_and_english_come_from_one_encoder_pass(
     assert "very happy to see you tonight" in heard.translations["eng"]
     assert len(passes) == 1
     assert heard.timings_ms.keys() == {"encode", "detect_language", "decode"}
+
+
+def test_a_row_may_have_as_many_tokens_as_speech_of_its_length_and_one_that_ends_there_is_doubted(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = whisper._encode(read_speech(ENGLISH_SPEECH), 10.0, {})
+    tokenizer, written = whisper._tokenizer, []
+    monkeypatch.setattr(whisper, "_tokenizer", mock := Mock(wraps=tokenizer))
+    mock.decode.side_effect = lambda ids: written.append(len(ids)) or tokenizer.decode(ids)
+
+    def row(most_tokens: int) -> _Row:
+        monkeypatch.setattr("babblefish.engines.whisper.token_limit", lambda _: most_tokens)
+        return whisper._decode(encoded, "eng", [whisper._transcribe], 4.4, {})[0]
+
+    whole = row(40)
+    assert not whole.cut_short
+    assert row(written[0] + 1) == whole
+    cut = row(written[0] - 3)
+    assert written == [written[0], written[0], written[0] - 3]
+    assert cut.cut_short
+    assert whole.text.startswith(cut.text)
 
 
 def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisper) -> None:

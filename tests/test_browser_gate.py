@@ -21,7 +21,7 @@ FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 PAUSE_S = 6.0
 PRE_ROLL_S = 0.3
 SILENCE_AFTER_S = 1.5
-"""The server ends an utterance after 0.4 s of silence; the first and the last frame of speech are counted generously."""
+"""The server ends an utterance after 0.4 s of silence."""
 
 HEARING = """
     // The microphone only beats time: with every frame of its own the page gets the next ten of those that were given.

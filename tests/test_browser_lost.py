@@ -212,7 +212,8 @@ def test_the_time_until_the_next_attempt_counts_down_and_is_announced_once(page:
     }""")
     server.away = True
     server.drop()
-    page.wait_for_function("() => [3, 2, 1].every((n) => said.detail.some((text) => text.endsWith(`again in ${n} s.`)))")
+    counted = "() => [3, 2, 1].every((n) => said.detail.some((text) => text.endsWith(`again in ${n} s.`)))"
+    page.wait_for_function(counted)
     assert len(page.evaluate("said.announcement")) == 1
 
 

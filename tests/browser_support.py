@@ -135,7 +135,8 @@ def tone(seconds: float, *frequencies_hz: float, rate_hz: int, amplitude: float 
 def plain_microphone(rate_hz: int) -> str:
     """Return a script that makes the page's sound run at this rate, and leaves the microphone unprocessed.
 
-    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured. What the page had asked for is kept in ``window.wanted``.
+    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured.
+    What the page had asked for is kept in ``window.wanted``.
     """
     return """
         const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);

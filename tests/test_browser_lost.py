@@ -163,7 +163,7 @@ def test_captions_that_are_gone_for_good_are_told(page: Page, server: ScriptedSe
     server.drop()
     wait_until(page, lambda: len(server.resumes) == 1, "the missed captions are asked for")
     server.say({"type": "resumed", "replayed": 0, "lost": 12})
-    expect(page.locator("#note")).to_have_text("Captions from while you were away that are gone: 12.")
+    expect(page.locator("#note")).to_have_text("Captions missed while away and gone: 12.")
 
 
 def test_ones_own_words_are_ones_own_after_a_return_under_another_id(page: Page, server: ScriptedServer) -> None:

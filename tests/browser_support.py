@@ -132,26 +132,6 @@ def tone(seconds: float, *frequencies_hz: float, rate_hz: int, amplitude: float 
     return np.asarray(amplitude * np.sin(angles).sum(axis=0), dtype=np.float32)
 
 
-def plain_microphone(rate_hz: int) -> str:
-    """Return a script that makes the page's sound run at this rate, and leaves the microphone unprocessed.
-
-    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured.
-    What the page had asked for is kept in ``window.wanted``.
-    """
-    return """
-        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-        navigator.mediaDevices.getUserMedia = (wanted) => {
-          window.wanted = wanted;
-          const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-          return open({ audio: { ...wanted.audio, ...off } });
-        };
-        const Context = window.AudioContext;
-        window.AudioContext = class extends Context {
-          constructor(options) { super({ ...options, sampleRate: RATE }); }
-        };
-    """.replace("RATE", str(rate_hz))
-
-
 def tone_wav(seconds: float, frequency_hz: float = 300.0) -> str:
     """A base64 WAV file of that length, as it stands in a message."""
     return base64.b64encode(audio.wav_bytes(tone(seconds, frequency_hz, rate_hz=24_000), 24_000)).decode()

@@ -19,7 +19,6 @@ from tests.browser_support import (
     ScriptedServer,
     join,
     joined,
-    plain_microphone,
     result,
     speech,
     tone_wav,
@@ -60,6 +59,26 @@ def _no_leaked_tasks() -> None:
     """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
+def plain_microphone(rate_hz: int) -> str:
+    """Return a script that makes the page's sound run at this rate, and leaves the microphone unprocessed.
+
+    The browser's own processing takes a steady tone for noise; without it the page's resampling can be measured.
+    What the page had asked for is kept in ``window.wanted``.
+    """
+    return """
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = (wanted) => {
+          window.wanted = wanted;
+          const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+          return open({ audio: { ...wanted.audio, ...off } });
+        };
+        const Context = window.AudioContext;
+        window.AudioContext = class extends Context {
+          constructor(options) { super({ ...options, sampleRate: RATE }); }
+        };
+    """.replace("RATE", str(rate_hz))
+
+
 def tone_is_over(heard: Samples) -> bool:
     """Return whether a second of silence came after the microphone file's tone."""
     loud = np.flatnonzero(np.abs(heard) > 0.05)
@@ -89,6 +108,7 @@ def test_the_microphone_arrives_as_clean_16_khz_int16_at_any_device_rate(
 ) -> None:
     page.add_init_script(plain_microphone(rate_hz))
     joined(page, server)
+    wait_until(page, lambda: len(server.frames) > 0, "the tone begins")
     wait_until(page, lambda: tone_is_over(server.received_audio()), "the tone and a second of silence were sent")
     assert {len(frame) for frame in server.frames} == {1280}, "each frame is 40 ms of Int16"
     heard = sounding_part(server.received_audio())

@@ -28,6 +28,8 @@ from babblefish.languages import language
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "client_thin.html"
+DEMO = ROOT / "babblefish" / "assets" / "demo_fra.wav"
+"""Somebody speaks French for six seconds, without a long pause."""
 CHROMIUM = Path("/usr/bin/chromium")
 VOICE = "test:voice"
 
@@ -135,10 +137,9 @@ def tone_wav(seconds: float, frequency_hz: float = 300.0) -> str:
     return base64.b64encode(audio.wav_bytes(tone(seconds, frequency_hz, rate_hz=24_000), 24_000)).decode()
 
 
-def microphone_file(path: Path, samples: Samples, rate_hz: int) -> Path:
+def microphone_file(path: Path, samples: Samples, rate_hz: int, silence_s: float = 3.0) -> Path:
     """Write what the browser's microphone will hear, between silences that outlast joining and ending."""
-    silence_s = 3
-    silence = np.zeros(silence_s * rate_hz, np.float32)
+    silence = np.zeros(int(silence_s * rate_hz), np.float32)
     soundfile.write(path, np.concatenate([silence, samples, silence]), rate_hz, subtype="PCM_16")
     return path
 
@@ -156,6 +157,7 @@ class ScriptedServer:
         history: What ``ready`` says about the captions that can be had again, as in ``history_id`` and ``last_seq``;
             otherwise each connection is one to a server that was restarted.
         resumes: Every ``resume``; it is not among the ``controls``.
+        played: The utterances whose voice began to be heard, as the page told; not among the ``controls`` either.
         away: Whether nobody is there: no connection is taken.
     """
 
@@ -169,6 +171,7 @@ class ScriptedServer:
         self.answers_set = True
         self.history: dict[str, Any] = {}
         self.resumes: list[dict[str, Any]] = []
+        self.played: list[str] = []
         self.away = False
         self.port = 0
         self._settled = protocol.Settled(target_lang="eng", source_lang="auto", name="", audio="stream")
@@ -228,6 +231,10 @@ class ScriptedServer:
     def _received(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
             self.frames.append(message)
+            return
+        said = json.loads(message)
+        if said["type"] == "played":
+            self.played.append(said["utterance_id"])
             return
         control = controls.parse_control(message)  # raises, and so drops a client that does not keep to the wire
         if isinstance(control, controls.Resume):

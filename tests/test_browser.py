@@ -100,7 +100,7 @@ def test_without_a_microphone_one_is_told_why_and_can_still_listen(page: Page, s
 def test_a_page_in_an_insecure_context_says_so_before_joining(page: Page, server: ScriptedServer) -> None:
     page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
     page.goto(server.url)
-    expect(page.locator("#insecure")).to_contain_text("not in a secure context")
+    expect(page.locator("#insecure")).to_contain_text("This page is not secure")
     join(page)
     wait_for_state(page, "no-microphone")
 

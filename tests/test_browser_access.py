@@ -54,7 +54,7 @@ def looked_at(browser: Browser, request: pytest.FixtureRequest) -> Iterator[tupl
 
 
 def talk(server: ScriptedServer) -> None:
-    """Say what a conversation may bring: several people, a draft, no translation, an unknown voice that is speaking."""
+    """Say what a conversation may bring: several people, a draft, no translation, an unknown voice, half a sentence."""
     numbers = "Sí, pero primero necesito cinco minutos para encontrar los números que me pidieron ayer por la tarde."
     server.say({"type": "talking", "client_id": "other", "talking": True})
     server.send(
@@ -90,6 +90,8 @@ def talk(server: ScriptedServer) -> None:
         ),
         result(5, speaker_id="unknown", speaker_name="Unknown speaker", tts_audio=tone_wav(30)),
     )
+    words = {"source_text": "Et maintenant", "source_lang": "fra", "translation": "And now", "target_lang": "eng"}
+    server.say({"type": "partial", "utterance_id": "utterance_6", "client_id": "other", "name": "Anna"} | words)
 
 
 def serious(page: Page) -> list[tuple[str, Any]]:
@@ -179,7 +181,7 @@ def test_everything_can_be_reached_with_the_keyboard_and_shows_that_it_is(page: 
     page.set_viewport_size({"width": 1280, "height": 800})
     joined(page, server)
     talk(server)
-    expect(page.locator("#captions > li")).to_have_count(5)
+    expect(page.locator("#captions > li")).to_have_count(6)
     page.evaluate("document.activeElement.blur()")
     reached = set[str]()
     for _ in range(60):

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+import soundfile
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from babblefish import protocol
 from babblefish.domain import SAMPLE_RATE_HZ
-from tests.browser_support import QUIET, ScriptedServer, join, joined, result, tone_wav, wait_for_state, wait_until
+from tests.browser_support import (
+    DEMO,
+    QUIET,
+    ScriptedServer,
+    browser_hearing,
+    join,
+    joined,
+    microphone_file,
+    result,
+    tone_wav,
+    wait_for_state,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["tests.browser_fixtures"]
@@ -44,6 +58,15 @@ COUNTING = """
 @pytest.fixture(autouse=True)
 def _no_leaked_tasks() -> None:
     """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose microphone hears somebody who goes on and on, as silence is not sent."""
+    samples, rate_hz = soundfile.read(DEMO, dtype="float32")
+    path = tmp_path_factory.mktemp("microphone") / "talk.wav"
+    with browser_hearing(playwright, microphone_file(path, np.tile(samples, 10), rate_hz, silence_s=0.5)) as browser:
+        yield browser
 
 
 def numbers(server: ScriptedServer) -> list[int]:
@@ -140,7 +163,7 @@ def test_captions_that_are_gone_for_good_are_told(page: Page, server: ScriptedSe
     server.drop()
     wait_until(page, lambda: len(server.resumes) == 1, "the missed captions are asked for")
     server.say({"type": "resumed", "replayed": 0, "lost": 12})
-    expect(page.locator("#note")).to_have_text("Captions from while you were away that are gone: 12.")
+    expect(page.locator("#note")).to_have_text("Captions missed while away and gone: 12.")
 
 
 def test_ones_own_words_are_ones_own_after_a_return_under_another_id(page: Page, server: ScriptedServer) -> None:
@@ -176,6 +199,22 @@ def test_a_server_that_restarts_is_found_again_and_counts_anew(page: Page, serve
         {"type": "resume", "history_id": "h2", "after_seq": 1},
     ]
     wait_until(page, lambda: server.resumes == asked, "both are asked for what was missed")
+
+
+def test_the_time_until_the_next_attempt_counts_down_and_is_announced_once(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    page.evaluate("""() => {
+        window.said = { detail: [], announcement: [] };
+        for (const [id, texts] of Object.entries(said)) {
+          const node = document.getElementById(id);
+          new MutationObserver(() => texts.push(node.textContent)).observe(node, { childList: true });
+        }
+    }""")
+    server.away = True
+    server.drop()
+    counted = "() => [3, 2, 1].every((n) => said.detail.some((text) => text.endsWith(`again in ${n} s.`)))"
+    page.wait_for_function(counted)
+    assert len(page.evaluate("said.announcement")) == 1
 
 
 def test_leaving_and_joining_again_asks_for_nothing_of_before(page: Page, server: ScriptedServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,12 @@ def plain_microphone(rate_hz: int) -> str:
     """.replace("RATE", str(rate_hz))
 
 
+def tone_is_over(heard: Samples) -> bool:
+    """Return whether a second of silence came after the microphone file's tone."""
+    loud = np.flatnonzero(np.abs(heard) > 0.05)
+    return bool(len(loud)) and len(heard) - loud[-1] > SAMPLE_RATE_HZ
+
+
 def sounding_part(heard: Samples) -> Samples:
     """Cut out the part in which the microphone file was not silent."""
     loud = np.flatnonzero(np.abs(heard) > 0.05)
@@ -101,7 +108,8 @@ def test_the_microphone_arrives_as_clean_16_khz_int16_at_any_device_rate(
 ) -> None:
     page.add_init_script(plain_microphone(rate_hz))
     joined(page, server)
-    wait_until(page, lambda: len(server.frames) > 25 * (TONE_S + 4), "the tone and a second of silence were sent")
+    wait_until(page, lambda: len(server.frames) > 0, "the tone begins")
+    wait_until(page, lambda: tone_is_over(server.received_audio()), "the tone and a second of silence were sent")
     assert {len(frame) for frame in server.frames} == {1280}, "each frame is 40 ms of Int16"
     heard = sounding_part(server.received_audio())
     assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(TONE_S, rel=0.02)
@@ -176,6 +184,28 @@ def test_voices_follow_each_other_in_order_without_overlap_or_gap(page: Page, se
     assert [gaps_s[0], gaps_s[2]] == pytest.approx([0, 0], abs=1e-6), "pieces of one utterance follow gaplessly"
     assert min(gaps_s[1], gaps_s[3]) > 0.1, "the next speaker waits for the one before"
     assert page.evaluate("babblefish.playedSeconds") == pytest.approx(5 * 0.4, abs=0.01)
+    assert server.played == [], "who did not ask is not told"
+
+
+def test_a_server_that_asks_is_told_once_when_the_voice_of_an_utterance_begins_to_be_heard(
+    page: Page, server: ScriptedServer
+) -> None:
+    server.history = {"wants_played": True}
+    joined(page, server)
+    piece = tone_wav(0.5)
+    server.send(result(1, status="speaking"), speech(1, 0, piece), speech(1, 1, piece, last=True))
+    server.send(result(2, tts_audio=tone_wav(8)), result(3), result(4, tts_audio=piece))
+    wait_until(page, lambda: server.played == ["utterance_1"], "it is told")
+    assert page.evaluate("babblefish.playedPieces.length") == 0, "at the start of the voice, not at its end"
+    wait_until(page, lambda: len(server.played) == 2, "the second begins")
+    page.get_by_role("button", name="Play again").first.click()
+    page.get_by_role("button", name="Skip this voice").click()
+    wait_until(page, lambda: len(server.played) == 3, "the last begins")
+    page.wait_for_function("() => babblefish.playedUtterances === 3")
+    server.say(json.loads(protocol.encode(result(5, tts_audio=piece))) | {"replayed": True})
+    expect(page.locator("#captions > li")).to_have_count(5)
+    page.wait_for_timeout(500)
+    assert server.played == ["utterance_1", "utterance_2", "utterance_4"]
 
 
 def test_a_voice_that_fails_does_not_hold_up_the_next(page: Page, server: ScriptedServer) -> None:

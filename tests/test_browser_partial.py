@@ -116,6 +116,10 @@ def test_it_goes_when_its_utterance_fails_its_speaker_leaves_or_nothing_follows(
     expect(page.locator("#empty")).to_be_visible()
 
     server.say(partial(2), partial(3, client_id="me"))
+    server.say(partial(2, source_text="", source_lang="", translation="", target_lang=""))  # taken back
+    expect(rows).to_have_count(1)
+    expect(rows).to_have_class("caption mine")
+    server.say(partial(4))
     expect(rows).to_have_count(2)
     me = protocol.MemberInfo(client_id="me", name="", target_lang="eng", source_lang="auto")
     server.send(protocol.Presence(members=[me]))

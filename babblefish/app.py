@@ -6,21 +6,19 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import controls, protocol
-from babblefish import engines as registry
-from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
+from babblefish.loading import load_engines
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
 from babblefish.rooms import Rooms
@@ -29,7 +27,7 @@ from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
 from babblefish.tls import CHECK_EVERY_S, Certificate, certificate_of
-from babblefish.workers import Worker, Workers
+from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
 
@@ -54,33 +52,14 @@ class Server:
             self._use(engines)
 
     async def load(self) -> None:
-        """Load the profile's engines side by side, off the event loop, with a line of progress each."""
+        """Load the profile's engines; what cannot be loaded is kept as ``failure``."""
         _log.info("profile %s: %s", self.profile.name, self.profile.reason)
-        loaders = registry.loaders(self.settings, self.profile)
-        loading = Worker("loading", len(loaders), 0)
-        parts: dict[str, Any] = {}
-        missing: list[str] = []
-
-        async def load_part(part: str) -> None:
-            started_s = time.perf_counter()
-            try:
-                parts[part] = await loading.run(loaders[part])
-            except BabbleFishError as error:
-                why = error.message if isinstance(error, SetupError) else _damaged(error)
-                if part in registry.OPTIONAL:
-                    _log.warning("the server goes on without its %s: %s", part, why)
-                else:
-                    missing.append(f"the {part} cannot be loaded: {why}")
-                return
-            _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
-
-        await asyncio.gather(*(load_part(part) for part in loaders))
-        await loading.close()
-        if missing:
-            self.failure = "; ".join(missing)
+        try:
+            self._use(await load_engines(self.settings, self.profile))
+        except SetupError as error:
+            self.failure = error.message
             _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
-        self._use(registry.assemble(parts, self.profile))
         _log.info("ready: %s profile", self.profile.name)
 
     def _use(self, engines: Engines) -> None:
@@ -101,7 +80,7 @@ class Server:
         """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
         await websocket.accept()
         try:
-            _check_origin(websocket)
+            controls.check_origin(websocket.headers)
             join = controls.parse_join(websocket.query_params)
             session = self._admit(websocket, join)
         except BabbleFishError as error:
@@ -160,22 +139,6 @@ class Server:
             history_id=session.room.history.history_id,
             last_seq=session.room.history.newest_seq,
         )
-
-
-def _check_origin(websocket: WebSocket) -> None:
-    """Refuse pages of other sites, which could listen in through the browser of somebody who may join.
-
-    Raises:
-        NotAllowedError: The page's site is not this server. A page opened as a file has none and may join.
-    """
-    site = urlsplit(websocket.headers.get("origin", "")).netloc
-    if site and site != websocket.headers.get("host"):
-        raise NotAllowedError(f"a page of {site[:100]} may not join here; open the page that this server serves")
-
-
-def _damaged(error: BabbleFishError) -> str:
-    """Say what an engine stumbled over, which mostly is a file that is not what it should be."""
-    return f"{error.__cause__ or error.message}; check its weights with: babblefish models verify"
 
 
 def _languages(engines: Engines) -> list[protocol.LanguageInfo]:

@@ -19,6 +19,7 @@ from babblefish.domain import (
     Caption,
     Deadline,
     DeadlineExceededError,
+    NoPathError,
     NoSpeechError,
     Quality,
     Samples,
@@ -72,8 +73,15 @@ class Pipeline:
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
 
-    async def recognise(self, utterance: Utterance, target_langs: Collection[str]) -> Recognised:
+    async def recognise(
+        self, utterance: Utterance, target_langs: Collection[str], with_voice: bool = True
+    ) -> Recognised:
         """Find out what was said and by what voice, and translate what the speech translator can.
+
+        Args:
+            utterance: Of at most ``max_utterance_s``.
+            target_langs: ISO 639-3 codes.
+            with_voice: Whether the voice is wanted; without, ``embedding`` is None.
 
         Raises:
             NoSpeechError: Nobody says a word in it.
@@ -85,11 +93,11 @@ class Pipeline:
         timings_ms = {"endpoint": (time.monotonic() - utterance.ended_at_s) * 1000.0}
         if utterance.speech_s is None:
             utterance = await self._measure_speech(utterance, timings_ms)
-        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms))
+        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms)) if with_voice else None
         try:
             async with _until(deadline):
                 ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
-                voice = await embedding
+                voice = await embedding if embedding else None
             transcript = translation.transcript
             return Recognised(
                 utterance=utterance,
@@ -104,7 +112,8 @@ class Pipeline:
             deadline.cancel()
             raise
         finally:
-            embedding.cancel()
+            if embedding:
+                embedding.cancel()
 
     async def caption(self, recognised: Recognised, way: Way, timings_ms: dict[str, float]) -> Caption:
         """Make the caption of one way; where the translator fails, the transcript stands in.
@@ -131,6 +140,31 @@ class Pipeline:
             except BabbleFishError as error:
                 _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
+
+    async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
+        """Translate text that nobody spoke; line breaks stay.
+
+        Args:
+            text: In the source language.
+            source_lang: ISO 639-3.
+            target_lang: ISO 639-3.
+
+        Raises:
+            NoPathError: The text translator has no way between the two languages.
+            OverloadedError: Too many texts are waiting.
+            EngineError: The text translator failed.
+            DeadlineExceededError: It took too long.
+        """
+        if source_lang == target_lang:
+            return Caption(text, target_lang, Quality.ORIGINAL, (source_lang,))
+        translator = self.engines.text_translator
+        route = translator.route(source_lang, target_lang) if translator else None
+        if translator is None or route is None:
+            raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
+        deadline = Deadline.after(self._settings.utterance_deadline_s)
+        async with _until(deadline):
+            translated = await self._workers.text.run(translator.translate, text, route, deadline)
+        return Caption(translated, target_lang, route.quality, route.path)
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.

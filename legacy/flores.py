@@ -1,0 +1,42 @@
+"""Languages as V1 names them, by FLORES-200 codes such as ``fra_Latn``, and as the package does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from babblefish.domain import UnknownLanguageError
+from babblefish.languages import FLORES_CODES, LANGUAGES, flores_code, language, language_of
+
+Flores = Annotated[
+    str,
+    Field(description="FLORES-200 code", examples=["fra_Latn"], json_schema_extra={"enum": [*sorted(FLORES_CODES)]}),
+]
+
+
+def spoken(flores: str) -> str:
+    """Return the ISO 639-3 code of a language that is heard or spoken.
+
+    Raises:
+        UnknownLanguageError: No FLORES-200 code, or of a language that no engine of speech has a name for.
+    """
+    return language(language_of(flores)).code
+
+
+def written(flores: str) -> str:
+    """Return what text translators call a language: ISO 639-3, or for a second script, such as ``zho_Hant``, its code.
+
+    Raises:
+        UnknownLanguageError: No FLORES-200 code.
+    """
+    lang = language_of(flores)
+    return lang if lang in LANGUAGES and flores_code(lang) == flores else flores
+
+
+def flores_or_iso(lang: str) -> str:
+    """Return the FLORES-200 code of a language; the few that Whisper knows and FLORES does not keep ISO 639-3."""
+    try:
+        return flores_code(lang)
+    except UnknownLanguageError:
+        return lang

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from babblefish.domain import UnknownLanguageError
-from babblefish.languages import FLORES_CODES, LANGUAGES, flores_code, language, language_of
+from babblefish.languages import FLORES_CODES, LANGUAGES, Language, flores_code, language, language_of
 
 Flores = Annotated[
     str,
@@ -40,3 +40,8 @@ def flores_or_iso(lang: str) -> str:
         return flores_code(lang)
     except UnknownLanguageError:
         return lang
+
+
+def named() -> dict[str, Language]:
+    """Return the languages that have both a FLORES-200 code and a name, by that code."""
+    return {flores: known for code, known in LANGUAGES.items() if (flores := flores_or_iso(code)) != code}

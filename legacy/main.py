@@ -9,8 +9,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field, StringConstraints
 
 from babblefish.interpreter import Interpreter, Line
-from babblefish.languages import LANGUAGES
-from legacy.flores import Flores, flores_or_iso, spoken, written
+from legacy.flores import Flores, flores_or_iso, named, spoken, written
 from legacy.limits import Limits
 from legacy.problems import RESPONSES, answer_problems
 from legacy.serving import run
@@ -130,19 +129,14 @@ def create_app(interpreter: Interpreter) -> FastAPI:
 
 def _languages(interpreter: Interpreter) -> list[LanguageInfo]:
     translator = interpreter.pipeline.engines.text_translator
-    codes = {code: flores for code in LANGUAGES if (flores := flores_or_iso(code)) != code}
+    codes = named()
 
     def reached(source: str) -> list[str]:
-        return [codes[target] for target in codes if translator and translator.route(source, target)]
+        return [flores for flores, known in codes.items() if translator and translator.route(source, known.code)]
 
     return [
-        LanguageInfo(
-            code=flores,
-            name=LANGUAGES[code].name,
-            native_name=LANGUAGES[code].native_name,
-            translates_to=reached(code),
-        )
-        for code, flores in codes.items()
+        LanguageInfo(code=flores, name=known.name, native_name=known.native_name, translates_to=reached(known.code))
+        for flores, known in codes.items()
     ]
 
 

@@ -9,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field, StringConstraints
 
 from babblefish.interpreter import Interpreter, Line
-from legacy.flores import Flores, flores_or_iso, named, spoken, written
+from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written
 from legacy.limits import Limits
 from legacy.problems import RESPONSES, answer_problems
 from legacy.serving import run
@@ -26,8 +26,8 @@ class TranslateRequest(BaseModel):
     """Text of one or many lines."""
 
     text: Text
-    source_lang: Flores
-    target_lang: Flores
+    source_lang: Written
+    target_lang: Written
 
 
 class Translation(BaseModel):
@@ -96,7 +96,7 @@ def create_app(interpreter: Interpreter) -> FastAPI:
         return Translation(translation=caption.text, source_lang=asked.source_lang, target_lang=asked.target_lang)
 
     @app.post("/transcribe")
-    async def transcribe(file: File, language: Annotated[Flores | None, Form()] = None) -> Transcription:
+    async def transcribe(file: File, language: Annotated[Spoken | None, Form()] = None) -> Transcription:
         said = await lines(file, language)
         return Transcription(
             text=_joined([line.transcript.text for line in said]),
@@ -106,7 +106,7 @@ def create_app(interpreter: Interpreter) -> FastAPI:
 
     @app.post("/transcribe-translate")
     async def transcribe_translate(
-        file: File, target_lang: Annotated[Flores, Form()], language: Annotated[Flores | None, Form()] = None
+        file: File, target_lang: Annotated[Written, Form()], language: Annotated[Spoken | None, Form()] = None
     ) -> TranslatedTranscription:
         said = await lines(file, language, written(target_lang))
         return TranslatedTranscription(

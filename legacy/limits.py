@@ -38,34 +38,55 @@ class Limits:
         else:
             self._free -= 1
             try:
-                await self._app(scope, _bounded(scope, receive), send)
+                await self._serve(_Body(scope, receive), scope, send)
             finally:
                 self._free += 1
 
+    async def _serve(self, body: _Body, scope: Scope, send: Send) -> None:
+        """Serve until the answer is sent or nobody waits for it any more."""
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Return a ``receive`` that raises as soon as a body is too large or too slow."""
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    left = MAX_BODY_BYTES
-    give_up_s = asyncio.get_running_loop().time() + _UPLOAD_S
-    too_large = HTTPException(413, f"a request has at most {MAX_BODY_BYTES // 1024**2} MiB")
-    complete = False
+        async def answer() -> None:
+            await self._app(scope, body.receive, send)
 
-    async def bounded() -> Message:
-        nonlocal left, complete
-        if complete:
-            return await receive()
-        if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-            raise too_large
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(answer())
+            watching = tasks.create_task(body.until_gone())
+            await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+            serving.cancel()
+            watching.cancel()
+
+
+class _Body:
+    """The body of one request, and then whether its caller is still there."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        self._declared_bytes = int(declared) if declared.isdigit() else 0
+        self._left_bytes = MAX_BODY_BYTES
+        self._give_up_s = asyncio.get_running_loop().time() + _UPLOAD_S
+        self._complete = asyncio.Event()
+        self._gone = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """Return the next part; raises as soon as the body is too large or too slow."""
+        if self._complete.is_set():
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
         try:
-            async with asyncio.timeout_at(give_up_s):
-                message = await receive()
+            async with asyncio.timeout_at(self._give_up_s):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, f"the body did not come within {_UPLOAD_S:.0f} s") from None
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise too_large
-        complete = not message.get("more_body", False)
+        self._left_bytes -= len(message.get("body", b""))
+        if self._left_bytes < 0 or self._declared_bytes > MAX_BODY_BYTES:
+            raise HTTPException(413, f"a request has at most {MAX_BODY_BYTES // 1024**2} MiB")
+        if not message.get("more_body", False):
+            self._complete.set()
         return message
 
-    return bounded
+    async def until_gone(self) -> None:
+        """Return when the caller has gone, after it has sent everything."""
+        await self._complete.wait()
+        await self._receive()
+        self._gone.set()

@@ -1,4 +1,4 @@
-"""V1's socket servers as their owner starts them, with the real engines, and their page in a real browser."""
+"""V1's socket servers as their owner starts them, with the real engines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from babblefish.demo import read_speech
 from babblefish.domain import Samples
 from tests.fakes import silence
 from tests.legacy_support import hear, process, say, talking_to
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO
+from tests.support import FRENCH_SPEECH, SHARED_AUDIO
 
 pytestmark = pytest.mark.slow
 

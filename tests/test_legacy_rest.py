@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -25,6 +26,15 @@ BONJOUR = wav_bytes(speech(11), 16000)
 async def client(settings: Settings, fakes: Fakes) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
         yield client
+
+
+async def _until_taken(client: httpx.AsyncClient, path: str, **request: Any) -> None:
+    """Ask until there is a place."""
+    for _ in range(1000):
+        if (await client.post(path, **request)).status_code != 503:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("no place became free")
 
 
 async def test_text_is_translated_between_flores_codes(client: httpx.AsyncClient) -> None:
@@ -187,6 +197,27 @@ async def test_a_full_server_says_when_to_come_again(fakes: Fakes) -> None:
         goes_on.set()
         assert (await served).status_code == 200
         assert (await client.post("/transcribe", files=upload(BONJOUR))).status_code == 200
+
+
+async def test_nothing_more_is_done_for_a_caller_who_has_gone(fakes: Fakes) -> None:
+    settings = Settings(log_level="warning", queue_limit=1)
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def hold(_: int) -> None:
+        waits.set()
+        goes_on.wait(30)
+
+    fakes.speech_translator.before = hold
+    three = wav_bytes(np.concatenate([speech(11), silence(1)] * 3), 16000)
+    async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
+        leaving = asyncio.create_task(client.post("/transcribe", files=upload(three)))
+        assert await asyncio.to_thread(waits.wait, 30)
+        leaving.cancel()
+        asked = {"text": "le chat", "source_lang": "fra_Latn", "target_lang": "spa_Latn"}
+        await _until_taken(client, "/translate", json=asked)
+        goes_on.set()
+        await _until_taken(client, "/transcribe", files=upload(BONJOUR))
+    assert fakes.calls.count["encode"] == 2
 
 
 async def test_an_upload_is_never_a_file_on_the_disk(

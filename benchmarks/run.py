@@ -19,6 +19,7 @@ BENCHMARKS = (
     "latency",
     "seamless_cost",
     "kokoro_cost",
+    "legacy_rest",
     "threads",
 )
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from babblefish.audio import wav_bytes
+from babblefish.interpreter import opened
 from babblefish.settings import Settings
 from legacy import limits
 from legacy.main import create_app
@@ -24,6 +25,16 @@ BONJOUR = wav_bytes(speech(11), 16000)
 
 @pytest.fixture
 async def client(settings: Settings, fakes: Fakes) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of the application itself, for what does not depend on a socket."""
+    async with opened(settings, fakes.engines) as interpreter:
+        transport = httpx.ASGITransport(create_app(interpreter))
+        async with httpx.AsyncClient(transport=transport, base_url="http://legacy") as client:
+            yield client
+
+
+@pytest.fixture
+async def remote(settings: Settings, fakes: Fakes) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller over a socket."""
     async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
         yield client
 
@@ -150,10 +161,10 @@ async def test_an_engine_that_fails_costs_one_request(client: httpx.AsyncClient,
 
 
 async def test_no_body_is_larger_than_the_limit_whether_it_says_so_or_not(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    remote: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_BODY_BYTES", 100_000)
-    honest = await client.post("/transcribe", files=upload(bytes(200_000)))
+    honest = await remote.post("/transcribe", files=upload(bytes(200_000)))
     assert (honest.status_code, honest.json()["code"]) == (413, "too_large")
 
     async def without_end() -> AsyncIterator[bytes]:
@@ -162,15 +173,15 @@ async def test_no_body_is_larger_than_the_limit_whether_it_says_so_or_not(
             yield bytes(10_000)
 
     form = {"Content-Type": "multipart/form-data; boundary=x"}
-    chunked = await client.post("/transcribe", content=without_end(), headers=form)
+    chunked = await remote.post("/transcribe", content=without_end(), headers=form)
     assert (chunked.status_code, chunked.json()["code"]) == (413, "too_large")
 
 
 async def test_a_body_that_never_comes_loses_its_place(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    remote: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "_UPLOAD_S", 0.05)
-    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    reader, writer = await asyncio.open_connection(remote.base_url.host, remote.base_url.port)
     writer.write(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
     async with asyncio.timeout(30):
         assert b" 408 " in await reader.readline()
@@ -221,9 +232,9 @@ async def test_nothing_more_is_done_for_a_caller_who_has_gone(fakes: Fakes) -> N
 
 
 async def test_an_upload_is_never_a_file_on_the_disk(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    remote: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     long = wav_bytes(np.concatenate([speech(11), silence(240)]), 16000)
     assert len(long) > 7_000_000
-    assert (await client.post("/transcribe", files=upload(long))).status_code == 200
+    assert (await remote.post("/transcribe", files=upload(long))).status_code == 200

@@ -64,15 +64,15 @@ $(VENV)/bin/python:
 # The pins come from requirements_server.txt; pyproject.toml alone would take whatever is newest today.
 $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
 	@echo "Installing the server's packages (about 550 MB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded]'
+	$(PIP) -c requirements_server.txt -e '.[embedded,legacy]'
 	@touch $@
 
 $(VENV)/.full: $(VENV)/.server
 	@echo "Installing the packages of the full profile (about 8 GB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded,full]'
+	$(PIP) -c requirements_server.txt -e '.[embedded,legacy,full]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.server
 	@echo "Installing the tools for tests and checks, and the packages of the full profile (about 8 GB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded,full,dev]'
+	$(PIP) -c requirements_server.txt -e '.[embedded,legacy,full,dev]'
 	@touch $@

@@ -7,14 +7,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import controls, protocol
-from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, ServerFullError, SetupError
+from babblefish.domain import BabbleFishError, NotReadyError, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.routes import about_the_service, around_the_conversation
 from babblefish.server import Server
@@ -31,7 +30,7 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
     """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
     await websocket.accept()
     try:
-        _check_origin(websocket)
+        controls.check_origin(websocket.headers)
         join = controls.parse_join(websocket.query_params)
         client_id = server.admit(join)
         assert server.engines is not None
@@ -82,17 +81,6 @@ def _ready(server: Server, session: Session, join: controls.Join) -> protocol.Re
         history_id=session.room.history.history_id,
         last_seq=session.room.history.newest_seq,
     )
-
-
-def _check_origin(websocket: WebSocket) -> None:
-    """Refuse pages of other sites, which could listen in through the browser of somebody who may join.
-
-    Raises:
-        NotAllowedError: The page's site is not this server. A page opened as a file has none and may join.
-    """
-    site = urlsplit(websocket.headers.get("origin", "")).netloc
-    if site and site != websocket.headers.get("host"):
-        raise NotAllowedError(f"a page of {site[:100]} may not join here; open the page that this server serves")
 
 
 async def _keep_valid(certificate: Certificate) -> None:

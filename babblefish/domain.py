@@ -211,6 +211,12 @@ class InvalidAudioError(BabbleFishError):
     code = "invalid_audio"
 
 
+class RecordingTooLongError(BabbleFishError):
+    """A recording that lasts longer than is taken at once."""
+
+    code = "too_long"
+
+
 class UtteranceTooShortError(BabbleFishError):
     """Less audio than any word needs."""
 
@@ -233,6 +239,12 @@ class UnknownLanguageError(BabbleFishError):
     """A language code the server does not know."""
 
     code = "unknown_language"
+
+
+class NoPathError(BabbleFishError):
+    """No engine of the profile translates between two languages."""
+
+    code = "no_path"
 
 
 class UnknownSpeakerError(BabbleFishError):

@@ -20,6 +20,7 @@ from babblefish.domain import (
     Deadline,
     DeadlineExceededError,
     EngineError,
+    NoPathError,
     NoSpeechError,
     Quality,
     Samples,
@@ -75,8 +76,15 @@ class Pipeline:
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
 
-    async def recognise(self, utterance: Utterance, target_langs: Collection[str]) -> Recognised:
+    async def recognise(
+        self, utterance: Utterance, target_langs: Collection[str], with_voice: bool = True
+    ) -> Recognised:
         """Find out what was said and by what voice, and translate what the speech translator can.
+
+        Args:
+            utterance: Of at most ``max_utterance_s``.
+            target_langs: ISO 639-3 codes.
+            with_voice: Whether the voice is wanted; without, ``embedding`` is None.
 
         Raises:
             NoSpeechError: Nobody says a word in it.
@@ -88,17 +96,18 @@ class Pipeline:
         timings_ms = {"endpoint": (time.monotonic() - utterance.ended_at_s) * 1000.0}
         if utterance.speech_s is None:
             utterance = await self._measure_speech(utterance, timings_ms)
-        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms))
+        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms)) if with_voice else None
         try:
             async with _until(deadline):
                 ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
-                voice = await embedding
+                voice = await embedding if embedding else None
             return _recognised(utterance, ways, translation, voice, deadline, timings_ms)
         except asyncio.CancelledError:
             deadline.cancel()
             raise
         finally:
-            embedding.cancel()
+            if embedding:
+                embedding.cancel()
 
     def can_draft(self, audio_s: float) -> bool:
         """Say whether speech of this length can be recognised in passing, without making an utterance wait."""
@@ -138,7 +147,7 @@ class Pipeline:
         if self._workers.text.pending:
             return None
         try:
-            return await self._through_text(draft, text, way.route)
+            return await self._through_text(text, way.route, draft.deadline)
         except BabbleFishError:
             return None
 
@@ -157,19 +166,42 @@ class Pipeline:
         if text is not None and way.route is not None:
             started_s = time.perf_counter()
             try:
-                translated = await self._through_text(recognised, text, way.route)
+                translated = await self._through_text(text, way.route, recognised.deadline)
                 timings_ms["translate"] = _since_ms(started_s)
                 return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
             except BabbleFishError as error:
                 _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
 
-    async def _through_text(self, recognised: Recognised, text: str, route: Route) -> str:
+    async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
+        """Translate text that nobody spoke; line breaks stay.
+
+        Args:
+            text: In the source language.
+            source_lang: ISO 639-3.
+            target_lang: ISO 639-3.
+
+        Raises:
+            NoPathError: The text translator has no way between the two languages.
+            OverloadedError: Too many texts are waiting.
+            EngineError: The text translator failed.
+            DeadlineExceededError: It took too long.
+        """
+        if source_lang == target_lang:
+            return Caption(text, target_lang, Quality.ORIGINAL, (source_lang,))
+        translator = self.engines.text_translator
+        route = translator.route(source_lang, target_lang) if translator else None
+        if route is None:
+            raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
+        deadline = Deadline.after(self._settings.utterance_deadline_s)
+        return Caption(await self._through_text(text, route, deadline), target_lang, route.quality, route.path)
+
+    async def _through_text(self, text: str, route: Route, deadline: Deadline) -> str:
         translator = self.engines.text_translator
         if translator is None:
             raise EngineError("there is no text translator")
-        async with _until(recognised.deadline):
-            return await self._workers.text.run(translator.translate, text, route, recognised.deadline)
+        async with _until(deadline):
+            return await self._workers.text.run(translator.translate, text, route, deadline)
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.

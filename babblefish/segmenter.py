@@ -30,12 +30,14 @@ class Segment:
 
     Attributes:
         samples: Shape ``[n]``, 16 kHz, with pre-roll and a short tail of silence.
+        start_sample: Position in the stream, in samples from its start, at which the speech began.
         end_sample: Position in the stream, in samples from its start, at which the speech ended; the samples fed
             since then are the part of the latency that went into making sure.
         speech_s: Seconds of it that are speech.
     """
 
     samples: Samples
+    start_sample: int
     end_sample: int
     speech_s: float
 
@@ -155,7 +157,10 @@ class Segmenter:
         self._speech_end = max(0, self._speech_end - count)
 
     def _cut(self, count: int, end_sample: int) -> Segment:
-        segment = Segment(np.concatenate(self._chunks[:count]), end_sample, self._speech_s(count))
+        is_speech = self._is_speech[:count]
+        before = is_speech.index(True) if any(is_speech) else 0
+        start_sample = self._start_sample + before * self._chunk_samples
+        segment = Segment(np.concatenate(self._chunks[:count]), start_sample, end_sample, self._speech_s(count))
         self._drop(count)
         return segment
 

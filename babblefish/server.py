@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import secrets
-import time
-from typing import Any
 
 from babblefish import controls, protocol
-from babblefish import engines as registry
 from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
+from babblefish.loading import load_engines
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
 from babblefish.rooms import Rooms
@@ -21,7 +18,7 @@ from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
 from babblefish.tls import certificate_of
-from babblefish.workers import Worker, Workers
+from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
 
@@ -44,33 +41,14 @@ class Server:
             self._use(engines)
 
     async def load(self) -> None:
-        """Load the profile's engines side by side, off the event loop, with a line of progress each."""
+        """Load the profile's engines; what cannot be loaded is kept as ``failure``."""
         _log.info("profile %s: %s", self.profile.name, self.profile.reason)
-        loaders = registry.loaders(self.settings, self.profile)
-        loading = Worker("loading", len(loaders), 0)
-        parts: dict[str, Any] = {}
-        missing: list[str] = []
-
-        async def load_part(part: str) -> None:
-            started_s = time.perf_counter()
-            try:
-                parts[part] = await loading.run(loaders[part])
-            except BabbleFishError as error:
-                why = error.message if isinstance(error, SetupError) else _damaged(error)
-                if part in registry.OPTIONAL:
-                    _log.warning("the server goes on without its %s: %s", part, why)
-                else:
-                    missing.append(f"the {part} cannot be loaded: {why}")
-                return
-            _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
-
-        await asyncio.gather(*(load_part(part) for part in loaders))
-        await loading.close()
-        if missing:
-            self.failure = "; ".join(missing)
+        try:
+            self._use(await load_engines(self.settings, self.profile))
+        except SetupError as error:
+            self.failure = error.message
             _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
-        self._use(registry.assemble(parts, self.profile))
         _log.info("ready: %s profile", self.profile.name)
 
     def _use(self, engines: Engines) -> None:
@@ -104,11 +82,6 @@ class Server:
         wanted = join.client_id
         # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
         return wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
-
-
-def _damaged(error: BabbleFishError) -> str:
-    """Say what an engine stumbled over, which mostly is a file that is not what it should be."""
-    return f"{error.__cause__ or error.message}; check its weights with: babblefish models verify"
 
 
 def _languages(engines: Engines) -> list[protocol.LanguageInfo]:

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "seamless_cost",
     "nllb_cost",
     "kokoro_cost",
+    "legacy_rest",
     "threads",
 )
 

@@ -19,6 +19,7 @@ LAYERS = (
         "controls",
         "conversion",
         "hub",
+        "sound_file",
         "engines.kokoro_phonemes",
         "engines.kokoro_pieces",
         "engines.seamless_checkpoint",
@@ -35,8 +36,8 @@ LAYERS = (
         *{"routing", "segmenter", "spare", "speakers", "workers"},
     },
     {"engines", "echo", "history", "members", "pipeline"},
-    {"delivery", "interim"},
-    {"rooms"},
+    {"delivery", "interim", "loading"},
+    {"interpreter", "rooms"},
     {"session"},
     {"server"},
     {"routes"},
@@ -47,16 +48,14 @@ LAYERS = (
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}
 
 # Which modules of the package may import these libraries; nobody else may.
+THREAD_MAKERS = ("threading", "concurrent", "_thread", "multiprocessing")
 SOCKETS, THREADS = ("app", "routes", "session"), ("workers",)
 RESERVED = {
     "fastapi": SOCKETS,
     "starlette": SOCKETS,
     "uvicorn": (*SOCKETS, "cli", "demo"),
     "websockets": (*SOCKETS, "cli", "demo"),
-    "threading": THREADS,
-    "concurrent": THREADS,
-    "_thread": THREADS,
-    "multiprocessing": THREADS,
+    **dict.fromkeys(THREAD_MAKERS, THREADS),
 }
 NOT_FOR_ENGINES = {"asyncio", "fastapi", "babblefish.protocol"}
 
@@ -121,6 +120,26 @@ def test_engines_know_neither_the_event_loop_nor_the_wire() -> None:
     engines = {module: names for module, names in IMPORTS.items() if module.startswith("babblefish.engines.")}
     assert "babblefish.engines.base" in engines
     assert [(m, lib) for m, names in engines.items() for lib in NOT_FOR_ENGINES if _imports_from(names, lib)] == []
+
+
+def test_the_package_knows_nothing_of_the_v1_servers_that_are_built_on_it() -> None:
+    assert {module for module, names in IMPORTS.items() if _imports_from(names, "legacy")} == set()
+
+
+def test_the_v1_servers_leave_engines_and_threads_to_the_package() -> None:
+    servers = {_module_name(path): _imported_names(path) for path in (ROOT / "legacy").rglob("*.py")}
+    assert "legacy.main" in servers
+    reserved = {
+        *THREAD_MAKERS,
+        "torch",
+        "babblefish.engines",
+        "babblefish.app",
+        "babblefish.rooms",
+        "babblefish.session",
+    }
+    assert [(name, one) for name, names in servers.items() for one in reserved if _imports_from(names, one)] == []
+    private = {f"{name} takes {one}" for name, names in servers.items() for one in names if "._" in one}
+    assert private == set()
 
 
 def test_only_engines_import_torch() -> None:

@@ -1,0 +1,136 @@
+"""V1's REST server with 1, 4 and 16 callers at once, beside stock faster-whisper on the same clip in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from faster_whisper import WhisperModel
+
+from babblefish import weights
+from babblefish.demo import CARRIED_SPEECH, read_speech
+from babblefish.domain import SAMPLE_RATE_HZ
+from babblefish.settings import Settings
+from benchmarks import harness
+
+_CALLERS = (1, 4, 16)
+_TEXT = "The train to Paris leaves tomorrow morning at seven. I am very happy to see you here this evening."
+_PATIENCE_S = 120.0
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """Run the server as its owner does, on a free loopback port; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "legacy.main", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        give_up_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health")
+                break
+            except httpx.TransportError:
+                if time.monotonic() > give_up_s or process.poll() is not None:
+                    sys.exit("the server did not become ready; start it with `python -m legacy.main` to see why")
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def _load(url: str, request: dict[str, Any], callers: int, requests: int) -> dict[str, Any]:
+    """Have callers ask without a pause; each waits for its answer before it asks again."""
+    times_s: list[float] = []
+    refused = 0
+
+    async def call(client: httpx.AsyncClient) -> None:
+        nonlocal refused
+        for _ in range(max(1, requests // callers)):
+            started_s = time.perf_counter()
+            answer = await client.post(url, **request)
+            refused += answer.status_code == 503
+            if answer.status_code not in (200, 503):
+                sys.exit(f"{url}: {answer.text}")
+            times_s.append(time.perf_counter() - started_s)
+
+    limits = httpx.Limits(max_connections=callers)
+    async with httpx.AsyncClient(timeout=_PATIENCE_S, limits=limits) as client:
+        await client.post(url, **request)
+        times_s.clear()
+        started_s = time.perf_counter()
+        await asyncio.gather(*(call(client) for _ in range(callers)))
+        wall_s = time.perf_counter() - started_s
+    return {
+        "per_second": round((len(times_s) - refused) / wall_s, 2),
+        "refused": refused,
+        "seconds": harness.spread(times_s, 3),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure both routes, and in turns one caller and the stock call on the same clip and as many threads."""
+    settings = Settings()
+    clip = CARRIED_SPEECH.read_bytes()
+    samples = read_speech(CARRIED_SPEECH)
+    model = WhisperModel(
+        str(weights.locate("whisper-base", settings.model_dir)),
+        device="cpu",
+        compute_type="int8",
+        cpu_threads=settings.translation_threads,
+    )
+    upload = {"files": {"file": ("clip.wav", clip)}}
+    text = {"json": {"text": _TEXT, "source_lang": "eng_Latn", "target_lang": "spa_Latn"}}
+    with _server() as address:
+
+        def ours() -> None:
+            httpx.post(f"{address}/transcribe", **upload, timeout=_PATIENCE_S).raise_for_status()
+
+        def stock() -> None:
+            for _ in model.transcribe(samples)[0]:
+                pass
+
+        in_turns = _in_turns({"/transcribe": ours, "stock faster-whisper": stock}, options.rounds)
+        figures: dict[str, Any] = {}
+        for route, request in (("/transcribe", upload), ("/translate", text)):
+            figures[route] = {
+                f"{callers} callers": asyncio.run(_load(address + route, request, callers, options.requests))
+                for callers in _CALLERS
+            }
+    ratios = [one / other for one, other in zip(*reversed(in_turns.values()), strict=True)]
+    return {
+        "clip_s": round(len(samples) / SAMPLE_RATE_HZ, 1),
+        "threads": settings.translation_threads,
+        "seconds_in_turns": {way: harness.spread(times_s, 3) for way, times_s in in_turns.items()},
+        "stock_over_ours": round(statistics.median(ratios), 2),
+        **figures,
+    }
+
+
+def _in_turns(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Time each way in every round; the first round warms them up."""
+    times_s: dict[str, list[float]] = {way: [] for way in ways}
+    for round_ in range(rounds + 1):
+        for way, run in ways.items():
+            started_s = time.perf_counter()
+            run()
+            if round_:
+                times_s[way].append(time.perf_counter() - started_s)
+    return times_s
+
+
+if __name__ == "__main__":
+    harness.main(__doc__, measure, rounds=5, requests=32)

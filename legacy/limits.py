@@ -1,0 +1,92 @@
+"""How much of a server one caller may take: requests at once, bytes of a body, seconds to send it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from legacy.problems import problem
+
+MAX_BODY_BYTES = 25 * 1024 * 1024
+"""Thirteen minutes of 16 kHz Int16, hours of speech as Opus."""
+
+_UPLOAD_S = 60.0
+"""A caller that sends nothing would keep its place for ever."""
+
+# A body that is taken fits in memory, so no upload is ever a file on the disk.
+MultiPartParser.spool_max_size = MAX_BODY_BYTES
+
+
+class Limits:
+    """ASGI middleware around everything that has a body; what is beyond a limit is refused, nothing waits."""
+
+    def __init__(self, app: ASGIApp, at_once: int) -> None:
+        """Let so many requests in at once; one more gets a 503 before any of its body is read."""
+        self._app = app
+        self._free = at_once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+        elif not self._free:
+            refusal = problem(503, "overloaded", "too many requests are being served; try again in a moment")
+            await refusal(scope, receive, send)
+        else:
+            self._free -= 1
+            try:
+                await self._serve(_Body(scope, receive), scope, send)
+            finally:
+                self._free += 1
+
+    async def _serve(self, body: _Body, scope: Scope, send: Send) -> None:
+        """Serve until the answer is sent or nobody waits for it any more."""
+
+        async def answer() -> None:
+            await self._app(scope, body.receive, send)
+
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(answer())
+            watching = tasks.create_task(body.until_gone())
+            await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+            serving.cancel()
+            watching.cancel()
+
+
+class _Body:
+    """The body of one request, and then whether its caller is still there."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        self._declared_bytes = int(declared) if declared.isdigit() else 0
+        self._left_bytes = MAX_BODY_BYTES
+        self._give_up_s = asyncio.get_running_loop().time() + _UPLOAD_S
+        self._complete = asyncio.Event()
+        self._gone = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """Return the next part; raises as soon as the body is too large or too slow."""
+        if self._complete.is_set():
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        try:
+            async with asyncio.timeout_at(self._give_up_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not come within {_UPLOAD_S:.0f} s") from None
+        self._left_bytes -= len(message.get("body", b""))
+        if self._left_bytes < 0 or self._declared_bytes > MAX_BODY_BYTES:
+            raise HTTPException(413, f"a request has at most {MAX_BODY_BYTES // 1024**2} MiB")
+        if not message.get("more_body", False):
+            self._complete.set()
+        return message
+
+    async def until_gone(self) -> None:
+        """Return when the caller has gone, after it has sent everything."""
+        await self._complete.wait()
+        await self._receive()
+        self._gone.set()

@@ -1,0 +1,148 @@
+"""V1's REST server: translates text, transcribes files; OpenAPI at ``/openapi.json``, to try at ``/docs``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Form, UploadFile
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, Field, StringConstraints
+
+from babblefish.interpreter import Interpreter, Line
+from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written
+from legacy.limits import Limits
+from legacy.problems import RESPONSES, answer_problems
+from legacy.serving import run
+
+PORT = 8000
+MAX_RECORDING_S = 600.0
+"""38 MB as samples."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"\S")]
+File = Annotated[UploadFile, Field(description="Speech, in any format that FFmpeg or libsndfile reads")]
+
+
+class TranslateRequest(BaseModel):
+    """Text of one or many lines."""
+
+    text: Text
+    source_lang: Written
+    target_lang: Written
+
+
+class Translation(BaseModel):
+    """The text in the target language, line by line."""
+
+    translation: str
+    source_lang: str
+    target_lang: str
+
+
+class Segment(BaseModel):
+    """One utterance, with its place in the file in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Transcription(BaseModel):
+    """What was said in a file."""
+
+    text: str
+    language: str
+    segments: list[Segment]
+
+
+class TranslatedTranscription(BaseModel):
+    """What was said in a file, and what that means."""
+
+    transcription: str
+    detected_language: str
+    translation: str
+    target_lang: str
+
+
+class LanguageInfo(BaseModel):
+    """A language, and those that text is translated to from it."""
+
+    code: str
+    name: str
+    native_name: str
+    translates_to: list[str]
+
+
+def create_app(interpreter: Interpreter) -> FastAPI:
+    """Make the application.
+
+    Args:
+        interpreter: Open as long as the application serves.
+    """
+    app = FastAPIOffline(title="BabbleFish V1", version="1", redoc_url=None, responses=RESPONSES)
+    app.add_middleware(Limits, at_once=interpreter.settings.queue_limit)
+    answer_problems(app)
+
+    known = _languages(interpreter)
+
+    async def lines(file: UploadFile, language: str | None, target_lang: str | None = None) -> list[Line]:
+        source = spoken(language) if language else None
+        samples = await interpreter.read(await file.read(), MAX_RECORDING_S)
+        return await interpreter.transcribe(samples, source, target_lang)
+
+    @app.post("/translate")
+    async def translate(asked: TranslateRequest) -> Translation:
+        source, target = written(asked.source_lang), written(asked.target_lang)
+        caption = await interpreter.pipeline.translate(asked.text, source, target)
+        return Translation(translation=caption.text, source_lang=asked.source_lang, target_lang=asked.target_lang)
+
+    @app.post("/transcribe")
+    async def transcribe(file: File, language: Annotated[Spoken | None, Form()] = None) -> Transcription:
+        said = await lines(file, language)
+        return Transcription(
+            text=_joined([line.transcript.text for line in said]),
+            language=flores_or_iso(said[0].transcript.lang),
+            segments=[Segment(start=line.start_s, end=line.end_s, text=line.transcript.text) for line in said],
+        )
+
+    @app.post("/transcribe-translate")
+    async def transcribe_translate(
+        file: File, target_lang: Annotated[Written, Form()], language: Annotated[Spoken | None, Form()] = None
+    ) -> TranslatedTranscription:
+        said = await lines(file, language, written(target_lang))
+        return TranslatedTranscription(
+            transcription=_joined([line.transcript.text for line in said]),
+            detected_language=flores_or_iso(said[0].transcript.lang),
+            translation=_joined([line.caption.text for line in said if line.caption]),
+            target_lang=target_lang,
+        )
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "profile": interpreter.profile.name, "profile_reason": interpreter.profile.reason}
+
+    @app.get("/languages")
+    async def languages() -> dict[str, list[LanguageInfo]]:
+        return {"languages": known}
+
+    return app
+
+
+def _languages(interpreter: Interpreter) -> list[LanguageInfo]:
+    translator = interpreter.pipeline.engines.text_translator
+    codes = named()
+
+    def reached(source: str) -> list[str]:
+        return [flores for flores, known in codes.items() if translator and translator.route(source, known.code)]
+
+    return [
+        LanguageInfo(code=flores, name=known.name, native_name=known.native_name, translates_to=reached(known.code))
+        for flores, known in codes.items()
+    ]
+
+
+def _joined(texts: list[str]) -> str:
+    return " ".join(texts)
+
+
+if __name__ == "__main__":
+    run(__doc__, PORT, create_app)

@@ -1,0 +1,40 @@
+"""V1's socket server with a voice: streamed speech becomes text and translated speech."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from babblefish.audio import wav_bytes
+from babblefish.interpreter import Interpreter
+from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
+from legacy.realtime import create_app as create_realtime_app
+from legacy.serving import run
+
+PORT = 8002
+
+
+def speak(interpreter: Interpreter) -> Step:
+    """Return the step that speaks a translation, piece by piece as it is made; what needed none is not spoken."""
+
+    async def pieces(said: Said) -> AsyncIterator[Message]:
+        if said.caption is None or said.caption.lang == said.recognised.transcript.lang:
+            return
+        index = 0
+        async for speech in interpreter.pipeline.speak(said.recognised, said.caption, {}):
+            wav = await interpreter.workers.sockets.run(wav_bytes, speech.samples, speech.sample_rate_hz)
+            yield {"type": "speech", "index": index, "voice": speech.voice, "audio": base64.b64encode(wav).decode()}
+            index += 1
+
+    return pieces
+
+
+def create_app(interpreter: Interpreter) -> FastAPI:
+    """Make the application; see ``realtime.create_app``."""
+    return create_realtime_app(interpreter, lambda interpreter: [tell_text, speak(interpreter)])
+
+
+if __name__ == "__main__":
+    run(__doc__, PORT, create_app, max_utterance_s=LONGEST_S)

@@ -55,6 +55,8 @@ class Member:
     """ISO 639-3, or one of ``protocol``'s words for languages that are to be detected."""
     audio: protocol.AudioFormat
     outbox: Outbox
+    allowed_since_s: float = 0.0
+    """Unix time since when it might have been in the room; what was said before is not replayed to it."""
     in_flight: int = 0
     """Utterances of this client that are not finished."""
     due: set[asyncio.Event] = field(default_factory=set)

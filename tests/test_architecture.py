@@ -14,8 +14,11 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"domain"},
     {"addresses", "settings", "languages", "catalogue", "model_folder"},
-    {"audio", "invitation", "protocol", "repository", "tls", "engines.base", "engines.decoding"},
-    {"controls", "hub", "engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
+    {
+        *{"access", "audio", "invitation", "limits", "protocol", "repository", "sites", "tls"},
+        *{"engines.base", "engines.decoding"},
+    },
+    {"controls", "guard", "hub", "engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
     {"engines.tensor_file", "engines.torch_threads"},
     {"weights", "engines.seamless_int8"},
     {"engines.seamless_vocabulary"},
@@ -34,7 +37,7 @@ LAYERS = (
     {"server"},
     {"routes"},
     {"app"},
-    {"demo", "models_cli"},
+    {"demo", "models_cli", "token_cli"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}

@@ -58,13 +58,16 @@ async def admin_only(request: Request) -> None:
         HTTPException: 303 with the cookie; 401 without a valid token; 429 when too many attempts have failed.
     """
     server: Server = request.app.state.server
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip() if scheme.lower() == "bearer" else ""
+    scheme, _, borne = request.headers.get("authorization", "").partition(" ")
     linked = request.query_params.get("token", "")
-    cookie = request.cookies.get(_COOKIE, "")
+    token = linked or (borne.strip() if scheme.lower() == "bearer" else "")
+    cookie = "" if token else request.cookies.get(_COOKIE, "")
     try:
-        attempts = server.limits.of(address_of(request)).administering
-        await attempts.make(lambda: server.access.check_admin(token=linked or token, cookie="" if linked else cookie))
+        if token or cookie:
+            attempts = server.limits.of(address_of(request)).administering
+            await attempts.make(lambda: server.access.check_admin(token=token, cookie=cookie))
+        else:
+            server.access.check_admin()
     except NotAllowedError as error:
         raise HTTPException(401, error.message, {"WWW-Authenticate": "Bearer"}) from None
     except TooFastError as error:

@@ -124,6 +124,27 @@ async def test_failed_attempts_are_slowed_and_soon_not_looked_at(house: Running,
     house.server.limits.of("127.0.0.1").administering.waiting = 0
 
 
+async def test_a_log_at_info_has_no_token(
+    tmp_path: Path, fakes: Fakes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", "httpx")  # the client's own log, which is not the server's
+    caplog.set_level("INFO")
+    settings = Settings(access="required", state_dir=tmp_path, log_level="info")
+    async with serving(settings, fakes.engines) as running, httpx.AsyncClient(base_url=running.http) as http:
+        access = running.server.access
+        secrets = [access.admin_token, access.join_token("main"), access.join_token("kitchen")]
+        client = await running.client(token=secrets[1])
+        secrets.append(client.messages[0]["token"])
+        refused = await running.client(wait_ready=False, token=secrets[2])
+        await refused.wait_for("error")
+        assert (await http.get("/join", params={"token": secrets[0]})).status_code == 303
+        assert (await http.get("/join", params={"token": secrets[1]})).status_code == 401
+        secrets.append(str(http.cookies["babblefish_admin"]))
+    told = caplog.text + "".join(capfd.readouterr())
+    assert "joined room main" in told
+    assert [secret for secret in secrets if secret in told] == []
+
+
 @pytest.mark.parametrize("path", [*EVERYBODYS, *ADMINS, "/ca.crt", "/nowhere"])
 async def test_every_answer_tells_browsers_to_be_careful(http: httpx.AsyncClient, path: str) -> None:
     headers = (await http.get(path, headers={"Accept": "text/html", "Origin": "https://elsewhere.example"})).headers

@@ -101,6 +101,16 @@ def test_a_certificate_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_damaged_key_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "server.key").write_text("short")
+    (tmp_path / "server.key").chmod(0o600)
+    done = run("serve", "--access", "required", BABBLEFISH_STATE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("babblefish: ")
+    assert "server.key is no key" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_port_that_is_taken_ends_the_server_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--port", str(taken.getsockname()[1]))

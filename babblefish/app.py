@@ -200,7 +200,6 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=5,
         # uvicorn would believe any process of this machine whom it speaks for, and so a proxy that passes on what a
         # client claims.
-        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
     )

@@ -194,7 +194,7 @@ class Resumed(_Message):
 
     Attributes:
         replayed: Results that were sent for it.
-        lost: Results that it missed and is not shown: the room no longer remembers them, or they are older than its link.
+        lost: Results that it missed and is not shown: forgotten by the room, or older than the link of the client.
     """
 
     type: Literal["resumed"] = "resumed"

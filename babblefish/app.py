@@ -9,13 +9,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import controls, protocol
-from babblefish.domain import BabbleFishError, NotReadyError, ServerFullError, SetupError
+from babblefish.access import Admission
+from babblefish.domain import (
+    BabbleFishError,
+    NotReadyError,
+    ServerFullError,
+    SetupError,
+    TooFastError,
+    TooManyError,
+)
 from babblefish.engines.base import Engines
-from babblefish.routes import about_the_service, around_the_conversation
+from babblefish.guard import Guard
+from babblefish.routes import about_the_service, address_of, around_the_conversation
 from babblefish.server import Server
 from babblefish.session import Session
 from babblefish.settings import Settings
@@ -26,27 +35,39 @@ _log = logging.getLogger(__name__)
 _CLIENT_PAGE = Path(__file__).resolve().parent.parent / "client_thin.html"
 
 
+_TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
+
+
 async def _serve_client(server: Server, websocket: WebSocket) -> None:
     """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
     await websocket.accept()
     try:
-        controls.check_origin(websocket.headers)
-        join = controls.parse_join(websocket.query_params)
-        client_id = server.admit(join)
-        assert server.engines is not None
-        assert server.rooms is not None
-        voice_detector = server.engines.voice_detector
-        session = Session(websocket, join, client_id, server.rooms, voice_detector, server.workers, server.settings)
+        with server.limits.of(address_of(websocket)).connection():
+            await _serve_connected(server, websocket)
     except BabbleFishError as error:
+        _log.info("a client is refused: %s", error.code)
         refusal = protocol.error_message(error).model_copy(update={"fatal": True})
-        await websocket.send_text(protocol.encode(refusal))
-        later = isinstance(error, ServerFullError | NotReadyError)
-        await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
-        return
+        code = protocol.CLOSE_FULL if isinstance(error, _TRY_LATER) else protocol.CLOSE_NOT_ALLOWED
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
+            await websocket.send_text(protocol.encode(refusal))
+            await websocket.close(code, error.code)
+
+
+async def _serve_connected(server: Server, websocket: WebSocket) -> None:
+    """Let a client in and serve it.
+
+    Raises:
+        BabbleFishError: It may not join, or not now.
+    """
+    server.sites.check(websocket.headers.get("host"), websocket.headers.get("origin"))
+    join = controls.parse_join(websocket.query_params)
+    address = server.limits.of(address_of(websocket))
+    client_id, admission = await server.admit(join, websocket.query_params.get("token", ""), address)
+    session = _session(server, websocket, join, client_id, admission)
     server.sessions[client_id] = session
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
-        await session.run(_ready(server, session, join))
+        await session.run(_ready(server, session, join, admission.token))
     except* Exception:
         _log.exception("%s is lost by a fault of the server", client_id)
         with contextlib.suppress(RuntimeError):
@@ -56,7 +77,25 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
         _log.info("%s left", client_id)
 
 
-def _ready(server: Server, session: Session, join: controls.Join) -> protocol.Ready:
+def _session(
+    server: Server, websocket: WebSocket, join: controls.Join, client_id: str, admission: Admission
+) -> Session:
+    assert server.engines is not None
+    assert server.rooms is not None
+    return Session(
+        websocket,
+        join,
+        client_id,
+        admission.allowed_since_s,
+        server.limits.of(address_of(websocket)),
+        server.rooms,
+        server.engines.voice_detector,
+        server.workers,
+        server.settings,
+    )
+
+
+def _ready(server: Server, session: Session, join: controls.Join, token: str | None) -> protocol.Ready:
     assert server.engines is not None
     engines = server.engines
     return protocol.Ready(
@@ -80,6 +119,7 @@ def _ready(server: Server, session: Session, join: controls.Join) -> protocol.Re
         max_utterance_s=server.settings.max_utterance_s,
         history_id=session.room.history.history_id,
         last_seq=session.room.history.newest_seq,
+        token=token,
     )
 
 
@@ -115,7 +155,8 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
-    app.include_router(around_the_conversation(settings, server.certificate))
+    app.add_middleware(Guard, sites=server.sites, settings=settings)
+    app.include_router(around_the_conversation(server))
     app.include_router(about_the_service(server))
 
     @app.websocket("/ws/client")
@@ -157,4 +198,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         timeout_graceful_shutdown=5,
+        # uvicorn would believe any process of this machine whom it speaks for, and so a proxy that passes on what a
+        # client claims.
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        server_header=False,
     )

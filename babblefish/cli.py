@@ -13,7 +13,8 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, models_cli
+from babblefish import demo, invitation, models_cli, token_cli
+from babblefish.access import Access
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
 from babblefish.domain import BabbleFishError
@@ -48,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if it is installed)"
     )
+    serve.add_argument(
+        "--access", choices=("auto", "required", "off"), help="whether joining takes a link with a token (default auto)"
+    )
+    serve.add_argument(
+        "--no-retain", dest="retain", action="store_false", default=None, help="remember nothing of what was said"
+    )
     serve.set_defaults(run=_serve)
 
     show = commands.add_parser("demo", help="one recorded utterance, three listeners, three languages")
@@ -57,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print one JSON object instead")
     show.set_defaults(run=_demo)
 
+    token_cli.add_to(commands)
     models_cli.add_to(commands)
     return parser
 
@@ -66,24 +74,31 @@ def _settings(**given: Any) -> Settings:
 
 
 def _serve(parsed: argparse.Namespace) -> None:
-    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile")
+    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    config = server_config(create_app(settings), settings)
+    app = create_app(settings)
+    config = server_config(app, settings)
     listener = config.bind_socket()
-    invite(settings.host, listener.getsockname()[1], config.is_ssl)
+    invite(settings.host, listener.getsockname()[1], config.is_ssl, app.state.server.access)
     uvicorn.Server(config).run([listener])
 
 
-def invite(host: str, port: int, secure: bool) -> None:
-    """Say where the server can be opened: to people with a code to scan, to a log in plain lines."""
+def invite(host: str, port: int, secure: bool, access: Access) -> None:
+    """Say where the server can be opened: to people with a code to scan, to a log in plain lines and without a token.
+
+    What a terminal shows is seen by who started the server; a log is kept, and read by others.
+    """
     opened_at = invitation.bases(host, port, secure, this_machine())
     if sys.stdout.isatty():
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        print(invitation.banner(opened_at, with_code=utf8 and not is_loopback(host)), flush=True)
+        tokens = (access.join_token(invitation.DEFAULT_ROOM), access.admin_token) if access.is_required else ()
+        print(invitation.banner(opened_at, utf8 and not is_loopback(host), *tokens), flush=True)
     else:
         for line in invitation.banner(opened_at, with_code=False).splitlines():
             _log.info("%s", line)
+        if access.is_required:
+            _log.info("joining takes a token; one is printed by: babblefish token")
     if not secure and not is_loopback(host):
         _log.warning(
             "browsers give other devices no microphone over plain HTTP; to serve HTTPS: "

@@ -8,11 +8,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from babblefish.domain import InvalidMessageError, NotAllowedError
+from babblefish.domain import InvalidMessageError
 from babblefish.languages import language
 from babblefish.protocol import AUTO, ROOM, AudioFormat, Mode
 
@@ -108,20 +107,6 @@ class Ping(_Request):
 
 Control = Set | Flush | RenameSpeaker | Resume | Ping
 _CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
-
-
-def check_origin(headers: Mapping[str, str]) -> None:
-    """Refuse pages of other sites, which could listen in through the browser of somebody who may join.
-
-    Args:
-        headers: Of the request that opens the socket, by their names in small letters.
-
-    Raises:
-        NotAllowedError: The page's site is not this server. A page opened as a file has none and may join.
-    """
-    site = urlsplit(headers.get("origin", "")).netloc
-    if site and site != headers.get("host"):
-        raise NotAllowedError(f"a page of {site[:100]} may not join here; open the page that this server serves")
 
 
 def parse_join(query: Mapping[str, str]) -> Join:

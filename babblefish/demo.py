@@ -20,7 +20,7 @@ import soundfile
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish import audio
+from babblefish import audio, invitation
 from babblefish.app import create_app, server_config
 from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
 from babblefish.languages import language
@@ -165,6 +165,8 @@ async def _converse(server: Server, url: str, samples: Samples, listen: Sequence
         clients = []
         for index, code in enumerate(listen):
             query = {"target_lang": code, "name": f"Listener {index + 1}", "mode": "stream", "audio": "stream"}
+            if server.access.is_required:
+                query["token"] = server.access.join_token(invitation.DEFAULT_ROOM)
             clients.append(await stack.enter_async_context(connect(f"{url}?{urlencode(query)}", max_size=None)))
         listeners = [_Listener(client, Heard(code)) for client, code in zip(clients, listen, strict=True)]
         async with asyncio.TaskGroup() as tasks:

@@ -290,8 +290,22 @@ class ServerFullError(BabbleFishError):
     fatal = True
 
 
+class TooManyError(BabbleFishError):
+    """As many connections as one network address may have."""
+
+    code = "too_many"
+    fatal = True
+
+
+class TooFastError(BabbleFishError):
+    """More audio, messages or failed attempts than one network address may send within a minute."""
+
+    code = "too_fast"
+    fatal = True
+
+
 class NotAllowedError(BabbleFishError):
-    """A page of another site asked to join."""
+    """No token that opens this room, a page of another site, or a name the server does not go by."""
 
     code = "not_allowed"
     fatal = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -19,12 +20,14 @@ class Entry:
         due: Captions that are not made yet.
         captions: What was made, by the language it is in.
         complete: Set when no further caption comes.
+        made_s: Unix time.
     """
 
     transcript: protocol.Result
     due: int
     captions: dict[str, protocol.Result] = field(default_factory=dict)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
+    made_s: float = field(default_factory=time.time)
 
     @property
     def seq(self) -> int:
@@ -71,7 +74,13 @@ class History:
         self._entries.append(entry)
         return entry
 
-    def between(self, after_seq: int, until_seq: int) -> tuple[list[Entry], int]:
-        """Return what is held with ``after_seq`` < seq ≤ ``until_seq``, in order, and how many of them are not."""
-        held = [entry for entry in self._entries if after_seq < entry.seq <= until_seq]
-        return held, max(0, until_seq - after_seq) - len(held)
+    def between(self, after_seq: int, until_seq: int, since_s: float) -> tuple[list[Entry], int]:
+        """Return what there is with ``after_seq`` < seq ≤ ``until_seq``, in order, and how many of them are missing.
+
+        Args:
+            after_seq: Newest number the client has seen.
+            until_seq: Newest number it is to be shown.
+            since_s: Unix time since when it might have been in the room; what is older is not for it.
+        """
+        shown = [entry for entry in self._entries if after_seq < entry.seq <= until_seq and entry.made_s >= since_s]
+        return shown, max(0, until_seq - after_seq) - len(shown)

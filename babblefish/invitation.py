@@ -44,9 +44,27 @@ def bases(host: str, port: int, secure: bool, machine: Machine) -> list[str]:
     return [f"{scheme}://{f'[{one}]' if ':' in one else one}:{port}/" for one in hosts]
 
 
-def link(base: str, room: str) -> str:
-    """Return the address that opens the client in a room; whatever else joining takes goes into this query."""
-    return f"{base}?{urlencode({'room': room})}"
+def link(base: str, room: str, token: str | None) -> str:
+    """Return the address that opens the client in a room.
+
+    Args:
+        base: Address of the server, ending with a slash.
+        room: The room to join.
+        token: What lets in, if anything is needed. It stands in the fragment, which no browser sends to a server and
+            no log has.
+    """
+    return f"{base}?{urlencode({'room': room})}" + (f"#{urlencode({'token': token})}" if token else "")
+
+
+def admin_link(base: str, path: str, token: str | None) -> str:
+    """Return the address of a page of the admin's; the server takes the token out of it and leaves a cookie.
+
+    Args:
+        base: Address of the server, ending with a slash.
+        path: Of the page, without a slash before it.
+        token: The admin's, if any is needed.
+    """
+    return f"{base}{path}" + (f"?{urlencode({'token': token})}" if token else "")
 
 
 def terminal_code(text: str) -> str:
@@ -56,21 +74,28 @@ def terminal_code(text: str) -> str:
     return "\n".join(f"{_WHITE_ON_BLACK}{line}{_PLAIN}" for line in drawn.getvalue().splitlines())
 
 
-def banner(opened_at: Sequence[str], with_code: bool) -> str:
+def banner(
+    opened_at: Sequence[str], with_code: bool, join_token: str | None = None, admin_token: str | None = None
+) -> str:
     """Return what a server says to whoever starts it.
 
     Args:
         opened_at: What ``bases`` returned.
         with_code: Whether the reader can show half blocks; a log need not.
+        join_token: What the link to the room needs, if anything. A log, which is kept and read by others, gets none.
+        admin_token: What the projector's page needs, likewise.
     """
     best = opened_at[0]
     lines = ["BabbleFish can be opened at", *(f"  {base}" for base in opened_at)]
+    joining = link(best, DEFAULT_ROOM, join_token)
     if with_code:
-        lines += ["", terminal_code(link(best, DEFAULT_ROOM)), "", f"Scan to join: {link(best, DEFAULT_ROOM)}"]
-    return "\n".join([*lines, f"For a projector: {best}join"])
+        lines += ["", terminal_code(joining), "", f"Scan to join: {joining}"]
+    elif join_token:
+        lines.append(f"To join: {joining}")
+    return "\n".join([*lines, f"For a projector: {admin_link(best, 'join', admin_token)}"])
 
 
-def page(base: str, room: str, private_authority: bool, accept_language: str = "") -> str:
+def page(base: str, room: str, token: str | None, private_authority: bool, accept_language: str = "") -> str:
     """Return the page for a projector, complete and without anything to fetch.
 
     What to do stands on it in every language of the interface, as those who look at it speak several; the rest in one.
@@ -78,6 +103,7 @@ def page(base: str, room: str, private_authority: bool, accept_language: str = "
     Args:
         base: Address of the server, ending with a slash, as those who scan the code can reach it.
         room: The room to join.
+        token: What lets in, if anything is needed.
         private_authority: Whether devices must first trust a certificate authority of this server's own.
         accept_language: The browser's header of that name; English where it names no language that is known.
     """
@@ -91,7 +117,7 @@ def page(base: str, room: str, private_authority: bool, accept_language: str = "
         notes.append(words["only_here"])
     elif base.startswith("http:"):
         notes.append(words["no_microphone"])
-    joining = link(base, room)
+    joining = link(base, room, token)
     certificate = escape(f"{base}ca.crt")
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
         words,

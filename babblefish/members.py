@@ -61,6 +61,8 @@ class Member:
     mode: protocol.Mode
     audio: protocol.AudioFormat
     outbox: Outbox
+    allowed_since_s: float = 0.0
+    """Unix time since when it might have been in the room; what was said before is not replayed to it."""
     in_flight: int = 0
     """Utterances of this client that are not finished."""
     due: set[asyncio.Event] = field(default_factory=set)

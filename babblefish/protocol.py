@@ -53,6 +53,8 @@ class Ready(_Message):
     Attributes:
         history_id: Of the room's history; another one than before means that the room began anew.
         last_seq: Newest ``seq`` of the room now; 0 before the first.
+        token: To be sent when joining this room again, instead of the link's; it lets the client back in for some
+            time after the link has expired. Null where joining takes none.
     """
 
     type: Literal["ready"] = "ready"
@@ -70,6 +72,7 @@ class Ready(_Message):
     max_utterance_s: float
     history_id: str
     last_seq: int
+    token: str | None = None
 
 
 class Result(_Message):
@@ -214,7 +217,7 @@ class Resumed(_Message):
 
     Attributes:
         replayed: Results that were sent for it.
-        lost: Results that it missed and the room no longer remembers.
+        lost: Results that it missed and is not shown: forgotten by the room, or older than the link of the client.
     """
 
     type: Literal["resumed"] = "resumed"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import product
 
 from babblefish import controls, protocol
@@ -43,16 +43,20 @@ _AWAY_S = 60.0
 class Room:
     """One conversation: its members, its known voices and its utterances in flight."""
 
-    def __init__(self, name: str, pipeline: Pipeline, workers: Workers, settings: Settings) -> None:
-        """Open an empty room."""
+    def __init__(
+        self, name: str, pipeline: Pipeline, workers: Workers, settings: Settings, when_idle: Callable[[], None]
+    ) -> None:
+        """Open an empty room; ``when_idle`` is called whenever nobody is left and nothing in flight."""
         self.name = name
+        self._when_idle = when_idle
         self.members: dict[str, Member] = {}
         scale = pipeline.engines.speaker_encoder.scale
         self.speakers = SpeakerRegistry(scale, settings.speaker_min_s, settings.speaker_threshold)
         self._pipeline = pipeline
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, workers, self._echo)
-        self.history = History(settings.history_limit)
+        self.history = History(settings.history_limit if settings.retain else 0)
+        self._away_s = _AWAY_S if settings.retain else 0.0
         self._news_due: asyncio.TimerHandle | None = None
         self._talking_due: asyncio.TimerHandle | None = None
         self._left_s: dict[str, float] = {}
@@ -81,6 +85,7 @@ class Room:
             if member.told_talking:
                 broadcast(self.members.values(), protocol.Talking(client_id=member.client_id, talking=False))
             self.tell_presence()
+            self._look_whether_idle()
 
     def tell_talking(self, member: Member, is_talking: bool) -> None:
         """Tell the others, in a moment, whether a member talks."""
@@ -176,7 +181,7 @@ class Room:
         member.held = deque()
         await all_set(member.unknown)
         after_seq = request.after_seq if request.history_id == self.history.history_id else 0
-        missed, lost = self.history.between(after_seq, member.missed_until)
+        missed, lost = self.history.between(after_seq, member.missed_until, member.allowed_since_s)
         for entry in missed:
             await entry.complete.wait()
             await member.outbox.has_room()
@@ -194,7 +199,7 @@ class Room:
     def _langs_away(self) -> set[str]:
         """Return the languages of those who left so lately that they may come back."""
         now_s = time.monotonic()
-        return {lang for lang, left_s in self._left_s.items() if now_s - left_s < _AWAY_S}
+        return {lang for lang, left_s in self._left_s.items() if now_s - left_s < self._away_s}
 
     @property
     def is_idle(self) -> bool:
@@ -214,7 +219,15 @@ class Room:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        if self.is_idle:
+            self._when_idle()
 
     def _prepare(self) -> None:
         """Get ready for the languages of those here, who mostly speak what they hear."""
@@ -299,12 +312,16 @@ class Room:
 
 
 class Rooms:
-    """The rooms of a server; one that is empty is kept, with its voices, until its place is needed."""
+    """The rooms of a server.
+
+    One that is empty is kept, with its voices, until its place is needed; where nothing is to be retained, it is not.
+    """
 
     def __init__(self, pipeline: Pipeline, workers: Workers, settings: Settings) -> None:
         """Open a house without rooms."""
         self._room_parts = (pipeline, workers, settings)
         self._limit = settings.max_clients + settings.kept_rooms
+        self._retain = settings.retain
         self._rooms: OrderedDict[str, Room] = OrderedDict()
 
     def __iter__(self) -> Iterator[Room]:
@@ -331,6 +348,11 @@ class Rooms:
                 if idle is None:
                     raise ServerFullError("all rooms are in use; try again later")
                 del self._rooms[idle]
-            self._rooms[name] = Room(name, *self._room_parts)
+            self._rooms[name] = Room(name, *self._room_parts, when_idle=lambda: self._left(name))
         self._rooms.move_to_end(name)
         return self._rooms[name]
+
+    def _left(self, name: str) -> None:
+        room = self._rooms.get(name)
+        if not self._retain and room is not None and room.is_idle:
+            del self._rooms[name]

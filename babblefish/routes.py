@@ -1,18 +1,20 @@
-"""HTTP beside the page: the invitation, the CA's certificate, what installing takes, how the service is."""
+"""HTTP beside the page: the invitation, the CA's certificate, what installing takes, how the service is.
+
+What is the admin's takes its token: ``dependencies=ADMIN_ONLY`` with a route or a router.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from babblefish import controls, invitation, protocol
 from babblefish.addresses import is_loopback, this_machine
+from babblefish.domain import NotAllowedError, TooFastError
 from babblefish.server import Server
-from babblefish.settings import Settings
-from babblefish.tls import Certificate
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -38,22 +40,73 @@ _MANIFEST = {
 }
 
 
-def around_the_conversation(settings: Settings, certificate: Certificate | None) -> APIRouter:
-    """Make the routes.
+_COOKIE = "babblefish_admin"
 
-    Args:
-        settings: Of the server.
-        certificate: What it shows its clients, if it speaks HTTPS itself.
+
+def address_of(connection: Request | WebSocket) -> str:
+    """Return the network address a client comes from; that of a proxy, unless the settings trust it."""
+    return connection.client.host if connection.client else ""
+
+
+async def admin_only(request: Request) -> None:
+    """Let the admin pass, with the token as ``Authorization: Bearer`` or the cookie that a browser has got for it.
+
+    A browser gets it from a link with the token as the query's ``token``, and is sent on at once to the same address
+    without it, so that it stands neither on a projector's screen nor in the pages that were visited.
+
+    Raises:
+        HTTPException: 303 with the cookie; 401 without a valid token; 429 when too many attempts have failed.
     """
-    router = APIRouter()
+    server: Server = request.app.state.server
+    scheme, _, borne = request.headers.get("authorization", "").partition(" ")
+    linked = request.query_params.get("token", "")
+    token = linked or (borne.strip() if scheme.lower() == "bearer" else "")
+    cookie = "" if token else request.cookies.get(_COOKIE, "")
+    try:
+        if token or cookie:
+            attempts = server.limits.of(address_of(request)).administering
+            await attempts.make(lambda: server.access.check_admin(token=token, cookie=cookie))
+        else:
+            server.access.check_admin()
+    except NotAllowedError as error:
+        raise HTTPException(401, error.message, {"WWW-Authenticate": "Bearer"}) from None
+    except TooFastError as error:
+        raise HTTPException(429, error.message) from None
+    if linked and server.access.is_required:
+        answer = Response()
+        answer.set_cookie(
+            _COOKIE,
+            server.access.admin_cookie(),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        raise HTTPException(
+            303,
+            headers={
+                "Location": str(request.url.remove_query_params("token").replace(scheme="", netloc="")),
+                "Set-Cookie": answer.headers["set-cookie"],
+                "Cache-Control": "no-store",
+            },
+        )
 
-    @router.get("/join")
+
+ADMIN_ONLY = [Depends(admin_only)]
+
+
+def around_the_conversation(server: Server) -> APIRouter:
+    """Make the routes that bring people here."""
+    router = APIRouter()
+    certificate = server.certificate
+
+    @router.get("/join", dependencies=ADMIN_ONLY)
     async def join(request: Request, room: controls.Identifier = invitation.DEFAULT_ROOM) -> Response:
-        base = _reachable(request, settings.host)
+        base = _reachable(request, server.settings.host)
+        token = server.access.join_token(room) if server.access.is_required else None
         private_authority = certificate is not None and certificate.authority is not None
         language = request.headers.get("accept-language", "")
-        shown = invitation.page(base, room, private_authority, language)
-        return HTMLResponse(shown, headers={"Vary": "Accept-Language"})
+        page = invitation.page(base, room, token, private_authority, language)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store", "Vary": "Accept-Language"})
 
     @router.get("/ca.crt")
     async def authority() -> Response:
@@ -81,7 +134,7 @@ def about_the_service(server: Server) -> APIRouter:
     async def languages() -> dict[str, list[protocol.LanguageInfo]]:
         return {"languages": server.languages}
 
-    @router.get("/speakers")
+    @router.get("/speakers", dependencies=ADMIN_ONLY)
     async def speakers() -> dict[str, Any]:
         rooms = server.rooms or ()
         return {"rooms": [{"room": room.name, "speakers": room.speakers.list()} for room in rooms]}

@@ -7,9 +7,11 @@ import logging
 import secrets
 
 from babblefish import controls, protocol
+from babblefish.access import Admission, access_of
 from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
+from babblefish.limits import Address, Limits
 from babblefish.loading import load_engines
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
@@ -17,6 +19,7 @@ from babblefish.rooms import Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
+from babblefish.sites import Sites
 from babblefish.tls import certificate_of
 from babblefish.workers import Workers
 
@@ -24,13 +27,16 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """What the routes share: the engines once they are warm, the rooms, the connected clients."""
+    """What the routes share: the engines once they are warm, the rooms, the connected clients, who may come in."""
 
     def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
         """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
         self.settings = settings
         self.profile = choose(settings)
         self.certificate = certificate_of(settings)
+        self.access = access_of(settings)
+        self.limits = Limits(settings)
+        self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
         self.workers = Workers.start(settings)
         self.engines: Engines | None = None
         self.rooms: Rooms | None = None
@@ -65,23 +71,33 @@ class Server:
                 await self.workers.text.run(self.engines.close)
         await self.workers.close()
 
-    def admit(self, join: controls.Join) -> str:
-        """Find a place for a client and return the id it goes by; ``sessions`` has room for it under that name.
+    async def admit(self, join: controls.Join, token: str, address: Address) -> tuple[str, Admission]:
+        """Find a place for a client that may join; it must be taken before anything else is waited for.
+
+        Returns:
+            The id it goes by, under which ``sessions`` has room for it, and what it may see.
 
         Raises:
+            NotAllowedError: The token does not open the room.
+            TooFastError: Too many attempts of its address have failed just now.
             SetupError: The engines could not be loaded.
             NotReadyError: They are still being loaded.
             ServerFullError: Every place is taken.
         """
+        admission = await address.joining.make(lambda: self.access.admit(token, join.room))
         if self.failure is not None:
             raise SetupError(self.failure)
         if self.engines is None:
             raise NotReadyError("the server is still loading its engines; try again in a moment")
         if len(self.sessions) >= self.settings.max_clients:
             raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
+        in_room = sum(session.room.name == join.room for session in self.sessions.values())
+        if in_room >= self.settings.members_per_room:
+            raise ServerFullError(f"all {in_room} places of this room are taken; try again later")
         wanted = join.client_id
         # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
-        return wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+        client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+        return client_id, admission
 
 
 def _languages(engines: Engines) -> list[protocol.LanguageInfo]:

@@ -18,10 +18,12 @@ from babblefish.domain import (
     NoSpeechError,
     OverloadedError,
     Samples,
+    TooFastError,
     Utterance,
     UtteranceTooShortError,
 )
 from babblefish.engines.base import VoiceDetector
+from babblefish.limits import Address
 from babblefish.members import Member, Outbox
 from babblefish.rooms import Room, Rooms
 from babblefish.segmenter import Segment, Segmenter
@@ -63,13 +65,16 @@ class Session:
         websocket: WebSocket,
         join: controls.Join,
         client_id: str,
+        allowed_since_s: float,
+        address: Address,
         rooms: Rooms,
         voice_detector: VoiceDetector,
         workers: Workers,
         settings: Settings,
     ) -> None:
-        """Serve an accepted socket whose client may join."""
+        """Serve an accepted socket whose client may join, and might have since a time (Unix, in seconds)."""
         self._websocket = websocket
+        self._address = address
         self._workers = workers
         self._settings = settings
         self._voice_detector = voice_detector
@@ -88,6 +93,7 @@ class Session:
             mode=join.mode,
             audio=join.audio,
             outbox=self._outbox,
+            allowed_since_s=allowed_since_s,
         )
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
@@ -123,11 +129,24 @@ class Session:
                 return
             data = message.get("bytes")
             frame = _Frame(data if data is not None else message["text"], time.monotonic())
+            try:
+                self._address.take(frame.data)
+            except TooFastError as error:
+                await self._refuse(error)
+                return
             self._inbox_bytes += frame.weight
             self._inbox.put_nowait(frame)
             while self._inbox_bytes > self._settings.inbox_bytes:
                 self._inbox_drained.clear()
                 await self._inbox_drained.wait()
+
+    async def _refuse(self, error: BabbleFishError) -> None:
+        """Say why, past all that waits in the outbox, and close."""
+        _log.warning("%s is disconnected: %s", self.member.client_id, error.code)
+        with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._websocket.send_text(protocol.encode(protocol.error_message(error)))
+                await self._websocket.close(protocol.CLOSE_FULL, error.code)
 
     async def _write(self) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session

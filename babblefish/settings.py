@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SpeechTranslatorName = Literal["whisper", "seamless"]
 TextTranslatorName = Literal["apertium", "nllb", "seamless"]
@@ -35,6 +37,29 @@ def _default_model_dir() -> Path:
     return Path(base) / "babblefish" / "models"
 
 
+def _split(given: Any) -> Any:
+    return [item for part in given.split(",") if (item := part.strip())] if isinstance(given, str) else given
+
+
+def _site(origin: str) -> str:
+    parts = urlsplit(origin.lower())
+    if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("a site is written as https://NAME or https://NAME:PORT, with nothing after it")
+    return origin.lower()
+
+
+def _network(address: str) -> str:
+    ip_network(address)
+    return address
+
+
+_Item = Annotated[str, AfterValidator(str.lower)]
+_Site = Annotated[str, AfterValidator(_site)]
+_Network = Annotated[str, AfterValidator(_network)]
+_Listed = (NoDecode, BeforeValidator(_split))
+"""Several items are written with commas between them."""
+
+
 class Settings(BaseSettings):
     """Settings of one server; each can be given as the environment variable ``BABBLEFISH_<NAME>``."""
 
@@ -48,7 +73,36 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="Certificate of one's own, a PEM file; goes before `TLS`.")
     tls_key: Path | None = Field(None, description="Its private key, a PEM file.")
     state_dir: Path = Field(
-        default_factory=_default_state_dir, description="Folder for the private CA, its key and the certificate."
+        default_factory=_default_state_dir, description="Folder for the server's key, the private CA and certificate."
+    )
+
+    access: Literal["auto", "required", "off"] = Field(
+        "auto", description="Whether joining takes a token; auto asks for none where it listens for this machine alone."
+    )
+    key_file: Path | None = Field(
+        None, description="Key that tokens are signed with, 64 hexadecimal digits; by default one in `STATE_DIR`."
+    )
+    link_hours: float = Field(12.0, gt=0, le=8784, description="Hours that a link to a room lets people in.")
+    allowed_hosts: Annotated[tuple[_Item, ...], *_Listed] = Field(
+        (), description="Further names the server is called by, as behind a proxy; *.NAME for all below it."
+    )
+    allowed_origins: Annotated[tuple[_Site, ...], *_Listed] = Field(
+        (), description="Other sites whose pages may join (https://NAME)."
+    )
+    trusted_proxies: Annotated[tuple[_Network, ...], *_Listed] = Field(
+        (), description="Addresses or networks of proxies that are believed whom they speak for (X-Forwarded-For)."
+    )
+    connections_per_address: int = Field(
+        64, ge=1, description="Connections at once from one network address; a further one is refused as too many."
+    )
+    audio_s_per_minute: float = Field(
+        4800.0, gt=0, description="Seconds of audio that one network address may send within a minute."
+    )
+    messages_per_minute: int = Field(
+        240_000, ge=1, description="Messages, audio's frames among them, that one network address may send in a minute."
+    )
+    retain: bool = Field(
+        True, description="Whether rooms remember anything: no keeps no history, and no voices once a room is empty."
     )
     profile: Literal["auto", "embedded", "cascade", "full"] = Field(
         "auto", description="Set of engines; auto takes full where its packages and weights are, else embedded."
@@ -98,6 +152,7 @@ class Settings(BaseSettings):
     )
 
     max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")
+    members_per_room: int = Field(64, ge=1, description="Clients in one room; a further one is refused with 1013.")
     kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices and history are remembered.")
     history_limit: int = Field(
         200, ge=0, description="Results a room remembers for clients that come back; 0 remembers none."

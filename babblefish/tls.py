@@ -68,6 +68,15 @@ class Chain:
                 "both must be PEM files, and the key not encrypted"
             ) from error
 
+    def names(self) -> tuple[str, ...]:
+        """Return the DNS names in the certificate, in lower case; none where it states them in no extension."""
+        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        try:
+            certified = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return ()
+        return tuple(name.lower() for name in certified.get_values_for_type(x509.DNSName))
+
 
 class Certificate:
     """What the server shows its clients.
@@ -75,6 +84,7 @@ class Certificate:
     Attributes:
         context: For the sockets that listen; ``renew`` changes it in place.
         authority: PEM of the CA's certificate that devices are to trust, if there is a private one.
+        names: The DNS names it certifies, in lower case, as they are written there: ``*.`` stands for one label.
     """
 
     def __init__(self, obtain: Callable[[], Chain]) -> None:
@@ -89,8 +99,7 @@ class Certificate:
         self._obtain = obtain
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         chain = obtain()
-        chain.load_into(self.context)
-        self.authority = chain.authority
+        self._take(chain)
 
     def renew(self) -> None:
         """Take the certificate that is right now: a renewed one, or one with the machine's new addresses.
@@ -100,8 +109,12 @@ class Certificate:
         """
         chain = self._obtain()
         chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # what is wrong must not spoil the one in use
+        self._take(chain)
+
+    def _take(self, chain: Chain) -> None:
         chain.load_into(self.context)
         self.authority = chain.authority
+        self.names = chain.names()
 
 
 def certificate_of(settings: Settings) -> Certificate | None:

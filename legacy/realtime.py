@@ -28,6 +28,7 @@ from babblefish.interpreter import Interpreter
 from babblefish.pipeline import Recognised
 from babblefish.protocol import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
 from babblefish.segmenter import Segment
+from babblefish.sites import Sites
 from legacy.flores import flores_or_iso, named, spoken
 
 LONGEST_S = 5.0
@@ -88,6 +89,7 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
     """
     app = FastAPI(title="BabbleFish V1", docs_url=None, redoc_url=None, openapi_url=None)
     connected: set[WebSocket] = set()
+    sites = Sites(interpreter.settings, certified=tuple)
 
     @app.get("/")
     async def page() -> FileResponse:
@@ -101,7 +103,7 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
     async def serve(websocket: WebSocket, target_lang: str = "eng_Latn", source_lang: str = AUTO) -> None:
         await websocket.accept()
         try:
-            controls.check_origin(websocket.headers)
+            sites.check(websocket.headers.get("host"), websocket.headers.get("origin"))
             source = None if source_lang == AUTO else spoken(source_lang)
             target = spoken(target_lang)
             if len(connected) >= interpreter.settings.max_clients:

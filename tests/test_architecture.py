@@ -14,15 +14,13 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"domain", "entries"},
     {"addresses", "settings", "languages", "catalogue", "model_folder"},
-    {"audio", "invitation", "protocol", "repository", "tls", "engines.base", "engines.decoding"},
     {
-        "controls",
-        "conversion",
-        "hub",
-        "sound_file",
-        "engines.kokoro_phonemes",
-        "engines.kokoro_pieces",
-        "engines.seamless_checkpoint",
+        *{"access", "audio", "invitation", "limits", "protocol", "repository", "sites", "tls"},
+        *{"engines.base", "engines.decoding"},
+    },
+    {
+        *{"controls", "conversion", "guard", "hub", "sound_file"},
+        *{"engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
     },
     {"engines.tensor_file", "engines.text_pieces", "engines.torch_threads"},
     {"weights", "engines.seamless_int8"},
@@ -42,7 +40,7 @@ LAYERS = (
     {"server"},
     {"routes"},
     {"app"},
-    {"demo", "models_cli"},
+    {"demo", "models_cli", "token_cli"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}

@@ -16,6 +16,7 @@ import uvicorn
 import zxingcpp
 from playwright.sync_api import Browser, Error, Playwright, expect
 
+from babblefish.access import Access
 from babblefish.app import create_app, server_config
 from babblefish.settings import Settings
 from tests.browser_support import QUIET, browser_hearing, join, microphone_file, tone, wait_for_state
@@ -45,6 +46,7 @@ class Secure:
     url: str
     port: int
     authority: Path
+    access: Access
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def secure_server(state: Path, **settings: str) -> Iterator[Secure]:
         port = listener.getsockname()[1]
         scheme = "https" if config.is_ssl else "http"
         try:
-            yield Secure(f"{scheme}://{NAME}.local:{port}/", port, state / "tls" / "ca.crt")
+            yield Secure(f"{scheme}://{NAME}.local:{port}/", port, state / "tls" / "ca.crt", app.state.server.access)
         finally:
             server.should_exit = True
             thread.join()
@@ -147,6 +149,31 @@ def test_a_camera_reads_the_code_of_the_projected_page(
         join(page)
         wait_for_state(page, *QUIET)
         expect(page.locator("#conversation")).to_contain_text("team-7")
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (390, 844)])
+def test_the_admins_link_opens_the_projected_page_whose_code_lets_people_in_and_leaves_no_token_in_the_address(
+    playwright: Playwright, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with (
+        secure_server(tmp_path / "state", tls="auto", access="required") as server,
+        browser_of_a_guest(playwright, tmp_path / "home", server.authority) as browser,
+    ):
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        answer = page.goto(f"{server.url}join")
+        assert answer is not None
+        assert answer.status == 401
+        page.goto(f"{server.url}join?room=team-7&token={server.access.admin_token}")
+        assert page.url == f"{server.url}join?room=team-7"
+        (cookie,) = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Strict")
+        page.reload()
+        found = zxingcpp.read_barcode(Image.open(io.BytesIO(page.screenshot())), try_invert=False)
+        assert found is not None
+        link, _, token = found.text.partition("#token=")
+        assert link == f"{server.url}?room=team-7"
+        assert server.access.admit(token, "team-7").token
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_browser_accepts_the_manifest(playwright: Playwright, tmp_path: Path) -> None:

@@ -8,14 +8,19 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from babblefish import cli
+from babblefish.access import Access
+from babblefish.domain import NotAllowedError
 
 ROOT = Path(__file__).resolve().parents[1]
+
+OFF, ON = Access(None, 3600), Access(b"k" * 64, 3600)
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +101,16 @@ def test_a_certificate_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_damaged_key_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "server.key").write_text("short")
+    (tmp_path / "server.key").chmod(0o600)
+    done = run("serve", "--access", "required", BABBLEFISH_STATE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("babblefish: ")
+    assert "server.key is no key" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_port_that_is_taken_ends_the_server_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--port", str(taken.getsockname()[1]))
@@ -133,10 +148,10 @@ def test_plain_http_for_other_devices_is_a_warning_with_the_command_that_helps(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("WARNING")
-    cli.invite("127.0.0.1", 9000, secure=False)
-    cli.invite("0.0.0.0", 9000, secure=True)
+    cli.invite("127.0.0.1", 9000, secure=False, access=OFF)
+    cli.invite("0.0.0.0", 9000, secure=True, access=OFF)
     assert caplog.text == ""
-    cli.invite("0.0.0.0", 9000, secure=False)
+    cli.invite("0.0.0.0", 9000, secure=False, access=OFF)
     assert "no microphone" in caplog.text
     assert "babblefish serve --host 0.0.0.0 --tls auto" in caplog.text
 
@@ -144,10 +159,48 @@ def test_plain_http_for_other_devices_is_a_warning_with_the_command_that_helps(
 def test_people_at_a_terminal_get_a_code_to_scan_and_a_pipe_gets_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.invite("0.0.0.0", 9000, secure=True)
+    cli.invite("0.0.0.0", 9000, secure=True, access=OFF)
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    cli.invite("0.0.0.0", 9000, secure=True)
+    cli.invite("0.0.0.0", 9000, secure=True, access=OFF)
     assert "█" in capsys.readouterr().out
-    cli.invite("127.0.0.1", 9000, secure=True)
+    cli.invite("127.0.0.1", 9000, secure=True, access=OFF)
     assert "█" not in capsys.readouterr().out, "nobody else could open it"
+
+
+def test_tokens_are_shown_on_a_terminal_and_never_written_to_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    cli.invite("0.0.0.0", 9000, secure=True, access=ON)
+    assert "babblefish token" in caplog.text
+    assert ON.admin_token not in caplog.text
+    assert "token=" not in caplog.text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.invite("0.0.0.0", 9000, secure=True, access=ON)
+    shown = capsys.readouterr().out
+    assert f"/join?token={ON.admin_token}" in shown
+    (token,) = set(re.findall(r"/\?room=main#token=(\S+)", shown))
+    assert ON.admit(token, "main").token
+
+
+def test_the_command_prints_tokens_that_the_server_takes(tmp_path: Path) -> None:
+    room = run("token", "--room", "kitchen", "--hours", "0.5", BABBLEFISH_STATE_DIR=str(tmp_path))
+    admin = run("token", "--admin", BABBLEFISH_STATE_DIR=str(tmp_path))
+    assert (room.returncode, admin.returncode) == (0, 0), room.stderr + admin.stderr
+    key = (tmp_path / "server.key").read_bytes().strip()
+    now_s = [time.time() + 1790]
+    access = Access(key, 3600, lambda: now_s[0])
+    assert access.admit(room.stdout.strip(), "kitchen").token
+    assert access.is_admin(admin.stdout.strip())
+    now_s[0] += 20
+    with pytest.raises(NotAllowedError):
+        access.admit(room.stdout.strip(), "kitchen")
+
+
+@pytest.mark.parametrize("arguments", [("--room", "a room"), ("--hours", "0"), ("--hours", "x")])
+def test_a_token_that_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run("token", *arguments, BABBLEFISH_STATE_DIR=str(tmp_path))
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr

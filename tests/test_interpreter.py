@@ -35,14 +35,18 @@ async def test_a_recording_becomes_its_utterances_in_order_with_their_times(inte
 
 async def test_the_longest_utterance_decides_the_language_of_all(interpreter: Interpreter, fakes: Fakes) -> None:
     await interpreter.transcribe(RECORDING)
-    assert fakes.speech_translator.declared == [frozenset(), frozenset({"eng"}), frozenset({"eng"})]
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [
+        frozenset(),
+        frozenset({"eng"}),
+        frozenset({"eng"}),
+    ]
 
 
 async def test_a_declared_language_is_believed_from_the_first_utterance_on(
     interpreter: Interpreter, fakes: Fakes
 ) -> None:
     await interpreter.transcribe(RECORDING, "fra")
-    assert fakes.speech_translator.declared[0] == frozenset({"fra"})
+    assert fakes.speech_translator.requests[0].source_langs == frozenset({"fra"})
 
 
 async def test_each_utterance_is_translated(interpreter: Interpreter) -> None:

@@ -60,6 +60,16 @@ def test_the_banner_has_every_address_and_a_code_that_a_camera_reads() -> None:
     assert "\033" not in invitation.banner(opened_at, with_code=False)
 
 
+def test_where_tokens_are_needed_the_banner_has_them_in_its_code_and_links() -> None:
+    shown = invitation.banner(["https://192.168.1.20:9000/"], True, "abc.DEF-1_2", "admin.XYZ")
+    code = "\n".join(line for line in shown.splitlines() if line.startswith("\033["))
+    assert read_terminal(code) == "https://192.168.1.20:9000/?room=main#token=abc.DEF-1_2"
+    assert "Scan to join: https://192.168.1.20:9000/?room=main#token=abc.DEF-1_2" in shown
+    assert "https://192.168.1.20:9000/join?token=admin.XYZ" in shown
+    without_code = invitation.banner(["https://192.168.1.20:9000/"], False, "abc.DEF-1_2", "admin.XYZ")
+    assert "To join: https://192.168.1.20:9000/?room=main#token=abc.DEF-1_2" in without_code
+
+
 def test_the_link_opens_the_room_that_a_client_joins_unless_told_otherwise() -> None:
     assert controls.Join().room == invitation.DEFAULT_ROOM
 
@@ -168,15 +178,23 @@ async def test_a_page_opened_on_the_server_itself_shows_an_address_that_others_c
     fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(routes, "this_machine", lambda: MACHINE)
-    async with serving(Settings(log_level="warning", host="0.0.0.0"), fakes.engines) as running:
+    settings = Settings(log_level="error", host="0.0.0.0", access="off")
+    async with serving(settings, fakes.engines) as running:
         html = await page(running)
     assert read_page(html) == f"http://192.168.1.20:{running.port}/?room=main"
 
 
-async def test_the_page_says_what_keeps_the_phones_from_talking(running: Running) -> None:
-    assert "--tls auto" in await page(running, Host="192.168.1.20:9000")
-    assert "--host 0.0.0.0" in await page(running)
-    behind_a_proxy = await page(running, Host="babblefish.example.org", **{"X-Forwarded-Proto": "https"})
+async def test_the_page_says_what_keeps_the_phones_from_talking(fakes: Fakes) -> None:
+    settings = Settings(
+        log_level="error",
+        access="off",
+        allowed_hosts=("babblefish.example.org",),
+        trusted_proxies=("127.0.0.1",),
+    )
+    async with serving(settings, fakes.engines) as running:
+        assert "--tls auto" in await page(running, Host="192.168.1.20:9000")
+        assert "--host 0.0.0.0" in await page(running)
+        behind_a_proxy = await page(running, Host="babblefish.example.org", **{"X-Forwarded-Proto": "https"})
     assert "--tls auto" not in behind_a_proxy
     assert "--host" not in behind_a_proxy
     assert read_page(behind_a_proxy) == "https://babblefish.example.org/?room=main"
@@ -186,7 +204,7 @@ async def test_how_to_trust_the_certificate_is_shown_where_there_is_one_to_trust
     tmp_path: Path, running: Running
 ) -> None:
     assert '<section id="trust" hidden>' in await page(running)
-    html = invitation.page("https://192.168.1.20:9000/", "main", private_authority=True)
+    html = invitation.page("https://192.168.1.20:9000/", "main", None, private_authority=True)
     assert '<section id="trust" >' in html
     assert 'href="https://192.168.1.20:9000/ca.crt"' in html
 
@@ -217,9 +235,10 @@ async def test_the_page_speaks_its_browsers_language_and_says_what_to_do_in_all_
 
 
 async def test_what_a_stranger_writes_into_the_address_stays_text(running: Running) -> None:
-    html = await page(running, Host='"><b>x</b>')
-    assert "<b>x" not in html
     async with httpx.AsyncClient(base_url=running.http) as http:
+        answer = await http.get("/join", headers={"Host": '"><b>x</b>'})
+        assert answer.status_code == 421
+        assert "<b>x" not in answer.text
         assert (await http.get("/join?room=%3Cscript%3E")).status_code == 422
 
 

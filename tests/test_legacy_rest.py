@@ -73,7 +73,7 @@ async def test_a_file_is_transcribed_with_the_times_of_its_utterances(client: ht
 
 async def test_a_declared_language_reaches_the_engine(client: httpx.AsyncClient, fakes: Fakes) -> None:
     await client.post("/transcribe", files=upload(BONJOUR), data={"language": "fra_Latn"})
-    assert fakes.speech_translator.declared == [frozenset({"fra"})]
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [frozenset({"fra"})]
 
 
 async def test_a_file_is_transcribed_and_translated(client: httpx.AsyncClient) -> None:

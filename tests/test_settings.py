@@ -36,6 +36,21 @@ def test_settings_come_from_the_environment_and_do_not_change(monkeypatch: pytes
         settings.port = 9200  # type: ignore[misc]
 
 
+def test_several_hosts_sites_and_proxies_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABBLEFISH_ALLOWED_HOSTS", "Babble.example.org, *.example.net")
+    monkeypatch.setenv("BABBLEFISH_ALLOWED_ORIGINS", "https://example.org:8443")
+    monkeypatch.setenv("BABBLEFISH_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")
+    settings = Settings()
+    assert settings.allowed_hosts == ("babble.example.org", "*.example.net")
+    assert settings.allowed_origins == ("https://example.org:8443",)
+    assert settings.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")
+    for name, wrong in (("origins", "example.org"), ("origins", "https://example.org/page")):
+        with pytest.raises(ValidationError):
+            Settings(**{f"allowed_{name}": (wrong,)})
+    with pytest.raises(ValidationError):
+        Settings(trusted_proxies=("*",))
+
+
 def test_a_setting_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValidationError):
         Settings(port=70000)

@@ -13,10 +13,11 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from babblefish import controls, protocol
+from babblefish import controls, logs, protocol
+from babblefish.dashboard import Dashboard
 from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, ServerFullError, SetupError
 from babblefish.engines.base import Engines
-from babblefish.routes import about_the_service, around_the_conversation
+from babblefish.routes import about_the_service, around_the_conversation, watching_the_service
 from babblefish.server import Server
 from babblefish.session import Session
 from babblefish.settings import Settings
@@ -39,12 +40,14 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
         voice_detector = server.engines.voice_detector
         session = Session(websocket, join, client_id, server.rooms, voice_detector, server.workers, server.settings)
     except BabbleFishError as error:
+        server.recorder.refused(error.code)
         refusal = protocol.error_message(error).model_copy(update={"fatal": True})
         await websocket.send_text(protocol.encode(refusal))
         later = isinstance(error, ServerFullError | NotReadyError)
         await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
         return
     server.sessions[client_id] = session
+    logs.about(client_id=client_id)
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await session.run(_ready(server, session, join))
@@ -113,12 +116,16 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
     """
     server = Server(settings, engines)
+    dashboard = Dashboard(server)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
         keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
+        watching = asyncio.create_task(dashboard.watch())
         yield
+        watching.cancel()
+        await asyncio.wait([watching])
         if keeping is not None:
             keeping.cancel()
         if loading is not None:
@@ -129,6 +136,8 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     app.state.server = server
     app.include_router(around_the_conversation(settings, server.certificate))
     app.include_router(about_the_service(server))
+    app.include_router(watching_the_service(dashboard))
+    app.add_middleware(logs.RequestIds)
 
     @app.websocket("/ws/client")
     async def client(websocket: WebSocket) -> None:
@@ -160,8 +169,9 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
-        # At "info" uvicorn writes each connection's query, with the name in it.
-        log_level="debug" if settings.log_level == "debug" else "warning",
+        # At "info" uvicorn writes each connection's query, with the name in it, at "debug" every frame.
+        log_level="warning",
+        log_config=None,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         # Compressing speech again for each listener would cost the event loop more than the network gains.

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, models_cli
+from babblefish import demo, invitation, logs, models_cli
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
 from babblefish.catalogue import PROFILES
@@ -68,7 +68,7 @@ def _settings(**given: Any) -> Settings:
 def _serve(parsed: argparse.Namespace) -> None:
     options = ("host", "port", "tls", "tls_cert", "tls_key", "profile")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(settings)
     config = server_config(create_app(settings), settings)
     listener = config.bind_socket()
     invite(settings.host, listener.getsockname()[1], config.is_ssl)

@@ -53,6 +53,7 @@ class Ready(_Message):
     Attributes:
         history_id: Of the room's history; another one than before means that the room began anew.
         last_seq: Newest ``seq`` of the room now; 0 before the first.
+        wants_played: Whether the server wants to be told when a client plays an utterance's first sound (``played``).
     """
 
     type: Literal["ready"] = "ready"
@@ -70,6 +71,7 @@ class Ready(_Message):
     max_utterance_s: float
     history_id: str
     last_seq: int
+    wants_played: bool = True
 
 
 class Result(_Message):

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterator
 from itertools import product
 
-from babblefish import controls, protocol
+from babblefish import controls, logs, protocol
 from babblefish.delivery import Channel, Delivery, Turn, all_set, transcribed
 from babblefish.domain import (
     UNKNOWN_SPEAKER,
@@ -22,7 +22,9 @@ from babblefish.domain import (
 from babblefish.echo import EchoGuard
 from babblefish.history import Entry, History
 from babblefish.members import Member, broadcast
+from babblefish.metrics import CANCELLED, RESULT
 from babblefish.pipeline import Pipeline, Recognised
+from babblefish.recorder import Recorder
 from babblefish.settings import Settings
 from babblefish.speakers import SpeakerRegistry
 from babblefish.workers import Workers
@@ -42,15 +44,16 @@ _AWAY_S = 60.0
 class Room:
     """One conversation: its members, its known voices and its utterances in flight."""
 
-    def __init__(self, name: str, pipeline: Pipeline, workers: Workers, settings: Settings) -> None:
+    def __init__(self, name: str, pipeline: Pipeline, workers: Workers, settings: Settings, recorder: Recorder) -> None:
         """Open an empty room."""
         self.name = name
+        self.recorder = recorder
         self.members: dict[str, Member] = {}
         scale = pipeline.engines.speaker_encoder.scale
         self.speakers = SpeakerRegistry(scale, settings.speaker_min_s, settings.speaker_threshold)
         self._pipeline = pipeline
         self._echo = EchoGuard()
-        self._delivery = Delivery(pipeline, workers, self._echo)
+        self._delivery = Delivery(pipeline, workers, self._echo, recorder)
         self.history = History(settings.history_limit)
         self._news_due: asyncio.TimerHandle | None = None
         self._talking_due: asyncio.TimerHandle | None = None
@@ -61,6 +64,7 @@ class Room:
         self._turns = 0
         self._unknown: set[asyncio.Event] = set()
         self._in_flight_limit = settings.utterances_per_client
+        self._log_transcripts = settings.log_transcripts
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone; it hears what ends from now on."""
@@ -218,23 +222,32 @@ class Room:
             self._spawn(self._pipeline.prepare(wanted))
 
     async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
+        logs.about(utterance_id=utterance.utterance_id, client_id=utterance.client_id)
+        self.recorder.began(utterance)
+        outcome = CANCELLED
         try:
             target_langs = {target for target, _ in turn.audience} | self._langs_away()
             recognised = await self._pipeline.recognise(utterance, target_langs)
+            self.recorder.stages(recognised.timings_ms)
+            if self._log_transcripts:
+                _log.info("%s: %s", recognised.transcript.lang, recognised.transcript.text)
             await all_set(turn.known_before)
             self._echo.check(utterance, recognised.transcript)
             speaker = self._identify(recognised, sender)
             entry = self._remember(turn, recognised, speaker)
             turn.known.set()
             await self._deliver(turn, entry, recognised)
+            outcome = RESULT
         except BabbleFishError as error:
-            _log.info("%s: %s", utterance.utterance_id, error.code)
+            outcome = error.code
             sender.send(protocol.error_message(error, utterance.utterance_id))
         except Exception:
-            _log.exception("%s: lost by a fault of the server", utterance.utterance_id)
+            _log.exception("lost by a fault of the server")
             fault = BabbleFishError("the server failed on this utterance")
+            outcome = fault.code
             sender.send(protocol.error_message(fault, utterance.utterance_id))
         finally:
+            self.recorder.ended(utterance.utterance_id, outcome)
             sender.in_flight -= 1
             turn.end()
 
@@ -291,9 +304,9 @@ class Room:
 class Rooms:
     """The rooms of a server; one that is empty is kept, with its voices, until its place is needed."""
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, workers: Workers, settings: Settings, recorder: Recorder) -> None:
         """Open a house without rooms."""
-        self._room_parts = (pipeline, workers, settings)
+        self._room_parts = (pipeline, workers, settings, recorder)
         self._limit = settings.max_clients + settings.kept_rooms
         self._rooms: OrderedDict[str, Room] = OrderedDict()
 

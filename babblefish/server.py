@@ -14,13 +14,16 @@ from babblefish import engines as registry
 from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
+from babblefish.metrics import Metrics
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
+from babblefish.recorder import Recorder
 from babblefish.rooms import Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
 from babblefish.tls import certificate_of
+from babblefish.usage import in_group
 from babblefish.workers import Worker, Workers
 
 _log = logging.getLogger(__name__)
@@ -40,6 +43,9 @@ class Server:
         self.languages: list[protocol.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
         self.failure: str | None = None
+        self.without: dict[str, str] = {}
+        """Optional parts that could not be loaded, and why."""
+        self.recorder = Recorder(Metrics())
         if engines is not None:
             self._use(engines)
 
@@ -54,10 +60,11 @@ class Server:
         async def load_part(part: str) -> None:
             started_s = time.perf_counter()
             try:
-                parts[part] = await loading.run(loaders[part])
+                parts[part] = await loading.run(in_group(registry.WORKERS.get(part, "translation"), loaders[part]))
             except BabbleFishError as error:
                 why = error.message if isinstance(error, SetupError) else _damaged(error)
                 if part in registry.OPTIONAL:
+                    self.without[part] = why
                     _log.warning("the server goes on without its %s: %s", part, why)
                 else:
                     missing.append(f"the {part} cannot be loaded: {why}")
@@ -75,7 +82,7 @@ class Server:
 
     def _use(self, engines: Engines) -> None:
         self.languages = _languages(engines)
-        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
+        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings, self.recorder)
         self.engines = engines
 
     async def close(self) -> None:

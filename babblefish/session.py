@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -90,6 +91,7 @@ class Session:
             outbox=self._outbox,
         )
         self.room: Room = rooms.open(join.room)
+        self.connected_at = datetime.now(UTC)
 
     async def run(self, ready: protocol.Ready) -> None:
         """Serve the client until it goes, falls behind or the server stops."""
@@ -153,6 +155,7 @@ class Session:
                 else:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
+                self.room.recorder.failed(error.code)
                 self.member.send(protocol.error_message(error))
             self._inbox_bytes -= frame.weight
             self._inbox_drained.set()
@@ -174,6 +177,7 @@ class Session:
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:
         samples = audio.pcm16_to_float(data)
+        self.room.recorder.audio(len(samples))
         if self._segmenter is None:
             await self._utterance(samples, arrived_s)
             return
@@ -222,6 +226,7 @@ class Session:
         try:
             self.room.start(utterance, self.member)
         except OverloadedError as error:
+            self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(protocol.error_message(error, utterance.utterance_id))
 
     async def _control(self, message: controls.Control, arrived_s: float) -> None:
@@ -238,6 +243,8 @@ class Session:
                 if self._resumes.full():
                     raise OverloadedError("what you missed is on its way already")
                 self._resumes.put_nowait(message)
+            case controls.Played():
+                self.room.recorder.played(message.utterance_id, self.member.client_id)
             case controls.Set():
                 self._set(message)
 

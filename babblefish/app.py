@@ -134,6 +134,7 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
+    app.state.dashboard = dashboard
     app.include_router(around_the_conversation(settings, server.certificate))
     app.include_router(about_the_service(server))
     app.include_router(watching_the_service(dashboard))

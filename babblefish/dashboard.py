@@ -41,7 +41,7 @@ class Dashboard:
     def __init__(self, server: Server) -> None:
         """Watch from when ``watch`` runs."""
         self._server = server
-        self._trends = Trends(server.recorder, tuple(server.workers))
+        self.trends = Trends(server.recorder, tuple(server.workers))
         self._started_s = time.monotonic()
         self._reader: UsageReader | None = None
         self._reading = asyncio.Lock()
@@ -58,9 +58,11 @@ class Dashboard:
             lag_s = max(0.0, now_s - asked_s - _LAG_EVERY_S)
             self._server.recorder.metrics.loop_lag.observe(lag_s)
             longest_s = max(longest_s, lag_s)
+            if self._server.engines is None:
+                longest_s = 0.0  # loading holds the interpreter's lock, and delays nobody yet
             if now_s >= point_due_s:
                 usage = await self._read()
-                self._trends.add(time.time(), time.monotonic(), usage, len(self._server.sessions), longest_s)
+                self.trends.add(time.time(), time.monotonic(), usage, len(self._server.sessions), longest_s)
                 longest_s = 0.0
                 point_due_s = now_s + EVERY_S
 
@@ -99,9 +101,9 @@ class Dashboard:
         """
         server, recorder = self._server, self._server.recorder
         usage = self._usage or await self._read()
-        lately = self._trends.ended_within(_LATELY_S, time.monotonic())
+        lately = self.trends.ended_within(_LATELY_S, time.monotonic())
         health, reasons = self._health(usage, lately)
-        points = [point for point in self._trends.points if point.at > since]
+        points = [point for point in self.trends.points if point.at > since]
         return {
             "server": {
                 "uptime": round(time.monotonic() - self._started_s, 1),
@@ -193,7 +195,7 @@ class Dashboard:
         for code in ("overloaded", "deadline_exceeded", "engine_failed", "internal"):
             if codes[code]:
                 yield f"{codes[code]} x {code} in the last 5 minutes"
-        points = [point for point in self._trends.points if time.time() - point.at <= _LATELY_S]
+        points = [point for point in self.trends.points if time.time() - point.at <= _LATELY_S]
         if failures := sum(point.failures for point in points):
             yield f"engine calls failed in the last 5 minutes: {failures}"
         captions = percentiles(trace.caption_s for trace in lately)

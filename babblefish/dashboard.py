@@ -23,8 +23,8 @@ _LATELY_S = 300.0
 _SLOW_S = 5.0
 """A caption later than this no longer belongs to the conversation; two seconds are the goal."""
 
-_LATE_LOOP_MS = 250.0
-"""An event loop this late delays everybody's messages audibly."""
+_LATE_LOOP_MS = 500.0
+"""An event loop this late delays everybody's messages for as long as a pause in a conversation lasts."""
 
 _LITTLE_MEMORY = 0.05
 

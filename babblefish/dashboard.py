@@ -260,7 +260,7 @@ def spent(trace: Trace) -> Iterator[tuple[str, float]]:
 def _plain(point: Point) -> dict[str, Any]:
     """Return a point as JSON, in as few digits as a chart can show."""
     return {
-        "at": round(point.at, 1),
+        "at": point.at,
         "caption": _rounded(point.caption),
         "speech": _rounded(point.speech),
         "playback": _rounded(point.playback),

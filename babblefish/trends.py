@@ -88,7 +88,7 @@ class Trends:
         found = {stage: percentiles(trace.timings_ms.get(stage, None) for trace in lately) for stage in stages}
         self.points.append(
             Point(
-                at=at,
+                at=round(at, 1),  # as it is sent, so that a reader can ask for what came after
                 caption=percentiles(trace.caption_s for trace in lately),
                 speech=percentiles(trace.speech_s for trace in lately),
                 playback=percentiles(trace.played_s for trace in lately),

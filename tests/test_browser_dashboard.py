@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import pytest
@@ -19,12 +19,13 @@ from websockets.sync.client import connect
 
 from babblefish import audio, dashboard
 from babblefish.app import create_app, server_config
+from babblefish.engines.base import SpeechRequest, SpeechTranslation
 from babblefish.server import Server
 from babblefish.settings import Settings
 from babblefish.trends import EVERY_S, Point
 from tests.browser_support import wait_until
-from tests.fakes import Fakes, make_fakes, speech
-from tests.test_browser_access import SCREENS, photograph, serious
+from tests.fakes import Fakes, FakeSpeechTranslator, make_fakes, speech
+from tests.test_browser_access import SCREENS, SCREENSHOTS, photograph, serious
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["tests.browser_fixtures"]
@@ -36,6 +37,14 @@ STAGES = {"endpoint": 0.01, "voice": 0.05, "queue": 0.03, "encode": 0.4, "decode
 @pytest.fixture(autouse=True)
 def _no_leaked_tasks() -> None:
     """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
+
+
+class _Timed(FakeSpeechTranslator):
+    """Says where its time went, as an engine does."""
+
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
+        done = super().translate(request)
+        return replace(done, timings_ms={"encode": 400 * self.delay_s, "decode": 550 * self.delay_s})
 
 
 @dataclass
@@ -98,6 +107,7 @@ def an_hour() -> Iterator[Point]:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(dashboard, "_LATE_LOOP_MS", math.inf)  # the machine may have other things to do
     fakes = make_fakes()
+    fakes.speech_translator = _Timed(fakes.calls)
     fakes.speech_translator.delay_s = 0.25
     fakes.text_translator.delay_s = 0.05
     fakes.synthesizer.delay_s = {"spa": 0.15, "eng": 0.1}
@@ -161,7 +171,7 @@ def test_the_page_shows_a_conversation_as_it_goes_and_nothing_of_what_was_said(
     assert WORDS not in page.content()
     page.wait_for_timeout(300)
     photograph(page, f"dashboard_{name}")
-    page.locator("main").screenshot(path=f"build/screenshots/dashboard_whole_{name}.png")
+    page.screenshot(path=SCREENSHOTS / f"dashboard_whole_{name}.png", full_page=True)
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out sideways"
 

@@ -194,7 +194,7 @@ class Dashboard:
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
         for code in ("overloaded", "deadline_exceeded", "engine_failed", "internal"):
             if codes[code]:
-                yield f"{codes[code]} x {code} in the last 5 minutes"
+                yield f"{code} in the last 5 minutes: {codes[code]}"
         points = [point for point in self.trends.points if time.time() - point.at <= _LATELY_S]
         if failures := sum(point.failures for point in points):
             yield f"engine calls failed in the last 5 minutes: {failures}"

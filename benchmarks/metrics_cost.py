@@ -1,8 +1,9 @@
 """What measuring costs: CPU time of the server per utterance with its recorder, without, and with a dashboard open.
 
-The engines are scripted and take no time, so that the rest shows. Three servers run side by side, each in a process of
-its own, and are given the same utterances in turn: one whose recorder and watch are replaced by objects that do nothing,
-one as it is, and one as it is whose dashboard is asked every two seconds. A poll and a scrape are measured alone, too.
+The engines are scripted and take no time, so that the rest shows. Three servers run side by side, each in its own
+process, and are given the same utterances in turn: one whose recorder and watch are replaced by objects that do
+nothing, one as it is, and one as it is whose dashboard is asked every two seconds. A poll and a scrape are measured
+alone, too.
 """
 
 from __future__ import annotations
@@ -153,4 +154,4 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=15, utterances=40)
+    harness.main(__doc__, measure, rounds=15, utterances=100)

@@ -191,7 +191,7 @@ def test_the_state_on_top_says_what_is_wrong(browser: Browser, watched: Watched)
         while json.loads(client.recv(10))["type"] != "error":
             pass
     expect(state).to_have_attribute("data-state", "degraded")
-    expect(state).to_contain_text("1 x engine_failed in the last 5 minutes")
+    expect(state).to_contain_text("engine_failed in the last 5 minutes: 1")
     expect(page.locator("#errors")).to_contain_text("engine_failed")
     photograph(page, "dashboard_degraded")
     watched.server.failure = "the kokoro cannot be loaded: it is not there"

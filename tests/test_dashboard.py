@@ -107,7 +107,7 @@ async def test_what_belongs_to_a_conversation_is_no_error_and_a_failed_engine_de
     await client.wait_for("error", 2)
     state = await look(running)
     assert (state["performance"]["errors"], state["health"]["state"]) == (1, "degraded")
-    assert state["health"]["reasons"] == ["1 x engine_failed in the last 5 minutes"]
+    assert state["health"]["reasons"] == ["engine_failed in the last 5 minutes: 1"]
 
 
 async def test_places_that_are_all_taken_and_parts_that_are_missing_degrade(settings: Settings, fakes: Fakes) -> None:

@@ -126,6 +126,7 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         yield
         watching.cancel()
         await asyncio.wait([watching])
+        await dashboard.close()
         if keeping is not None:
             keeping.cancel()
         if loading is not None:

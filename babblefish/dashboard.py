@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from babblefish.domain import BabbleFishError
 from babblefish.metrics import ENGINE_STATES
 from babblefish.recorder import HARMLESS, Trace
 from babblefish.server import Server
 from babblefish.trends import EVERY_S, Point, Trends, percentiles
 from babblefish.usage import Usage, UsageReader, this_thread
+from babblefish.workers import Worker
 
 _LAG_EVERY_S = 0.25
 
@@ -43,6 +43,8 @@ class Dashboard:
         self._server = server
         self.trends = Trends(server.recorder, tuple(server.workers))
         self._started_s = time.monotonic()
+        # Of its own, so that it can tell of workers that are overloaded.
+        self._worker = Worker("dashboard", 1, 64)
         self._reader: UsageReader | None = None
         self._reading = asyncio.Lock()
         self._usage: Usage | None = None
@@ -67,15 +69,16 @@ class Dashboard:
                 point_due_s = now_s + EVERY_S
 
     async def _read(self) -> Usage:
-        """Read what the process uses, in a worker's thread; where it has no time for that, the last reading stands."""
         async with self._reading:
-            self._reader = self._reader or UsageReader((worker.name for worker in self._server.workers), this_thread())
-            try:
-                self._usage = await self._server.workers.sockets.run(self._reader.read)
-            except BabbleFishError:
-                if self._usage is None:
-                    raise
+            if self._reader is None:
+                workers = (*self._server.workers, self._worker)
+                self._reader = UsageReader((worker.name for worker in workers), loop_thread=this_thread())
+            self._usage = await self._worker.run(self._reader.read)
             return self._usage
+
+    async def close(self) -> None:
+        """End its thread."""
+        await self._worker.close()
 
     async def metrics_text(self) -> bytes:
         """Return the figures of this moment in Prometheus' text format."""
@@ -91,7 +94,7 @@ class Dashboard:
         for engine in self._engines():
             for state in ENGINE_STATES:
                 metrics.engine_state.labels(engine["engine"], state).set(state == engine["state"])
-        return await server.workers.sockets.run(metrics.text)
+        return await self._worker.run(metrics.text)
 
     async def state(self, since: float = 0.0) -> dict[str, Any]:
         """Return all that the dashboard shows.
@@ -195,8 +198,7 @@ class Dashboard:
         for code in ("overloaded", "deadline_exceeded", "engine_failed", "internal"):
             if codes[code]:
                 yield f"{code} in the last 5 minutes: {codes[code]}"
-        points = [point for point in self.trends.points if time.time() - point.at <= _LATELY_S]
-        if failures := sum(point.failures for point in points):
+        if failures := self.trends.failures_since(time.time() - _LATELY_S):
             yield f"engine calls failed in the last 5 minutes: {failures}"
         captions = percentiles(trace.caption_s for trace in lately)
         if captions and captions[1] > _SLOW_S:
@@ -204,7 +206,8 @@ class Dashboard:
         for worker in server.workers:
             if worker.is_crowded:
                 yield f"{worker.name} is behind: {worker.pending} jobs run or wait"
-        if points and (late_ms := max(point.lag_ms for point in points[-6:])) > _LATE_LOOP_MS:
+        late_ms = max((point.lag_ms for point in self.trends.points if time.time() - point.at <= 60), default=0.0)
+        if late_ms > _LATE_LOOP_MS:
             yield f"the event loop was {late_ms:.0f} ms late in the last minute"
         if usage.machine_memory_free < _LITTLE_MEMORY:
             yield f"only {usage.machine_memory_free:.0%} of the machine's memory are left"

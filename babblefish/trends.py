@@ -109,6 +109,11 @@ class Trends:
         )
         self._failures = failures
 
+    def failures_since(self, at: float) -> int:
+        """Return how many engine calls have failed since a moment of the past hour, a Unix time."""
+        now = sum(worker.failures for worker in self._workers)
+        return now - self._failures + sum(point.failures for point in self.points if point.at > at)
+
     def ended_within(self, seconds: float, now_s: float) -> list[Trace]:
         """Return the utterances that ended lately and are remembered."""
         traces = self._recorder.traces.values()

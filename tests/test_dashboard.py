@@ -107,15 +107,20 @@ async def test_what_belongs_to_a_conversation_is_no_error_and_a_failed_engine_de
     await client.wait_for("error", 2)
     state = await look(running)
     assert (state["performance"]["errors"], state["health"]["state"]) == (1, "degraded")
-    assert state["health"]["reasons"] == ["engine_failed in the last 5 minutes: 1"]
+    assert state["health"]["reasons"] == [
+        "engine_failed in the last 5 minutes: 1",
+        "engine calls failed in the last 5 minutes: 1",
+    ]
 
 
 async def test_places_that_are_all_taken_and_parts_that_are_missing_degrade(settings: Settings, fakes: Fakes) -> None:
     server = Server(settings.model_copy(update={"max_clients": 0}), fakes.engines)
     server.without["kokoro"] = "its weights are not there"
-    state = await Dashboard(server).state()
+    dashboard = Dashboard(server)
+    state = await dashboard.state()
     assert state["health"]["state"] == "degraded"
     assert state["health"]["reasons"] == ["without its kokoro: its weights are not there", "all 0 places are taken"]
+    await dashboard.close()
     await server.close()
 
 
@@ -129,6 +134,7 @@ async def test_a_server_that_loads_or_cannot_is_not_ready_and_says_why(settings:
     state = await dashboard.state()
     assert state["health"] == {"state": "not_ready", "reasons": ["the weights are not there"]}
     assert {engine["state"] for engine in state["engines"]} == {"failed"}
+    await dashboard.close()
     await server.close()
 
 

@@ -23,6 +23,20 @@ _LATELY_S = 300.0
 _SLOW_S = 5.0
 """A caption later than this no longer belongs to the conversation; two seconds are the goal."""
 
+_SLOW_SPEECH_S = 8.0
+"""The same for the first spoken word."""
+
+_FAULTS = (
+    "overloaded",
+    "deadline_exceeded",
+    "engine_failed",
+    "internal",
+    "lost caption",
+    "lost speech",
+    "lost speaker",
+)
+"""What says that the server, not those who speak, has a problem."""
+
 _LATE_LOOP_MS = 500.0
 """An event loop this late delays everybody's messages for as long as a pause in a conversation lasts."""
 
@@ -195,14 +209,17 @@ class Dashboard:
         for part, why in server.without.items():
             yield f"without its {part}: {why}"
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
-        for code in ("overloaded", "deadline_exceeded", "engine_failed", "internal"):
+        for code in _FAULTS:
             if codes[code]:
                 yield f"{code} in the last 5 minutes: {codes[code]}"
         if failures := self.trends.failures_since(time.time() - _LATELY_S):
             yield f"engine calls failed in the last 5 minutes: {failures}"
         captions = percentiles(trace.caption_s for trace in lately)
         if captions and captions[1] > _SLOW_S:
-            yield f"captions are slow: 95 % come within {captions[1]:.1f} s of the last 5 minutes' utterances"
+            yield f"captions are slow: 95 % of those of the last 5 minutes came within {captions[1]:.1f} s"
+        speech = percentiles(trace.speech_s for trace in lately)
+        if speech and speech[1] > _SLOW_SPEECH_S:
+            yield f"speech is slow: 95 % of the first words of the last 5 minutes came within {speech[1]:.1f} s"
         for worker in server.workers:
             if worker.is_crowded:
                 yield f"{worker.name} is behind: {worker.pending} jobs run or wait"

@@ -93,6 +93,8 @@ class Delivery:
         caption = await self._pipeline.caption(recognised, way, timings_ms)
         result = _captioned(entry.transcript, recognised, caption, timings_ms)
         entry.add(result)
+        if caption.lang != way.lang:
+            self._recorder.lost("caption")
         channels = [channel for channel in turn.audience if channel[0] in targets]
         voice = None
         if caption.lang != recognised.transcript.lang and any(audio_format != "none" for _, audio_format in channels):
@@ -138,6 +140,7 @@ class Delivery:
                     sent += 1
         except BabbleFishError as error:
             _log.warning("no speech in %s: %s", caption.lang, error)
+            self._recorder.lost("speech")
         await all_set(turn.done[channel] for channel in streaming)
         self._send_piece(turn, entry, recognised, streaming, sent, None, spoken_ms)
         timings_ms.update(spoken_ms)

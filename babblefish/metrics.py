@@ -92,6 +92,9 @@ class Metrics:
         self.refused = Counter(
             "babblefish_refused_connections", "Connections refused, by code.", ["code"], registry=registry
         )
+        self.lost = Counter(
+            "babblefish_lost_parts", "Parts of results that could not be made.", ["part"], registry=registry
+        )
         self.clients = Gauge("babblefish_clients", "Connected clients.", registry=registry)
         self.rooms = Gauge("babblefish_rooms", "Rooms with somebody in them.", registry=registry)
         self.pending = Gauge(

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from babblefish.domain import SAMPLE_RATE_HZ, Utterance
 from babblefish.metrics import CANCELLED, RESULT, Metrics
@@ -23,6 +24,8 @@ _FAULTS_LIMIT = 1000
 
 _PLAYED_WITHIN_S = 120.0
 """A listener who hears others out first may be late; what comes later than this says nothing about the server."""
+
+Part = Literal["speech", "caption", "speaker"]
 
 HARMLESS = frozenset({"no_speech", "too_short", "echo", "duplicate"})
 """Codes that belong to a conversation: nothing is wrong with the server, the client or the network."""
@@ -70,7 +73,7 @@ class Recorder:
         self.metrics = metrics
         self.traces: OrderedDict[str, Trace] = OrderedDict()
         self.faults: deque[tuple[float, str]] = deque(maxlen=_FAULTS_LIMIT)
-        """``time.monotonic()`` and code of the newest errors that were not harmless."""
+        """``time.monotonic()`` and code of the newest errors that were not harmless, and parts that were lost."""
         self.results = 0
         self.captions = 0
         self.captions_s = 0.0
@@ -146,6 +149,11 @@ class Recorder:
         self.errors[code] = self.errors.get(code, 0) + 1
         if code not in HARMLESS:
             self.faults.append((time.monotonic(), code))
+
+    def lost(self, part: Part) -> None:
+        """Note that a part of a result could not be made; its listeners get what there is."""
+        self.metrics.lost.labels(part).inc()
+        self.faults.append((time.monotonic(), f"lost {part}"))
 
     def refused(self, code: str) -> None:
         """Note a connection that was refused."""

@@ -293,6 +293,7 @@ class Room:
 
     def _identify(self, recognised: Recognised, sender: Member) -> SpeakerMatch:
         if recognised.embedding is None:
+            self.recorder.lost("speaker")
             return UNKNOWN_SPEAKER
         speech_s = recognised.utterance.speech_s or 0.0
         match = self.speakers.identify(recognised.embedding, speech_s, sender.client_id, sender.name)

@@ -13,7 +13,7 @@ from babblefish.settings import Settings
 from tests.fakes import Fakes, silence, speech
 from tests.support import Client, Running, serving
 
-LABELS = {"outcome", "stage", "code", "worker", "group", "engine", "state", "le"}
+LABELS = {"outcome", "part", "stage", "code", "worker", "group", "engine", "state", "le"}
 
 
 class Scrape:
@@ -164,6 +164,20 @@ async def test_only_so_many_utterances_are_remembered(running: Running, fakes: F
     await client.control(type="played", utterance_id=result["utterance_id"])
     await settled(client)
     assert (await scrape(running)).value("playback_seconds_count") == 0
+
+
+async def test_parts_of_a_result_that_are_lost_are_counted(running: Running, fakes: Fakes) -> None:
+    fakes.text_translator.broken = True
+    fakes.speaker_encoder.broken = True
+    fakes.synthesizer.broken_after = 1
+    spanish = await running.client(target_lang="spa")
+    await running.client(target_lang="eng")
+    await spanish.say(speech(11))
+    await spanish.wait_for("result")
+    await ended(running)
+    told = await scrape(running)
+    assert told.by("lost_parts_total", "part") == {"caption": 1, "speaker": 1, "speech": 1}
+    assert told.by("utterances_total", "outcome")["result"] == 1
 
 
 async def test_refused_connections_are_counted_by_their_reason(fakes: Fakes) -> None:

@@ -12,8 +12,9 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from babblefish import controls, protocol
+from babblefish import controls, logs, protocol
 from babblefish.access import Admission
+from babblefish.dashboard import Dashboard
 from babblefish.domain import (
     BabbleFishError,
     NotReadyError,
@@ -24,7 +25,7 @@ from babblefish.domain import (
 )
 from babblefish.engines.base import Engines
 from babblefish.guard import Guard
-from babblefish.routes import about_the_service, address_of, around_the_conversation
+from babblefish.routes import about_the_service, address_of, around_the_conversation, watching_the_service
 from babblefish.server import Server
 from babblefish.session import Session
 from babblefish.settings import Settings
@@ -46,6 +47,7 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
             await _serve_connected(server, websocket)
     except BabbleFishError as error:
         _log.info("a client is refused: %s", error.code)
+        server.recorder.refused(error.code)
         refusal = protocol.error_message(error).model_copy(update={"fatal": True})
         code = protocol.CLOSE_FULL if isinstance(error, _TRY_LATER) else protocol.CLOSE_NOT_ALLOWED
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
@@ -65,6 +67,7 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     client_id, admission = await server.admit(join, websocket.query_params.get("token", ""), address)
     session = _session(server, websocket, join, client_id, admission)
     server.sessions[client_id] = session
+    logs.about(client_id=client_id)
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await session.run(_ready(server, session, join, admission.token))
@@ -141,12 +144,17 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
     """
     server = Server(settings, engines)
+    dashboard = Dashboard(server)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
         keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
+        watching = asyncio.create_task(dashboard.watch())
         yield
+        watching.cancel()
+        await asyncio.wait([watching])
+        await dashboard.close()
         if keeping is not None:
             keeping.cancel()
         if loading is not None:
@@ -156,8 +164,11 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
     app.add_middleware(Guard, sites=server.sites, settings=settings)
+    app.state.dashboard = dashboard
     app.include_router(around_the_conversation(server))
     app.include_router(about_the_service(server))
+    app.include_router(watching_the_service(dashboard))
+    app.add_middleware(logs.RequestIds)
 
     @app.websocket("/ws/client")
     async def client(websocket: WebSocket) -> None:
@@ -189,8 +200,9 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
-        # At "info" uvicorn writes each connection's query, with the name in it.
-        log_level="debug" if settings.log_level == "debug" else "warning",
+        # At "info" uvicorn writes each connection's query, with the name in it, at "debug" every frame.
+        log_level="warning",
+        log_config=None,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         # Compressing speech again for each listener would cost the event loop more than the network gains.

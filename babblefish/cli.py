@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, models_cli, token_cli
+from babblefish import demo, invitation, logs, models_cli, token_cli
 from babblefish.access import Access
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
@@ -76,7 +76,7 @@ def _settings(**given: Any) -> Settings:
 def _serve(parsed: argparse.Namespace) -> None:
     options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(settings)
     app = create_app(settings)
     config = server_config(app, settings)
     listener = config.bind_socket()

@@ -99,13 +99,24 @@ class Resume(_Request):
     after_seq: Annotated[int, Field(ge=0)]
 
 
+class Played(_Request):
+    """Tell that the first sound of an utterance is playing now.
+
+    Sent once for each utterance that is heard, and only to a server whose ``ready`` has ``wants_played``. Nothing
+    answers it; what the client was not given to play is ignored.
+    """
+
+    type: Literal["played"] = "played"
+    utterance_id: Identifier
+
+
 class Ping(_Request):
     """Ask whether the server is there."""
 
     type: Literal["ping"] = "ping"
 
 
-Control = Set | Flush | RenameSpeaker | Resume | Ping
+Control = Set | Flush | RenameSpeaker | Resume | Played | Ping
 _CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
 
 

@@ -18,6 +18,7 @@ from babblefish.echo import EchoGuard
 from babblefish.history import Entry
 from babblefish.members import Member, deliver
 from babblefish.pipeline import Pipeline, Recognised
+from babblefish.recorder import Recorder
 from babblefish.routing import Way
 from babblefish.workers import Workers
 
@@ -77,8 +78,9 @@ class Delivery:
     Nothing that fails for one language reaches another: each way ends with what it could make.
     """
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, echo: EchoGuard) -> None:
-        """Serve one room; ``echo`` is told what is spoken in it."""
+    def __init__(self, pipeline: Pipeline, workers: Workers, echo: EchoGuard, recorder: Recorder) -> None:
+        """Serve one room; ``echo`` is told what is spoken in it, ``recorder`` when."""
+        self._recorder = recorder
         self._pipeline = pipeline
         self._workers = workers
         self._echo = echo
@@ -91,6 +93,8 @@ class Delivery:
         caption = await self._pipeline.caption(recognised, way, timings_ms)
         result = _captioned(entry.transcript, recognised, caption, timings_ms)
         entry.add(result)
+        if caption.lang != way.lang:
+            self._recorder.lost("caption")
         channels = [channel for channel in turn.audience if channel[0] in targets]
         voice = None
         if caption.lang != recognised.transcript.lang and any(audio_format != "none" for _, audio_format in channels):
@@ -108,6 +112,7 @@ class Delivery:
                 for channel in whole:
                     update = {"tts_audio": encoded, "tts_voice": pieces[0].voice} if encoded else {}
                     group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
+        self._recorder.stages(timings_ms, recognised.timings_ms)
 
     async def _speak(
         self,
@@ -129,9 +134,13 @@ class Delivery:
                 if streaming and (encoded := await self._encode([piece])):
                     await all_set(turn.done[channel] for channel in streaming)  # their result goes first
                     self._send_piece(turn, entry, recognised, streaming, sent, encoded, spoken_ms)
+                    if sent == 0:
+                        heard_by = (member.client_id for channel in streaming for member in turn.audience[channel])
+                        self._recorder.spoke(entry.transcript.utterance_id, timings_ms | spoken_ms, heard_by)
                     sent += 1
         except BabbleFishError as error:
-            _log.warning("%s: no speech in %s: %s", recognised.utterance.utterance_id, caption.lang, error)
+            _log.warning("no speech in %s: %s", caption.lang, error)
+            self._recorder.lost("speech")
         await all_set(turn.done[channel] for channel in streaming)
         self._send_piece(turn, entry, recognised, streaming, sent, None, spoken_ms)
         timings_ms.update(spoken_ms)
@@ -182,6 +191,10 @@ class Delivery:
         await all_set(turn.before[channel])
         now = {"latency_ms": _latency_ms(recognised.utterance), "timings": _rounded(timings_ms)}
         deliver(turn.audience[channel], result.addressed_to(channel[0], {**update, **now}))
+        self._recorder.captioned(result.utterance_id, timings_ms)
+        if "tts_audio" in update:
+            heard_by = (member.client_id for member in turn.audience[channel])
+            self._recorder.spoke(result.utterance_id, timings_ms, heard_by)
         turn.done[channel].set()
 
 

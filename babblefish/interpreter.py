@@ -161,7 +161,8 @@ async def opened(settings: Settings, engines: Engines | None = None) -> AsyncIte
     """
     profile = choose(settings)
     _log.info("profile %s: %s", profile.name, profile.reason)
-    engines = engines or await load_engines(settings, profile)
+    if engines is None:
+        engines, _ = await load_engines(settings, profile)
     workers = Workers.start(settings)
     try:
         yield Interpreter(settings, profile, workers, Pipeline(engines, workers, settings))

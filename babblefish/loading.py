@@ -12,13 +12,17 @@ from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.profiles import Profile
 from babblefish.settings import Settings
+from babblefish.usage import in_group
 from babblefish.workers import Worker
 
 _log = logging.getLogger(__name__)
 
 
-async def load_engines(settings: Settings, profile: Profile) -> Engines:
-    """Return the engines of a profile, warm; without an optional one that cannot be loaded.
+async def load_engines(settings: Settings, profile: Profile) -> tuple[Engines, dict[str, str]]:
+    """Load a profile, without those optional parts of it that cannot be loaded.
+
+    Returns:
+        The engines, warm; and why each part that is missing could not be loaded.
 
     Raises:
         SetupError: Others cannot be loaded; the message names each, and the command that helps.
@@ -26,15 +30,17 @@ async def load_engines(settings: Settings, profile: Profile) -> Engines:
     loaders = registry.loaders(settings, profile)
     loading = Worker("loading", len(loaders), 0)
     parts: dict[str, Any] = {}
+    without: dict[str, str] = {}
     missing: list[str] = []
 
     async def load_part(part: str) -> None:
         started_s = time.perf_counter()
         try:
-            parts[part] = await loading.run(loaders[part])
+            parts[part] = await loading.run(in_group(registry.WORKERS.get(part, "translation"), loaders[part]))
         except BabbleFishError as error:
             why = error.message if isinstance(error, SetupError) else _damaged(error)
             if part in registry.OPTIONAL:
+                without[part] = why
                 _log.warning("the server goes on without its %s: %s", part, why)
             else:
                 missing.append(f"the {part} cannot be loaded: {why}")
@@ -45,7 +51,7 @@ async def load_engines(settings: Settings, profile: Profile) -> Engines:
     await loading.close()
     if missing:
         raise SetupError("; ".join(missing))
-    return registry.assemble(parts, profile)
+    return registry.assemble(parts, profile), without
 
 
 def _damaged(error: BabbleFishError) -> str:

@@ -170,7 +170,7 @@ class Pipeline:
                 timings_ms["translate"] = _since_ms(started_s)
                 return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
             except BabbleFishError as error:
-                _log.warning("%s: no caption in %s: %s", recognised.utterance.utterance_id, way.lang, error)
+                _log.warning("no caption in %s: %s", way.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
 
     async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:

@@ -55,6 +55,7 @@ class Ready(_Message):
         last_seq: Newest ``seq`` of the room now; 0 before the first.
         token: To be sent when joining this room again, instead of the link's; it lets the client back in for some
             time after the link has expired. Null where joining takes none.
+        wants_played: Whether the server wants to be told when a client plays an utterance's first sound (``played``).
     """
 
     type: Literal["ready"] = "ready"
@@ -73,6 +74,7 @@ class Ready(_Message):
     history_id: str
     last_seq: int
     token: str | None = None
+    wants_played: bool = True
 
 
 class Result(_Message):

@@ -6,13 +6,15 @@ What is the admin's takes its token: ``dependencies=ADMIN_ONLY`` with a route or
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from babblefish import controls, invitation, protocol
+from babblefish import metrics as metrics_format
 from babblefish.addresses import is_loopback, this_machine
+from babblefish.dashboard import Dashboard
 from babblefish.domain import NotAllowedError, TooFastError
 from babblefish.server import Server
 
@@ -148,6 +150,25 @@ def about_the_service(server: Server) -> APIRouter:
         if server.engines is not None:
             return JSONResponse({"ready": True})
         return JSONResponse({"ready": False, "reason": server.failure or "loading"}, status_code=503)
+
+    return router
+
+
+def watching_the_service(dashboard: Dashboard) -> APIRouter:
+    """Make the routes for those who run the service: figures for Prometheus and the dashboard."""
+    router = APIRouter(dependencies=ADMIN_ONLY)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(await dashboard.metrics_text(), media_type=metrics_format.CONTENT_TYPE)
+
+    @router.get("/dashboard")
+    async def show(request: Request, format: Literal["json"] | None = None, since: float = 0.0) -> Response:
+        if format is None and "text/html" in request.headers.get("accept", ""):
+            return FileResponse(
+                _ASSETS / "dashboard.html", media_type="text/html", headers={"Cache-Control": "no-cache"}
+            )
+        return JSONResponse(await dashboard.state(since))
 
     return router
 

@@ -13,8 +13,10 @@ from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
 from babblefish.limits import Address, Limits
 from babblefish.loading import load_engines
+from babblefish.metrics import Metrics
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
+from babblefish.recorder import Recorder
 from babblefish.rooms import Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
@@ -43,6 +45,9 @@ class Server:
         self.languages: list[protocol.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
         self.failure: str | None = None
+        self.without: dict[str, str] = {}
+        """Optional parts that could not be loaded, and why."""
+        self.recorder = Recorder(Metrics())
         if engines is not None:
             self._use(engines)
 
@@ -50,16 +55,17 @@ class Server:
         """Load the profile's engines; what cannot be loaded is kept as ``failure``."""
         _log.info("profile %s: %s", self.profile.name, self.profile.reason)
         try:
-            self._use(await load_engines(self.settings, self.profile))
+            engines, self.without = await load_engines(self.settings, self.profile)
         except SetupError as error:
             self.failure = error.message
             _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
+        self._use(engines)
         _log.info("ready: %s profile", self.profile.name)
 
     def _use(self, engines: Engines) -> None:
         self.languages = _languages(engines)
-        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
+        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings, self.recorder)
         self.engines = engines
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -25,7 +26,8 @@ from babblefish.domain import (
 from babblefish.engines.base import VoiceDetector
 from babblefish.limits import Address
 from babblefish.members import Member, Outbox
-from babblefish.rooms import Room, Rooms
+from babblefish.room import Room
+from babblefish.rooms import Rooms
 from babblefish.segmenter import Segment, Segmenter
 from babblefish.settings import Settings
 from babblefish.workers import Workers
@@ -97,6 +99,7 @@ class Session:
         )
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
+        self.connected_at = datetime.now(UTC)
 
     async def run(self, ready: protocol.Ready) -> None:
         """Serve the client until it goes, falls behind or the server stops."""
@@ -174,6 +177,7 @@ class Session:
                 else:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
+                self.room.recorder.failed(error.code)
                 self.member.send(protocol.error_message(error))
             self._inbox_bytes -= frame.weight
             self._inbox_drained.set()
@@ -195,6 +199,7 @@ class Session:
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:
         samples = audio.pcm16_to_float(data)
+        self.room.recorder.audio(len(samples))
         if self._segmenter is None:
             await self._utterance(samples, arrived_s)
             return
@@ -244,6 +249,7 @@ class Session:
         try:
             self.room.start(utterance, self.member)
         except OverloadedError as error:
+            self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(protocol.error_message(error, utterance.utterance_id))
 
     async def _control(self, message: controls.Control, arrived_s: float) -> None:
@@ -260,6 +266,8 @@ class Session:
                 if self._resumes.full():
                     raise OverloadedError("what you missed is on its way already")
                 self._resumes.put_nowait(message)
+            case controls.Played():
+                self.room.recorder.played(message.utterance_id, self.member.client_id)
             case controls.Set():
                 self._set(message)
 

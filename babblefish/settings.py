@@ -201,6 +201,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="Level of the log on standard error."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text for people; json for machines, one object a line."
+    )
+    log_transcripts: bool = Field(False, description="Write what is said into the log.")
 
     @model_validator(mode="after")
     def _frame_holds_an_utterance(self) -> Self:

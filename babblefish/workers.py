@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import heapq
 import itertools
 import logging
@@ -22,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from babblefish.domain import BabbleFishError, EngineError, OverloadedError
 from babblefish.settings import Settings
+from babblefish.usage import name_thread
 
 _log = logging.getLogger(__name__)
 _VOICES = 16
@@ -78,12 +80,19 @@ class Worker:
         self._counting = threading.Lock()
         self._slots = _Slots(at_once or parallel)
         self._waiting: deque[tuple[Any, Future[Any]]] = deque()
-        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix=f"babblefish-{name}")
+        self._threads = ThreadPoolExecutor(parallel, f"babblefish-{name}", initializer=name_thread, initargs=(name,))
+        self.failures = 0
+        """Calls that raised something that is not one of the project's errors."""
 
     @property
     def pending(self) -> int:
         """Jobs that run or wait."""
         return self._pending
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether most of the jobs that it may have run or wait."""
+        return self._pending > self._limit // 2
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function`` in a thread of this worker and return what it returns.
@@ -235,7 +244,7 @@ class Worker:
 
     def _submit(self, job: Callable[[], _T]) -> Future[_T]:
         self._count()
-        future = self._threads.submit(job)
+        future = self._threads.submit(contextvars.copy_context().run, job)  # so that its log lines say what it is for
         # A job that nobody waits for any more still holds its thread, so it counts until it ends.
         future.add_done_callback(self._ended)
         return future
@@ -249,6 +258,7 @@ class Worker:
             self._pending -= 1
 
     def _failed(self, error: Exception) -> EngineError:
+        self.failures += 1
         _log.error("%s failed", self.name, exc_info=error)
         return EngineError(f"{self.name} failed")
 
@@ -276,7 +286,10 @@ class Workers:
             sockets=Worker("sockets", settings.socket_threads, settings.max_clients * 4),
         )
 
+    def __iter__(self) -> Iterator[Worker]:
+        """Iterate over all of them."""
+        return iter((self.translation, self.text, self.synthesis, self.speaker, self.sockets))
+
     async def close(self) -> None:
         """End all threads, side by side."""
-        workers = (self.translation, self.text, self.synthesis, self.speaker, self.sockets)
-        await asyncio.gather(*(worker.close() for worker in workers))
+        await asyncio.gather(*(worker.close() for worker in self))

@@ -14,6 +14,7 @@ BENCHMARKS = (
     "synthesis_cost",
     "synthesis_order",
     "server_overhead",
+    "metrics_cost",
     "event_loop",
     "memory",
     "latency",

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain", "entries"},
-    {"addresses", "settings", "languages", "catalogue", "model_folder"},
+    {"addresses", "metrics", "settings", "usage", "languages", "catalogue", "model_folder"},
     {
-        *{"access", "audio", "invitation", "limits", "protocol", "repository", "sites", "tls"},
+        *{"access", "audio", "invitation", "limits", "logs", "protocol", "recorder", "repository", "sites", "tls"},
         *{"engines.base", "engines.decoding"},
     },
     {
@@ -33,11 +33,13 @@ LAYERS = (
         *{"engines.seamless_text", "engines.seamless_voice", "engines.silero", "engines.whisper"},
         *{"routing", "segmenter", "spare", "speakers", "workers"},
     },
-    {"engines", "echo", "history", "members", "pipeline"},
+    {"engines", "echo", "history", "members", "pipeline", "trends"},
     {"delivery", "interim", "loading"},
-    {"interpreter", "rooms"},
+    {"interpreter", "room"},
+    {"rooms"},
     {"session"},
     {"server"},
+    {"dashboard"},
     {"routes"},
     {"app"},
     {"demo", "models_cli", "token_cli"},

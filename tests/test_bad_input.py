@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from babblefish import rooms
+from babblefish import room
 from babblefish.settings import Settings
 from tests.fakes import Fakes, silence, speech
 from tests.support import Running, serving, still_works
@@ -173,7 +173,7 @@ async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others
 async def test_what_nobody_is_left_to_hear_is_not_recognised(
     running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "_AWAY_S", 0.0)  # nobody comes back
+    monkeypatch.setattr(room, "_AWAY_S", 0.0)  # nobody comes back
     speaker = await running.client(target_lang="eng", mode="stream")
     await speaker.stream(speech(11, 1.0))
     await speaker.control(type="ping")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from babblefish import rooms
+from babblefish import room
 from tests.fakes import silence, speech
 from tests.support import Client, Running
 
@@ -57,7 +57,7 @@ async def test_who_comes_in_is_told_who_talks(running: Running) -> None:
 
 
 async def test_speaking_in_bursts_does_not_flood_the_room(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "_TALKING_DELAY_S", 0.5)
+    monkeypatch.setattr(room, "_TALKING_DELAY_S", 0.5)
     speaker = await running.client(client_id="pierre", mode="stream")
     listener = await running.client()
     for _ in range(50):

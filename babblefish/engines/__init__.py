@@ -66,6 +66,17 @@ OPTIONAL = frozenset({"text translator", "kokoro"})
 """Parts without which the server still works: fewer languages, a plainer voice."""
 
 
+WORKERS = {
+    "voice detector": "sockets",
+    "speaker encoder": "speaker",
+    "text translator": "text-translation",
+    "kokoro": "synthesis",
+    "espeak": "synthesis",
+}
+"""The workers whose calls a part computes, to which the threads count that its library makes while it is loaded; for
+others it is ``translation``."""
+
+
 def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
     """Put loaded parts together; of ``loaders``' keys only the optional ones may be missing."""
     seamless: _Seamless | None = parts.get("SeamlessM4T model")

@@ -1,0 +1,130 @@
+"""What the process uses of the machine: CPU seconds by group of threads, and memory.
+
+A group is what a worker's threads and the native threads of its libraries use together. Linux gives a new thread the
+name of the thread that made it, so the pools that CTranslate2, ONNX Runtime and OpenMP open within a named thread carry
+its name, and ``/proc`` tells who used what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+EVENT_LOOP = "event-loop"
+PROGRAMS = "programs"
+"""Child processes: Apertium's."""
+OTHER = "other"
+"""Threads that no worker made, and those that libraries make while they are imported."""
+
+_NAME_LIMIT = 15
+"""Characters of a thread's name that Linux keeps."""
+
+_TICKS_HZ = os.sysconf("SC_CLK_TCK")
+_MB = 1024 * 1024
+
+_T = TypeVar("_T")
+
+
+def name_thread(name: str) -> None:
+    """Give the calling thread, and those it will make, a name that the system knows."""
+    with contextlib.suppress(OSError):  # a container that forbids it costs the figure, not the server
+        Path("/proc/thread-self/comm").write_text(name[:_NAME_LIMIT])
+
+
+def in_group(name: str, load: Callable[[], _T]) -> Callable[[], _T]:
+    """Return ``load`` so that the native threads it makes count to a group."""
+
+    def named() -> _T:
+        name_thread(name)
+        return load()
+
+    return named
+
+
+def this_thread() -> int:
+    """Return the system's number of the calling thread."""
+    return int(os.readlink("/proc/thread-self").rpartition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A reading.
+
+    Attributes:
+        cpu_s: Group → CPU seconds since the first reading began to count; they only rise.
+        memory_mb: Resident memory of this process.
+        programs_mb: Resident memory of its child processes; pages they share count once for each.
+        threads: Of this process, native ones included.
+        machine_cpu_percent: Of all CPUs together, since the reading before.
+        machine_memory_mb: Memory in use on the machine.
+        machine_memory_free: What can still be had, as a fraction of the machine's.
+    """
+
+    cpu_s: Mapping[str, float]
+    memory_mb: float
+    programs_mb: float
+    threads: int
+    machine_cpu_percent: float
+    machine_memory_mb: float
+    machine_memory_free: float
+
+
+class UsageReader:
+    """Reads one process; by one thread at a time, and not on the event loop, as it asks for every thread."""
+
+    def __init__(self, groups: Iterable[str], loop_thread: int) -> None:
+        """Count for these groups.
+
+        Args:
+            groups: Names of the workers.
+            loop_thread: Number of the thread that runs the event loop.
+        """
+        self._groups = {name[:_NAME_LIMIT]: name for name in groups}
+        self._loop_thread = loop_thread
+        self._cpu_s = {name: 0.0 for name in (*self._groups.values(), EVENT_LOOP, PROGRAMS, OTHER)}
+        self._before_s: dict[tuple[int, float], float] = {}
+        self._process = psutil.Process()
+        psutil.cpu_percent()  # the first call has nothing to compare with
+
+    def read(self) -> Usage:
+        """Read what has been used; what a thread used between a reading and its end is not known."""
+        now_s: dict[tuple[int, float], float] = {}
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                name, started, cpu_s = _stat(Path(f"/proc/self/task/{thread}/stat").read_text())
+                now_s[int(thread), started] = cpu_s
+                group = EVENT_LOOP if int(thread) == self._loop_thread else self._groups.get(name, OTHER)
+                self._cpu_s[group] += max(0.0, cpu_s - self._before_s.get((int(thread), started), 0.0))
+        threads = len(now_s)
+        programs_mb = 0.0
+        for program in self._process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                key = (program.pid, program.create_time())
+                times = program.cpu_times()
+                now_s[key] = times.user + times.system
+                self._cpu_s[PROGRAMS] += max(0.0, now_s[key] - self._before_s.get(key, 0.0))
+                programs_mb += program.memory_info().rss / _MB
+        self._before_s = now_s
+        machine = psutil.virtual_memory()
+        return Usage(
+            cpu_s=dict(self._cpu_s),
+            memory_mb=self._process.memory_info().rss / _MB,
+            programs_mb=programs_mb,
+            threads=threads,
+            machine_cpu_percent=psutil.cpu_percent(),
+            machine_memory_mb=machine.used / _MB,
+            machine_memory_free=machine.available / machine.total,
+        )
+
+
+def _stat(line: str) -> tuple[str, float, float]:
+    """Return name, start (in ticks since boot) and CPU seconds of a thread; the fields are those of proc(5)."""
+    name = line[line.index("(") + 1 : line.rindex(")")]
+    fields = line[line.rindex(")") + 2 :].split()
+    return name, float(fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS_HZ

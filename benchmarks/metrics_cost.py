@@ -1,0 +1,157 @@
+"""What measuring costs: CPU time of the server per utterance with its recorder, without, and with a dashboard open.
+
+The engines are scripted and take no time, so that the rest shows. Three servers run side by side, each in its own
+process, and are given the same utterances in turn: one whose recorder and watch are replaced by objects that do
+nothing, one as it is, and one as it is whose dashboard is asked every two seconds. A poll and a scrape are measured
+alone, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import socket
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psutil
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from babblefish import audio
+from babblefish.app import create_app, server_config
+from babblefish.metrics import Metrics
+from babblefish.recorder import Recorder
+from babblefish.settings import Settings
+from benchmarks import harness
+from tests.fakes import make_fakes, speech
+
+_LANGS = ("eng", "spa", "fra")
+_POLL_S = 2.0
+_OFF, _ON, _OPEN = "recording off", "recording", "dashboard open"
+_WARM_UP = 5
+
+
+class _Nothing(Recorder):
+    """Takes no note of anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class _Unwatched:
+    """Watches nothing."""
+
+    async def watch(self) -> None:
+        await asyncio.sleep(3600)
+
+
+def _serve(listener: socket.socket, recording: bool) -> None:
+    fakes = make_fakes()
+    settings = Settings(log_level="error")
+    app = create_app(settings, fakes.engines)
+    if not recording:
+        app.state.server.rooms = None
+        app.state.server.recorder = _Nothing(Metrics())
+        app.state.server._use(fakes.engines)
+        app.state.dashboard.watch = _Unwatched().watch
+    uvicorn.Server(server_config(app, settings)).run([listener])
+
+
+def _cpu_ms(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return (times.user + times.system) * 1000
+
+
+async def _get(port: int, target: str) -> int:
+    """Ask over a connection of its own, as light as can be; returns the length of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return len(answer)
+
+
+async def _poll(port: int) -> None:
+    while True:
+        await _get(port, f"/dashboard?format=json&since={time.time() - _POLL_S}")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _speak(clients: list[ClientConnection], utterances: int) -> None:
+    async def result(client: ClientConnection) -> None:
+        while not (await client.recv()).startswith('{"type":"result"'):
+            pass
+
+    for index in range(utterances):
+        waiting = [asyncio.create_task(result(client)) for client in clients]
+        await clients[0].send(audio.float_to_pcm16(speech((11, 12)[index % 2])))
+        await asyncio.wait_for(asyncio.gather(*waiting), 30)
+
+
+async def _each_ms(process: psutil.Process, ask: Callable[[], Awaitable[object]], count: int) -> float:
+    before_ms = _cpu_ms(process)
+    for _ in range(count):
+        await ask()
+    return (_cpu_ms(process) - before_ms) / count
+
+
+async def _measure(ports: dict[str, int], processes: dict[str, psutil.Process], rounds: int, utterances: int) -> Any:
+    figures: dict[str, list[float]] = {name: [] for name in ports}
+    async with contextlib.AsyncExitStack() as stack:
+        clients = {
+            name: [
+                await stack.enter_async_context(
+                    connect(f"ws://127.0.0.1:{port}/ws/client?target_lang={lang}", max_size=None, compression=None)
+                )
+                for lang in _LANGS
+            ]
+            for name, port in ports.items()
+        }
+        for name in ports:
+            await _speak(clients[name], _WARM_UP)
+        polling = asyncio.create_task(_poll(ports[_OPEN]))
+        for _ in range(rounds):
+            for name, process in processes.items():
+                before_ms = _cpu_ms(process)
+                await _speak(clients[name], utterances)
+                figures[name].append((_cpu_ms(process) - before_ms) / utterances)
+        polling.cancel()
+        port, process = ports[_ON], processes[_ON]
+        since = f"/dashboard?format=json&since={time.time()}"
+        return {
+            "cpu_ms_per_utterance": {name: harness.spread(values, 2) for name, values in figures.items()},
+            "recording_adds_ms": _added(figures, _ON),
+            "open_dashboard_adds_ms": _added(figures, _OPEN),
+            "cpu_ms_per_poll": round(await _each_ms(process, lambda: _get(port, since), 100), 2),
+            "cpu_ms_per_scrape": round(await _each_ms(process, lambda: _get(port, "/metrics"), 50), 2),
+        }
+
+
+def _added(figures: dict[str, list[float]], name: str) -> float:
+    """Return the median of what a round took more than the same round without recording."""
+    return round(statistics.median(on - off for on, off in zip(figures[name], figures[_OFF], strict=True)), 2)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Start the three servers, talk to each in turn, and end them."""
+    with contextlib.ExitStack() as stack:
+        ports, processes = {}, {}
+        for name in (_OFF, _ON, _OPEN):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            server = multiprocessing.get_context("fork").Process(target=_serve, args=(listener, name != _OFF))
+            server.start()
+            stack.callback(server.join, 10)
+            stack.callback(server.terminate)
+            assert server.pid is not None
+            ports[name], processes[name] = listener.getsockname()[1], psutil.Process(server.pid)
+        time.sleep(2)
+        return asyncio.run(_measure(ports, processes, options.rounds, options.utterances))
+
+
+if __name__ == "__main__":
+    harness.main(__doc__, measure, rounds=15, utterances=100)

@@ -1,0 +1,110 @@
+"""The documents and the program name the same things: routes, messages, controls, error codes, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from babblefish import controls, protocol
+from babblefish.app import create_app
+from babblefish.metrics import Metrics, error_codes
+from babblefish.settings import Settings
+from tests.fakes import make_fakes
+
+ROOT = Path(__file__).resolve().parents[1]
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+DEPLOYMENT = (ROOT / "DEPLOYMENT.md").read_text()
+BOTH = ARCHITECTURE + DEPLOYMENT
+GRAFANA: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
+
+SERIES = re.compile(r"\b(?:babblefish_[a-z_]+|process_[a-z_]*(?:seconds|bytes|total|fds))\b")
+"""What looks like the name of a metric."""
+
+
+def table(document: str, heading: str) -> set[str]:
+    """Return what stands in backticks in the first column of the table with this heading."""
+    found = re.search(rf"^\| {heading} \|.*\n\|[ |:-]+\n((?:\|.*\n?)+)", document, re.MULTILINE)
+    assert found, f"no table begins with {heading}"
+    return {name for row in found[1].splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def types(union: Any) -> set[str]:
+    return {message.model_fields["type"].default for message in get_args(union)}
+
+
+def routes() -> set[str]:
+    app = create_app(Settings(), make_fakes().engines)
+    found, waiting = set[str](), list(app.routes)
+    while waiting:
+        route: Any = waiting.pop()
+        if (path := getattr(route, "path", None)) is not None:
+            found.add(path)
+        else:
+            waiting += route.original_router.routes
+    return found
+
+
+def metrics() -> set[str]:
+    return Metrics().names()
+
+
+def asked_for(expression: str) -> set[str]:
+    """Return the metrics of a query, a histogram's without the suffix of its series."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in SERIES.findall(expression)}
+
+
+def test_the_table_of_controls_is_what_a_client_may_say() -> None:
+    assert table(ARCHITECTURE, "control") == types(controls.Control)
+
+
+def test_the_table_of_messages_is_what_the_server_says() -> None:
+    assert table(ARCHITECTURE, "message") == types(protocol.ServerMessage)
+
+
+def test_the_table_of_error_codes_is_what_can_go_wrong() -> None:
+    assert table(ARCHITECTURE, "error code") == set(error_codes())
+
+
+def test_the_table_of_metrics_is_what_prometheus_is_told() -> None:
+    own = {name for name in metrics() if name.startswith("babblefish_")}
+    assert table(DEPLOYMENT, "metric") == own
+
+
+def test_no_document_names_a_metric_that_is_not_there() -> None:
+    assert asked_for(BOTH) - metrics() == set()
+
+
+def test_every_route_is_in_a_document_and_no_other() -> None:
+    named = {path.partition("?")[0] for path in re.findall(r"(?:`|:9000)(/[a-z0-9./-]*(?:\?[^`]*)?)`", BOTH)}
+    assert named == routes()
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in GRAFANA["panels"] if panel["type"] != "row"]
+
+
+def test_the_grafana_dashboard_asks_for_nothing_that_is_not_there() -> None:
+    named = {name for panel in panels() for target in panel["targets"] for name in asked_for(target["expr"])}
+    assert named - metrics() == set()
+    assert {name for name in metrics() if name.startswith("babblefish_")} - named == set(), "it shows every one of ours"
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_each_panel_has_a_place_and_queries_whose_brackets_close(panel: dict[str, Any]) -> None:
+    assert panel["gridPos"].keys() == {"x", "y", "w", "h"}
+    assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["targets"]
+    for target in panel["targets"]:
+        left = target["expr"]
+        while (shorter := re.sub(r"\([^()\[\]{}]*\)|\[[\w$]+\]|\{[^{}]*\}", "", left)) != left:
+            left = shorter
+        assert not set("()[]{}") & set(left)
+        assert asked_for(target["expr"])
+        if "histogram_quantile" in target["expr"]:
+            assert "_bucket" in target["expr"]
+            assert "by (le" in target["expr"]

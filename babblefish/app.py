@@ -14,7 +14,14 @@ from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from babblefish import controls, protocol
-from babblefish.domain import BabbleFishError, NotAllowedError, NotReadyError, ServerFullError, SetupError
+from babblefish.domain import (
+    BabbleFishError,
+    NotAllowedError,
+    NotReadyError,
+    RestartingError,
+    ServerFullError,
+    SetupError,
+)
 from babblefish.engines.base import Engines
 from babblefish.routes import about_the_service, around_the_conversation
 from babblefish.server import Server
@@ -41,8 +48,7 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
     except BabbleFishError as error:
         refusal = protocol.error_message(error).model_copy(update={"fatal": True})
         await websocket.send_text(protocol.encode(refusal))
-        later = isinstance(error, ServerFullError | NotReadyError)
-        await websocket.close(protocol.CLOSE_FULL if later else protocol.CLOSE_NOT_ALLOWED, error.code)
+        await websocket.close(_close_code(error), error.code)
         return
     server.sessions[client_id] = session
     _log.info("%s joined room %s", client_id, session.room.name)
@@ -55,6 +61,16 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
     finally:
         del server.sessions[client_id]
         _log.info("%s left", client_id)
+
+
+def _close_code(error: BabbleFishError) -> int:
+    match error:
+        case RestartingError():
+            return protocol.CLOSE_RESTART
+        case ServerFullError() | NotReadyError():
+            return protocol.CLOSE_FULL
+        case _:
+            return protocol.CLOSE_NOT_ALLOWED
 
 
 def _ready(server: Server, session: Session, join: controls.Join) -> protocol.Ready:
@@ -122,7 +138,8 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         if keeping is not None:
             keeping.cancel()
         if loading is not None:
-            await loading
+            loading.cancel()
+            await asyncio.wait([loading])
         await server.close()
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -141,7 +158,7 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         return JSONResponse(
             {
                 "service": "BabbleFish",
-                "ready": server.engines is not None,
+                "ready": server.is_ready,
                 "profile": server.profile.name,
                 "profile_reason": server.profile.reason,
                 "clients": len(server.sessions),
@@ -168,5 +185,5 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_per_message_deflate=False,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
     )

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, models_cli
+from babblefish import demo, invitation, models_cli, service
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
 from babblefish.catalogue import PROFILES
@@ -69,10 +68,11 @@ def _serve(parsed: argparse.Namespace) -> None:
     options = ("host", "port", "tls", "tls_cert", "tls_key", "profile")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    config = server_config(create_app(settings), settings)
+    app = create_app(settings)
+    config = server_config(app, settings)
     listener = config.bind_socket()
     invite(settings.host, listener.getsockname()[1], config.is_ssl)
-    uvicorn.Server(config).run([listener])
+    sys.exit(service.run(config, app.state.server, listener))
 
 
 def invite(host: str, port: int, secure: bool) -> None:

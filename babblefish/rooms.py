@@ -58,6 +58,7 @@ class Room:
         self._renamed: set[str] = set()
         self._prepared: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparations: set[asyncio.Task[None]] = set()
         self._turns = 0
         self._unknown: set[asyncio.Event] = set()
         self._in_flight_limit = settings.utterances_per_client
@@ -158,7 +159,7 @@ class Room:
         if sender.in_flight >= self._in_flight_limit:
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1
-        self._spawn(self._serve(utterance, sender, self._take_turn()))
+        _spawn(self._serve(utterance, sender, self._take_turn()), self._tasks)
 
     async def replay(self, member: Member, request: controls.Resume) -> None:
         """Send a member that came back what it missed, in order and once, and only then what is new.
@@ -192,7 +193,7 @@ class Room:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is here and nothing is in flight."""
-        return not self.members and not self._tasks
+        return not self.members and not self._tasks and not self._preparations
 
     async def drain(self) -> None:
         """Wait until every utterance in flight has reached its listeners' outboxes."""
@@ -200,14 +201,10 @@ class Room:
 
     async def close(self) -> None:
         """Give up the utterances in flight."""
-        for task in self._tasks:
+        tasks = self._tasks | self._preparations
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _prepare(self) -> None:
         """Get ready for the languages of those here, who mostly speak what they hear."""
@@ -215,7 +212,7 @@ class Room:
         wanted = set(product(self._spoken_here(), heard)) - self._prepared
         if wanted:
             self._prepared |= wanted
-            self._spawn(self._pipeline.prepare(wanted))
+            _spawn(self._pipeline.prepare(wanted), self._preparations)
 
     async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
         try:
@@ -286,6 +283,12 @@ class Room:
         if match.is_new:
             broadcast(self.members.values(), protocol.Speaker(speaker_id=match.speaker_id, name=match.name))
         return match
+
+
+def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 class Rooms:

@@ -7,16 +7,24 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from typing import Any
 
 from babblefish import controls, protocol
 from babblefish import engines as registry
-from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.domain import (
+    BabbleFishError,
+    NotReadyError,
+    Quality,
+    RestartingError,
+    ServerFullError,
+    SetupError,
+)
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
-from babblefish.rooms import Rooms
+from babblefish.rooms import Room, Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
 from babblefish.settings import Settings
@@ -24,6 +32,9 @@ from babblefish.tls import certificate_of
 from babblefish.workers import Worker, Workers
 
 _log = logging.getLogger(__name__)
+
+_CLOSE_S = 2.0
+"""Given to engines and threads to end; a call that takes longer is left alone, as no thread can be stopped."""
 
 
 class Server:
@@ -40,6 +51,8 @@ class Server:
         self.languages: list[protocol.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
         self.failure: str | None = None
+        self.loaded = asyncio.Event()
+        self.draining = False
         if engines is not None:
             self._use(engines)
 
@@ -68,6 +81,7 @@ class Server:
         await loading.close()
         if missing:
             self.failure = "; ".join(missing)
+            self.loaded.set()
             _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
         self._use(registry.assemble(parts, self.profile))
@@ -77,24 +91,52 @@ class Server:
         self.languages = _languages(engines)
         self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings)
         self.engines = engines
+        self.loaded.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a client may join."""
+        return self.engines is not None and not self.draining
+
+    async def drain(self) -> None:
+        """Let nobody in, finish what was said until now, and send the clients of each room away when they have got it.
+
+        What is not finished after ``drain_s`` is given up.
+        """
+        self.draining = True
+        of_room: dict[Room, list[Session]] = defaultdict(list)
+        for session in self.sessions.values():
+            of_room[session.room].append(session)
+        try:
+            async with asyncio.timeout(self.settings.drain_s):
+                await asyncio.gather(*(_send_home(room, sessions) for room, sessions in of_room.items()))
+        except TimeoutError:
+            _log.warning("what was not finished after %.0f s is given up", self.settings.drain_s)
 
     async def close(self) -> None:
-        """Give up what is in flight and end the threads and the engines' processes."""
+        """Give up what is in flight and end the engines' processes and the threads, but those of a call that hangs."""
         if self.rooms is not None:
             await self.rooms.close()
-        if self.engines is not None:
-            with contextlib.suppress(BabbleFishError):
-                await self.workers.text.run(self.engines.close)
-        await self.workers.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                if self.engines is not None:
+                    with contextlib.suppress(BabbleFishError):
+                        await self.workers.text.run(self.engines.close)
+                await self.workers.close()
+        except TimeoutError:
+            _log.warning("an engine does not end")
 
     def admit(self, join: controls.Join) -> str:
         """Find a place for a client and return the id it goes by; ``sessions`` has room for it under that name.
 
         Raises:
+            RestartingError: The server ends.
             SetupError: The engines could not be loaded.
             NotReadyError: They are still being loaded.
             ServerFullError: Every place is taken.
         """
+        if self.draining:
+            raise RestartingError("the server restarts; come back in a moment")
         if self.failure is not None:
             raise SetupError(self.failure)
         if self.engines is None:
@@ -104,6 +146,12 @@ class Server:
         wanted = join.client_id
         # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
         return wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+
+
+async def _send_home(room: Room, sessions: list[Session]) -> None:
+    await asyncio.gather(*(session.finish() for session in sessions))
+    await room.drain()
+    await asyncio.gather(*(session.dismiss() for session in sessions))
 
 
 def _damaged(error: BabbleFishError) -> str:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain"},
-    {"addresses", "settings", "languages", "catalogue", "model_folder"},
+    {"addresses", "settings", "languages", "catalogue", "model_folder", "systemd"},
     {"audio", "invitation", "protocol", "repository", "tls", "engines.base", "engines.decoding"},
     {"controls", "hub", "engines.kokoro_phonemes", "engines.kokoro_pieces", "engines.seamless_checkpoint"},
     {"engines.tensor_file", "engines.torch_threads"},
@@ -34,7 +34,7 @@ LAYERS = (
     {"server"},
     {"routes"},
     {"app"},
-    {"demo", "models_cli"},
+    {"demo", "models_cli", "service"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}
@@ -44,8 +44,8 @@ SOCKETS, THREADS = ("app", "routes", "session"), ("workers",)
 RESERVED = {
     "fastapi": SOCKETS,
     "starlette": SOCKETS,
-    "uvicorn": (*SOCKETS, "cli", "demo"),
-    "websockets": (*SOCKETS, "cli", "demo"),
+    "uvicorn": (*SOCKETS, "demo", "service"),
+    "websockets": (*SOCKETS, "demo"),
     "threading": THREADS,
     "concurrent": THREADS,
     "_thread": THREADS,

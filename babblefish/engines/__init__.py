@@ -126,8 +126,9 @@ def _warm_up(engine: Any) -> None:
 
 def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
     if profile.speaker_encoder == "pyannote":
-        return _engine("pyannote", "Pyannote", "full")(_speaker_model(settings), settings.speaker_threads)
-    engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
+        engine = _engine("pyannote", "Pyannote", "full")(_speaker_model(settings), settings.speaker_threads)
+    else:
+        engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
 

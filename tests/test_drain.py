@@ -152,11 +152,13 @@ async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tm
                 server.client(target_lang="fra", mode="stream") as speaker,
                 server.client(target_lang="spa", audio="stream") as listener,
             ):
+                async with asyncio.timeout(30):  # Apertium is started as soon as it may be needed
+                    while len(marked(tmp_path)) < 2:
+                        await asyncio.sleep(0.1)
                 await speaker.stream(demo.read_speech(FRENCH_SPEECH))
                 await speaker.stream(silence(0.1))  # less than ends an utterance
                 await speaker.control(type="ping")
                 await speaker.wait_for("pong", timeout_s=30)
-                assert len(marked(tmp_path)) > 1, "Apertium is started as soon as it may be needed"
                 running.send_signal(signal.SIGTERM)
                 await asyncio.wait_for(listener.closed.wait(), 30)
                 assert close_code(listener) == 1012

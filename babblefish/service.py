@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _LOADING_S = 600.0
 """The first start of the full profile converts its model, which may take minutes on a slow disk; longer is a fault."""
 
-_SAY_AGAIN_S = 5.0
+_SAY_AGAIN_S = 2.0
 """While the engines load, the service manager is asked this often for more time ..."""
 
 _MORE_TIME_S = 30

@@ -143,7 +143,11 @@ async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tm
     port = free_port()
     command = [sys.executable, "server_cpu.py", "--port", str(port), "--profile", "embedded"]
     log = (tmp_path / "log").open("w")
-    environment = {**os.environ, "BABBLEFISH_STATE_DIR": str(tmp_path)}  # marks its children, too
+    environment = {
+        **os.environ,
+        "BABBLEFISH_DRAIN_S": "100",
+        "BABBLEFISH_STATE_DIR": str(tmp_path),
+    }  # marks its children
     with log, subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment) as running:  # noqa: ASYNC220 - psutil looks at it as well
         server = Connection(port)
         try:
@@ -153,7 +157,7 @@ async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tm
                 server.client(target_lang="spa", audio="stream") as listener,
             ):
                 async with asyncio.timeout(30):  # Apertium is started as soon as it may be needed
-                    while len(marked(tmp_path)) < 2:
+                    while len(marked(tmp_path)) < 2:  # noqa: ASYNC110 - only the process table knows
                         await asyncio.sleep(0.1)
                 await speaker.stream(demo.read_speech(FRENCH_SPEECH))
                 await speaker.stream(silence(0.1))  # less than ends an utterance

@@ -1,4 +1,4 @@
-"""The command ``babblefish``: serve, demo, models."""
+"""The command ``babblefish``: serve, demo, doctor, models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, models_cli, service
+from babblefish import demo, doctor, invitation, models_cli, service
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
 from babblefish.catalogue import PROFILES
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print one JSON object instead")
     show.set_defaults(run=_demo)
 
+    doctor.add_to(commands)
     models_cli.add_to(commands)
     return parser
 

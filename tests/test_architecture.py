@@ -34,7 +34,9 @@ LAYERS = (
     {"server"},
     {"routes"},
     {"app"},
-    {"demo", "models_cli", "service"},
+    {"demo", "doctor_machine", "models_cli", "service"},
+    {"doctor_talk"},
+    {"doctor"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}
@@ -45,7 +47,7 @@ RESERVED = {
     "fastapi": SOCKETS,
     "starlette": SOCKETS,
     "uvicorn": (*SOCKETS, "demo", "service"),
-    "websockets": (*SOCKETS, "demo"),
+    "websockets": (*SOCKETS, "demo", "doctor_talk"),
     "threading": THREADS,
     "concurrent": THREADS,
     "_thread": THREADS,

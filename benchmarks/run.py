@@ -16,6 +16,7 @@ BENCHMARKS = (
     "server_overhead",
     "event_loop",
     "memory",
+    "lifecycle",
     "latency",
     "seamless_cost",
     "kokoro_cost",

@@ -29,7 +29,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the subparsers of ``babblefish``."""
     doctor = commands.add_parser("doctor", help="check this machine and a running server, and say what to mend")
     doctor.add_argument("--url", help="a running server, as https://192.0.2.7:9000 (default: that of the settings)")
-    doctor.add_argument("--token", help="for a server that asks for one")
+    doctor.add_argument("--token", help="the admin token of a server that asks for one")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(run=_run)
 

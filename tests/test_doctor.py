@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -145,19 +147,28 @@ def test_looking_makes_no_certificate(settings: Settings) -> None:
     assert not settings.state_dir.exists()
 
 
-@pytest.fixture
-def stranger() -> Iterator[int]:
-    """The port of an HTTP server that is not BabbleFish."""
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+class _Quiet(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def stranger(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Run an HTTP server that is not BabbleFish; yields its port."""
+    with http.server.HTTPServer(("127.0.0.1", 0), _Quiet) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server.server_port
         server.shutdown()
         thread.join()
 
 
-def test_a_port_that_a_stranger_has_fails(settings: Settings, stranger: int) -> None:
-    found = examined(settings.model_copy(update={"port": stranger}))
+def test_a_port_that_a_stranger_has_fails(settings: Settings) -> None:
+    with stranger() as port:
+        found = examined(settings.model_copy(update={"port": port}))
     assert found["port"].outcome is Outcome.FAILED
     assert "not BabbleFish" in found["port"].found
     assert "server" not in found
@@ -172,6 +183,31 @@ def test_no_server_at_an_address_fails(settings: Settings) -> None:
     assert check.outcome is Outcome.FAILED
     check = examined(settings, f"https://127.0.0.1:{free_port()}")["certificate"]
     assert check.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "trusts", "outcome", "found"),
+    [
+        (0, True, Outcome.OK, "valid until"),
+        (0, False, Outcome.WARNING, "does not trust"),
+        (500, True, Outcome.FAILED, "expired"),
+    ],
+)
+def test_the_certificate_that_a_server_shows_is_judged(
+    settings: Settings, tmp_path: Path, days_ago: int, trusts: bool, outcome: Outcome, found: str
+) -> None:
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
+    chain = ensure(tmp_path / "shown", Machine((), ()), then)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    chain.load_into(context)
+    if trusts:
+        (settings.state_dir / "tls").mkdir(parents=True)
+        (settings.state_dir / "tls" / "ca.crt").write_bytes(chain.authority or b"")
+    with stranger(context) as port:
+        checks = examined(settings, f"https://127.0.0.1:{port}")
+    assert checks["certificate"].outcome is outcome
+    assert found in checks["certificate"].found
+    assert checks["server"].outcome is Outcome.FAILED, "it is not BabbleFish"
 
 
 def test_the_command_ends_with_1_where_something_failed_and_says_all_of_it_as_json(tmp_path: Path) -> None:

@@ -109,7 +109,11 @@ class Server:
             of_room[session.room].append(session)
         try:
             async with asyncio.timeout(self.settings.drain_s):
-                await asyncio.gather(*(_send_home(room, sessions) for room, sessions in of_room.items()))
+                rooms = (_send_home(room, sessions) for room, sessions in of_room.items())
+                outcomes = await asyncio.gather(*rooms, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    _log.error("a room is lost by a fault of the server", exc_info=outcome)
         except TimeoutError:
             _log.warning("what was not finished after %.0f s is given up", self.settings.drain_s)
 

@@ -111,7 +111,7 @@ async def test_a_room_that_is_quiet_does_not_wait_for_one_that_talks() -> None:
 
 
 async def test_an_engine_that_never_returns_does_not_keep_the_process() -> None:
-    async with process(HANGS, BABBLEFISH_DRAIN_S="1") as server:
+    async with process(HANGS, BABBLEFISH_DRAIN_S="0.2") as server:
         async with server.client() as speaker:
             await has_said(speaker, speech(22))
             server.signal()

@@ -93,13 +93,13 @@ async def test_the_watchdog_is_fed_while_the_server_is_idle_and_while_it_works(m
 
 @pytest.mark.parametrize("manager", ["a file"], indirect=True)
 async def test_the_watchdog_is_not_fed_while_a_worker_hangs_and_again_when_it_goes_on(manager: Manager) -> None:
-    watchdog = {**manager.environment, "WATCHDOG_USEC": "1000000"}
+    watchdog = {**manager.environment, "WATCHDOG_USEC": "400000"}
     async with process(WAITS, **watchdog) as server, server.client(target_lang="fra") as speaker:
         await speaker.say(speech(11))  # its engine waits, the event loop does not
         hanging = await manager.until(lambda told: "hangs" in told["STATUS"])
         assert hanging == {"STATUS": "hangs: translation"}
         with pytest.raises(TimeoutError):  # longer than the service manager waits
-            await asyncio.wait_for(manager.next(), 1.5)
+            await asyncio.wait_for(manager.next(), 0.6)
         await speaker.control(type="ping")
         await speaker.wait_for("pong")
         server.go_on()
@@ -109,7 +109,7 @@ async def test_the_watchdog_is_not_fed_while_a_worker_hangs_and_again_when_it_go
 @pytest.mark.parametrize("manager", ["a file"], indirect=True)
 async def test_a_worker_that_others_wait_for_hangs_however_many_they_are(manager: Manager) -> None:
     async with (
-        process(HANGS, **manager.environment, WATCHDOG_USEC="1000000") as server,
+        process(HANGS, **manager.environment, WATCHDOG_USEC="400000") as server,
         server.client(target_lang="fra") as first,
         server.client(target_lang="fra") as second,
     ):

@@ -310,7 +310,8 @@ def test_words_count_without_case_and_punctuation() -> None:
 def test_a_healthy_machine_is_healthy() -> None:
     """With the real engines, through the socket of a server that the doctor starts."""
     command = [sys.executable, "-m", "babblefish.cli", "doctor", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=240, check=False)
+    environment = {**os.environ, "BABBLEFISH_PROFILE": "embedded", "BABBLEFISH_PORT": str(free_port())}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     for name in ("speech eng → fra", "speech spa → eng", "speech fra → spa"):

@@ -18,6 +18,7 @@ from babblefish.dashboard import Dashboard
 from babblefish.domain import (
     BabbleFishError,
     NotReadyError,
+    RestartingError,
     ServerFullError,
     SetupError,
     TooFastError,
@@ -49,10 +50,9 @@ async def _serve_client(server: Server, websocket: WebSocket) -> None:
         _log.info("a client is refused: %s", error.code)
         server.recorder.refused(error.code)
         refusal = protocol.error_message(error).model_copy(update={"fatal": True})
-        code = protocol.CLOSE_FULL if isinstance(error, _TRY_LATER) else protocol.CLOSE_NOT_ALLOWED
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
             await websocket.send_text(protocol.encode(refusal))
-            await websocket.close(code, error.code)
+            await websocket.close(_close_code(error), error.code)
 
 
 async def _serve_connected(server: Server, websocket: WebSocket) -> None:
@@ -96,6 +96,12 @@ def _session(
         server.workers,
         server.settings,
     )
+
+
+def _close_code(error: BabbleFishError) -> int:
+    if isinstance(error, RestartingError):
+        return protocol.CLOSE_RESTART
+    return protocol.CLOSE_FULL if isinstance(error, _TRY_LATER) else protocol.CLOSE_NOT_ALLOWED
 
 
 def _ready(server: Server, session: Session, join: controls.Join, token: str | None) -> protocol.Ready:
@@ -158,7 +164,8 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         if keeping is not None:
             keeping.cancel()
         if loading is not None:
-            await loading
+            loading.cancel()
+            await asyncio.wait([loading])
         await server.close()
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -181,7 +188,7 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
         return JSONResponse(
             {
                 "service": "BabbleFish",
-                "ready": server.engines is not None,
+                "ready": server.is_ready,
                 "profile": server.profile.name,
                 "profile_reason": server.profile.reason,
                 "clients": len(server.sessions),
@@ -209,7 +216,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws_per_message_deflate=False,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
         # uvicorn would believe any process of this machine whom it speaks for, and so a proxy that passes on what a
         # client claims.
         forwarded_allow_ips=list(settings.trusted_proxies),

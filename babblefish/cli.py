@@ -1,4 +1,4 @@
-"""The command ``babblefish``: serve, demo, models."""
+"""The command ``babblefish``: serve, demo, doctor, models."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic import ValidationError
 
-from babblefish import demo, invitation, logs, models_cli, token_cli
+from babblefish import demo, doctor, invitation, logs, models_cli, service, token_cli
 from babblefish.access import Access
 from babblefish.addresses import is_loopback, this_machine
 from babblefish.app import create_app, server_config
@@ -65,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_demo)
 
     token_cli.add_to(commands)
+    doctor.add_to(commands)
     models_cli.add_to(commands)
     return parser
 
@@ -81,7 +81,7 @@ def _serve(parsed: argparse.Namespace) -> None:
     config = server_config(app, settings)
     listener = config.bind_socket()
     invite(settings.host, listener.getsockname()[1], config.is_ssl, app.state.server.access)
-    uvicorn.Server(config).run([listener])
+    sys.exit(service.run(config, app.state.server, listener))
 
 
 def invite(host: str, port: int, secure: bool, access: Access) -> None:

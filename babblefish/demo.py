@@ -9,7 +9,7 @@ import io
 import json
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,23 +121,33 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
         language(code)
     samples = read_speech(file)
     _make_folder(out_dir)  # before the work, not after it
-    settings = (settings or Settings()).model_copy(update=_ALONE)
     started_s = time.perf_counter()
+    async with own_server(settings or Settings()) as (server, base):
+        start_s = time.perf_counter() - started_s
+        heard = await _converse(server, f"{base.replace('http', 'ws', 1)}ws/client", samples, listen)
+    for one in heard:
+        _write_speech(one, out_dir)
+    return Report(str(file.name), len(samples) / SAMPLE_RATE_HZ, start_s, heard)
+
+
+@contextlib.asynccontextmanager
+async def own_server(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
+    """Run a server that only this machine reaches, on a free port; yields it and its address once it is ready.
+
+    Raises:
+        SetupError: The engines are not installed.
+    """
+    settings = settings.model_copy(update=_ALONE)
     app = create_app(settings)
     server = uvicorn.Server(server_config(app, settings))
     with socket.create_server((settings.host, 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
         try:
             await _ready(app.state.server, serving)
-            start_s = time.perf_counter() - started_s
-            url = f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/client"
-            heard = await _converse(app.state.server, url, samples, listen)
+            yield app.state.server, f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = True
             await serving
-    for one in heard:
-        _write_speech(one, out_dir)
-    return Report(str(file.name), len(samples) / SAMPLE_RATE_HZ, start_s, heard)
 
 
 def read_speech(file: Path) -> Samples:

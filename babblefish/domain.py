@@ -318,6 +318,13 @@ class NotReadyError(BabbleFishError):
     fatal = True
 
 
+class RestartingError(BabbleFishError):
+    """The server ends, mostly to start anew; nothing more is taken, and the client is to come back in a moment."""
+
+    code = "restarting"
+    fatal = True
+
+
 class SetupError(BabbleFishError):
     """Something the profile needs is not installed; the message says the command that installs it."""
 

@@ -20,12 +20,12 @@ class Outbox:
     def __init__(self, limit: int) -> None:
         """Hold up to ``limit`` messages."""
         self.limit = limit
-        self._messages: asyncio.Queue[str] = asyncio.Queue(limit)
+        self._messages: asyncio.Queue[str | None] = asyncio.Queue(limit)
         self._taken = asyncio.Event()
         self.overflowed = asyncio.Event()
 
-    def put(self, message: str) -> None:
-        """Add a serialized message, or give the client up if there is no room for it."""
+    def put(self, message: str | None) -> None:
+        """Add a serialized message, or give the client up if there is no room for it; None ends what it gets."""
         try:
             self._messages.put_nowait(message)
         except asyncio.QueueFull:
@@ -36,8 +36,8 @@ class Outbox:
         if self._messages.qsize() <= self.limit // 2:
             self.put(message)
 
-    async def get(self) -> str:
-        """Wait for the next message."""
+    async def get(self) -> str | None:
+        """Wait for the next message, or None after the last one."""
         message = await self._messages.get()
         self._taken.set()
         return message

@@ -71,6 +71,7 @@ class Room:
         self._renamed: set[str] = set()
         self._prepared: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparations: set[asyncio.Task[None]] = set()
         self._turns = 0
         self._unknown: set[asyncio.Event] = set()
         self._settings = settings
@@ -178,7 +179,7 @@ class Room:
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1
         self._pipeline.spare.claim()
-        self._spawn(self._serve(utterance, sender, self._take_turn()))
+        self._spawn(self._serve(utterance, sender, self._take_turn()), self._tasks)
 
     async def replay(self, member: Member, request: controls.Resume) -> None:
         """Send a member that came back what it missed, in order and once, and only then what is new.
@@ -212,7 +213,7 @@ class Room:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is here and nothing is in flight."""
-        return not self.members and not self._tasks
+        return not self.members and not self._tasks and not self._preparations
 
     async def drain(self) -> None:
         """Wait until every utterance in flight has reached its listeners' outboxes."""
@@ -220,18 +221,19 @@ class Room:
 
     async def close(self) -> None:
         """Give up the utterances in flight."""
-        for task in self._tasks:
+        tasks = self._tasks | self._preparations
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            self._look_whether_idle()
+
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._look_whether_idle()
+        tasks.add(task)
+        task.add_done_callback(ended)
 
     def _look_whether_idle(self) -> None:
         if self.is_idle:
@@ -243,7 +245,7 @@ class Room:
         wanted = set(product(self._spoken_here(), heard)) - self._prepared
         if wanted:
             self._prepared |= wanted
-            self._spawn(self._pipeline.prepare(wanted))
+            self._spawn(self._pipeline.prepare(wanted), self._preparations)
 
     async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
         logs.about(utterance_id=utterance.utterance_id, client_id=utterance.client_id)

@@ -147,9 +147,10 @@ def about_the_service(server: Server) -> APIRouter:
 
     @router.get("/readyz")
     async def ready() -> JSONResponse:
-        if server.engines is not None:
+        if server.is_ready:
             return JSONResponse({"ready": True})
-        return JSONResponse({"ready": False, "reason": server.failure or "loading"}, status_code=503)
+        reason = "restarting" if server.draining else server.failure or "loading"
+        return JSONResponse({"ready": False, "reason": reason}, status_code=503)
 
     return router
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
+from collections import defaultdict
 
 from babblefish import controls, protocol
 from babblefish.access import Admission, access_of
-from babblefish.domain import BabbleFishError, NotReadyError, Quality, ServerFullError, SetupError
+from babblefish.domain import (
+    BabbleFishError,
+    NotReadyError,
+    Quality,
+    RestartingError,
+    ServerFullError,
+    SetupError,
+)
 from babblefish.engines.base import Engines
 from babblefish.languages import LANGUAGES
 from babblefish.limits import Address, Limits
@@ -17,6 +26,7 @@ from babblefish.metrics import Metrics
 from babblefish.pipeline import Pipeline
 from babblefish.profiles import choose
 from babblefish.recorder import Recorder
+from babblefish.room import Room
 from babblefish.rooms import Rooms
 from babblefish.routing import plan
 from babblefish.session import Session
@@ -26,6 +36,9 @@ from babblefish.tls import certificate_of
 from babblefish.workers import Workers
 
 _log = logging.getLogger(__name__)
+
+_CLOSE_S = 2.0
+"""Given to engines and threads to end; a call that takes longer is left alone, as no thread can be stopped."""
 
 
 class Server:
@@ -48,6 +61,8 @@ class Server:
         self.without: dict[str, str] = {}
         """Optional parts that could not be loaded, and why."""
         self.recorder = Recorder(Metrics())
+        self.loaded = asyncio.Event()
+        self.draining = False
         if engines is not None:
             self._use(engines)
 
@@ -58,6 +73,7 @@ class Server:
             engines, self.without = await load_engines(self.settings, self.profile)
         except SetupError as error:
             self.failure = error.message
+            self.loaded.set()
             _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
             return
         self._use(engines)
@@ -67,15 +83,44 @@ class Server:
         self.languages = _languages(engines)
         self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings, self.recorder)
         self.engines = engines
+        self.loaded.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a client may join."""
+        return self.engines is not None and not self.draining
+
+    async def drain(self) -> None:
+        """Let nobody in, finish what was said until now, and send the clients of each room away when they have got it.
+
+        What is not finished after ``drain_s`` is given up.
+        """
+        self.draining = True
+        of_room: dict[Room, list[Session]] = defaultdict(list)
+        for session in self.sessions.values():
+            of_room[session.room].append(session)
+        try:
+            async with asyncio.timeout(self.settings.drain_s):
+                rooms = (_send_home(room, sessions) for room, sessions in of_room.items())
+                outcomes = await asyncio.gather(*rooms, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    _log.error("a room is lost by a fault of the server", exc_info=outcome)
+        except TimeoutError:
+            _log.warning("what was not finished after %.0f s is given up", self.settings.drain_s)
 
     async def close(self) -> None:
-        """Give up what is in flight and end the threads and the engines' processes."""
+        """Give up what is in flight and end the engines' processes and the threads, but those of a call that hangs."""
         if self.rooms is not None:
             await self.rooms.close()
-        if self.engines is not None:
-            with contextlib.suppress(BabbleFishError):
-                await self.workers.text.run(self.engines.close)
-        await self.workers.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                if self.engines is not None:
+                    with contextlib.suppress(BabbleFishError):
+                        await self.workers.text.run(self.engines.close)
+                await self.workers.close()
+        except TimeoutError:
+            _log.warning("an engine does not end")
 
     async def admit(self, join: controls.Join, token: str, address: Address) -> tuple[str, Admission]:
         """Find a place for a client that may join; it must be taken before anything else is waited for.
@@ -86,11 +131,14 @@ class Server:
         Raises:
             NotAllowedError: The token does not open the room.
             TooFastError: Too many attempts of its address have failed just now.
+            RestartingError: The server ends.
             SetupError: The engines could not be loaded.
             NotReadyError: They are still being loaded.
             ServerFullError: Every place is taken.
         """
         admission = await address.joining.make(lambda: self.access.admit(token, join.room))
+        if self.draining:
+            raise RestartingError("the server restarts; come back in a moment")
         if self.failure is not None:
             raise SetupError(self.failure)
         if self.engines is None:
@@ -104,6 +152,12 @@ class Server:
         # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
         client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
         return client_id, admission
+
+
+async def _send_home(room: Room, sessions: list[Session]) -> None:
+    await asyncio.gather(*(session.finish() for session in sessions))
+    await room.drain()
+    await asyncio.gather(*(session.dismiss() for session in sessions))
 
 
 def _languages(engines: Engines) -> list[protocol.LanguageInfo]:

@@ -18,6 +18,7 @@ from babblefish.domain import (
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
+    RestartingError,
     Samples,
     TooFastError,
     Utterance,
@@ -85,6 +86,9 @@ class Session:
         self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
         self._inbox_bytes = 0
         self._inbox_drained = asyncio.Event()
+        self._finishing = False
+        self._heard_out = asyncio.Event()
+        self._dismissed = asyncio.Event()
         self._resumes: asyncio.Queue[controls.Resume] = asyncio.Queue(_RESUMES_LIMIT)
         self._outbox = Outbox(settings.outbox_limit)
         self.member = Member(
@@ -124,12 +128,28 @@ class Session:
         finally:
             self.room.leave(self.member)
             await self._interim.close()
+            self._heard_out.set()
+            self._dismissed.set()
+
+    async def finish(self) -> None:
+        """Tell the client to come back later and take nothing more; returns when all it said is with the room."""
+        self.member.send(protocol.error_message(RestartingError("the server restarts; come back in a moment")))
+        self._finishing = True
+        self._inbox.put_nowait(None)
+        await self._heard_out.wait()
+
+    async def dismiss(self) -> None:
+        """Close the connection once everything that is in the outbox has been sent."""
+        self._outbox.put(None)
+        await self._dismissed.wait()
 
     async def _read(self) -> None:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if self._finishing:
+                continue
             data = message.get("bytes")
             frame = _Frame(data if data is not None else message["text"], time.monotonic())
             try:
@@ -153,8 +173,10 @@ class Session:
 
     async def _write(self) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session
-            while True:
-                await self._websocket.send_text(await self._outbox.get())
+            while (message := await self._outbox.get()) is not None:
+                await self._websocket.send_text(message)
+            await self._websocket.close(protocol.CLOSE_RESTART, "the server restarts")
+        self._dismissed.set()
 
     async def _replay(self) -> None:
         while True:
@@ -186,6 +208,7 @@ class Session:
         if self._segmenter is not None:
             with contextlib.suppress(BabbleFishError):
                 await self._flush(self._segmenter, time.monotonic())
+        self._heard_out.set()
 
     async def _next_frame(self) -> _Frame | None:
         """Wait for a frame; a stream that stops in the middle of an utterance has ended it."""

@@ -167,6 +167,9 @@ class Settings(BaseSettings):
     utterance_deadline_s: float = Field(
         30.0, gt=0, description="An utterance not finished this long after it was taken is given up, with an error."
     )
+    drain_s: float = Field(
+        10.0, ge=0, description="When the server ends, utterances in flight may take this long to be finished."
+    )
     queue_limit: int = Field(16, ge=1, description="Jobs that may wait for one worker before it is overloaded.")
     utterances_per_client: int = Field(
         8, ge=1, description="Unfinished utterances of one client; a further one is refused as overloaded."

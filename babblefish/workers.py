@@ -26,8 +26,11 @@ from babblefish.settings import Settings
 from babblefish.usage import name_thread
 
 _log = logging.getLogger(__name__)
+_THREAD_PREFIX = "babblefish-"
 _VOICES = 16
 """Captions that are being spoken; most of their threads wait for a place."""
+
+_LOOK_S = 0.01
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -77,10 +80,13 @@ class Worker:
         self._limit = parallel + queue_limit
         self._pending = 0
         self._shared = 0
+        self._progress_s = 0.0
         self._counting = threading.Lock()
         self._slots = _Slots(at_once or parallel)
         self._waiting: deque[tuple[Any, Future[Any]]] = deque()
-        self._threads = ThreadPoolExecutor(parallel, f"babblefish-{name}", initializer=name_thread, initargs=(name,))
+        self._threads = ThreadPoolExecutor(
+            parallel, f"{_THREAD_PREFIX}{name}", initializer=name_thread, initargs=(name,)
+        )
         self.failures = 0
         """Calls that raised something that is not one of the project's errors."""
 
@@ -93,6 +99,11 @@ class Worker:
     def is_crowded(self) -> bool:
         """Whether most of the jobs that it may have run or wait."""
         return self._pending > self._limit // 2
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds for which it has had work and finished nothing of it, not even an item; 0 while there is none."""
+        return time.monotonic() - self._progress_s if self._pending else 0.0
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function`` in a thread of this worker and return what it returns.
@@ -162,6 +173,7 @@ class Worker:
         failure: Exception = EngineError(f"{self.name} gave no outcome")
         try:
             for item, outcome in serve(take):
+                self._progress_s = time.monotonic()
                 if isinstance(outcome, Exception):
                     settle(item).set_exception(outcome)
                 else:
@@ -204,6 +216,7 @@ class Worker:
                         item = None if abandoned else next(iterator, None)
                     if item is None:
                         return
+                    self._progress_s = time.monotonic()
                     runs_out_s = max(runs_out_s, time.monotonic()) + lasts_s(item)
                     loop.call_soon_threadsafe(items.put_nowait, item)
             finally:
@@ -223,10 +236,14 @@ class Worker:
             job.cancel()
 
     async def close(self) -> None:
-        """Drop what waits, let what runs come to its end, and end the threads."""
-        loop = asyncio.get_running_loop()
+        """Drop what waits, let what runs come to its end, and end the threads.
+
+        Cancelling leaves a call that hangs alone; a thread that waited for it would hang as well.
+        """
         self._drop_waiting()
-        await loop.run_in_executor(None, lambda: self._threads.shutdown(wait=True, cancel_futures=True))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while self._pending:  # noqa: ASYNC110 - what runs tells its own caller only
+            await asyncio.sleep(_LOOK_S)
         self._drop_waiting()  # items that came before the threads knew
 
     def _drop_waiting(self) -> None:
@@ -240,6 +257,8 @@ class Worker:
             # Items that are served together run as one job.
             if self._pending - max(0, self._shared - 1) >= self._limit:
                 raise OverloadedError(f"{self._pending} jobs wait for {self.name}; please speak again in a moment")
+            if self._pending == 0:
+                self._progress_s = time.monotonic()
             self._pending += 1
 
     def _submit(self, job: Callable[[], _T]) -> Future[_T]:
@@ -256,6 +275,7 @@ class Worker:
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:
             self._pending -= 1
+            self._progress_s = time.monotonic()
 
     def _failed(self, error: Exception) -> EngineError:
         self.failures += 1
@@ -293,3 +313,8 @@ class Workers:
     async def close(self) -> None:
         """End all threads, side by side."""
         await asyncio.gather(*(worker.close() for worker in self))
+
+
+def left_running() -> list[str]:
+    """Return the names of workers' threads that have not ended; the interpreter would wait for them for ever."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(_THREAD_PREFIX)]

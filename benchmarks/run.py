@@ -17,6 +17,7 @@ BENCHMARKS = (
     "metrics_cost",
     "event_loop",
     "memory",
+    "lifecycle",
     "latency",
     "interim_captions",
     "seamless_cost",

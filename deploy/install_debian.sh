@@ -19,7 +19,8 @@ for group in "$@"; do
         ;;
     # Playwright drives the browser with a Node.js of its own, which needs libatomic.
     # certutil makes the browser trust a certificate authority.
-    test) wanted+=(chromium libatomic1 libnss3-tools) ;;
+    # systemd-analyze, in systemd, reads the service's unit.
+    test) wanted+=(chromium libatomic1 libnss3-tools systemd) ;;
     *)
         echo "usage: $0 [python] [run] [test]" >&2
         exit 2

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up: a module imports from the layers before its own only.
 LAYERS = (
     {"domain", "entries"},
-    {"addresses", "metrics", "settings", "usage", "languages", "catalogue", "model_folder"},
+    {"addresses", "metrics", "settings", "usage", "languages", "catalogue", "model_folder", "systemd"},
     {
         *{"access", "audio", "invitation", "limits", "logs", "protocol", "recorder", "repository", "sites", "tls"},
         *{"engines.base", "engines.decoding"},
@@ -42,7 +42,9 @@ LAYERS = (
     {"dashboard"},
     {"routes"},
     {"app"},
-    {"demo", "models_cli", "token_cli"},
+    {"demo", "doctor_machine", "models_cli", "service", "token_cli"},
+    {"doctor_talk"},
+    {"doctor"},
     {"cli"},
 )
 LEVEL = {"babblefish": 0} | {f"babblefish.{name}": level for level, names in enumerate(LAYERS) for name in names}
@@ -53,8 +55,8 @@ SOCKETS, THREADS = ("app", "routes", "session"), ("workers",)
 RESERVED = {
     "fastapi": SOCKETS,
     "starlette": SOCKETS,
-    "uvicorn": (*SOCKETS, "cli", "demo"),
-    "websockets": (*SOCKETS, "cli", "demo"),
+    "uvicorn": (*SOCKETS, "demo", "service"),
+    "websockets": (*SOCKETS, "demo", "doctor_talk"),
     **dict.fromkeys(THREAD_MAKERS, THREADS),
 }
 NOT_FOR_ENGINES = {"asyncio", "fastapi", "babblefish.protocol"}

@@ -148,10 +148,10 @@ def _warm_up(engine: Any) -> None:
 
 def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
     if profile.speaker_encoder == "pyannote":
-        return _engine("pyannote", "Pyannote", "full")(
-            _of_catalogue_or_path(settings.speaker_model, settings.model_dir), settings.speaker_threads
-        )
-    engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
+        folder = _of_catalogue_or_path(settings.speaker_model, settings.model_dir)
+        engine = _engine("pyannote", "Pyannote", "full")(folder, settings.speaker_threads)
+    else:
+        engine = _engine("dvector", "DVector")(weights.locate("d-vector", settings.model_dir), settings.speaker_threads)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
 

@@ -1,0 +1,118 @@
+"""How long the service takes to be ready, with its files in memory and read from the disk, and to end on SIGTERM.
+
+It ends idle, and in the middle of an utterance, which is to be delivered with its speech before the process is gone.
+"Cold" means that the weights and the packages were dropped from the page cache first; what another process has mapped
+stays in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from babblefish import audio
+from babblefish.demo import CARRIED_SPEECH, read_speech
+from babblefish.settings import Settings
+from benchmarks import harness
+
+_PATIENCE_S = 180.0
+
+
+@contextlib.contextmanager
+def _service() -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+    """Start a server; yields its process, its port and the seconds until it was ready."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "server_cpu.py", "--port", str(port), "--profile", "embedded"]
+    started_s = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.perf_counter() - started_s > _PATIENCE_S:
+                    sys.exit("the server did not become ready; start it with `make run` to see why")
+                time.sleep(0.02)
+        yield process, port, time.perf_counter() - started_s
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _end_s(process: subprocess.Popen[bytes], signalled_s: float) -> float:
+    if process.wait(_PATIENCE_S) != 0:
+        sys.exit(f"the server ended with status {process.returncode}")
+    return time.perf_counter() - signalled_s
+
+
+async def _interrupt(process: subprocess.Popen[bytes], port: int) -> tuple[float, bool]:
+    """Signal in the middle of an utterance; return when, and whether its caption and speech still came."""
+    async with connect(f"ws://127.0.0.1:{port}/ws/client?target_lang=spa&audio=stream", max_size=None) as client:
+        await client.recv()
+        await client.send(audio.float_to_pcm16(read_speech(CARRIED_SPEECH)))
+        await client.send('{"type": "ping"}')
+        while json.loads(await client.recv())["type"] != "pong":
+            pass
+        signalled_s = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        came = set()
+        with contextlib.suppress(ConnectionClosed):
+            async for text in client:
+                message = json.loads(text)
+                came.add("speech" if message.get("last") else message["type"])
+        return signalled_s, {"result", "speech"} <= came
+
+
+def _forget_files() -> None:
+    """Drop the weights and the packages from the page cache."""
+    packages = Path(numpy.__file__).parents[1]
+    for folder in (Settings().model_dir, packages):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Start and end a server several times each way, in turn."""
+    ready_s: dict[str, list[float]] = {"cold": [], "warm": []}
+    exit_s: dict[str, list[float]] = {"idle": [], "in_flight": []}
+    delivered = 0
+    for _ in range(options.rounds):
+        _forget_files()
+        with _service() as (process, _, took_s):
+            ready_s["cold"].append(took_s)
+            process.send_signal(signal.SIGTERM)
+            exit_s["idle"].append(_end_s(process, time.perf_counter()))
+        with _service() as (process, port, took_s):
+            ready_s["warm"].append(took_s)
+            signalled_s, came = asyncio.run(_interrupt(process, port))
+            exit_s["in_flight"].append(_end_s(process, signalled_s))
+            delivered += came
+    return {
+        "ready_s": {name: harness.spread(values, 2) for name, values in ready_s.items()},
+        "sigterm_to_exit_s": {name: harness.spread(values, 2) for name, values in exit_s.items()},
+        "delivered_before_exit": f"{delivered} of {options.rounds}",
+    }
+
+
+if __name__ == "__main__":
+    harness.main(__doc__ or "", measure, rounds=5)

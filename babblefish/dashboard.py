@@ -201,6 +201,8 @@ class Dashboard:
             return "not_ready", [self._server.failure]
         if self._server.engines is None:
             return "not_ready", ["the engines are being loaded"]
+        if self._server.draining:
+            return "not_ready", ["the server ends: what was said is being finished"]
         reasons = [*self._complaints(usage, lately)]
         return ("degraded" if reasons else "well"), reasons
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import ssl
 import sys
 import urllib.error
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from babblefish import demo, doctor_talk
+from babblefish.access import KEY_FILE, access_of, is_required
 from babblefish.addresses import is_loopback
 from babblefish.doctor_machine import Check, Outcome, Say, failed, judge, machine_checks, ok, port_is_free, warning
 from babblefish.domain import SetupError
@@ -101,7 +104,7 @@ def _examine_what_runs(settings: Settings, token: str | None, say: Say) -> None:
         state = _state(f"{scheme}:{base}", _trusting_nobody())
         if state is not None:
             say(ok("port", f"{settings.port} is BabbleFish's, which runs"))
-            _examine_server(f"{scheme}:{base}", settings, token, say)
+            _examine_server(f"{scheme}:{base}", settings, token or _own_token(settings), say)
             return
     say(
         failed(
@@ -110,6 +113,16 @@ def _examine_what_runs(settings: Settings, token: str | None, say: Say) -> None:
             f"end it (ss --listening --tcp --processes 'sport = {settings.port}'), or set BABBLEFISH_PORT",
         )
     )
+
+
+def _own_token(settings: Settings) -> str | None:
+    """Return the admin token of the server that these settings are for, where whoever asks may read its key."""
+    key = settings.key_file or settings.state_dir / KEY_FILE
+    if not (is_required(settings) and os.access(key, os.R_OK)):
+        return None
+    with contextlib.suppress(SetupError):
+        return access_of(settings).admin_token
+    return None
 
 
 def _examine_server(base: str, settings: Settings, token: str | None, say: Say) -> None:

@@ -23,14 +23,11 @@ from babblefish.catalogue import CATALOGUE
 from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines.apertium import INSTALL_COMMAND, Apertium
 from babblefish.model_folder import State, megabytes
-from babblefish.profiles import INSTALL_COMMANDS, Profile, choose
+from babblefish.profiles import FULL_PACKAGES, INSTALL_COMMANDS, Profile, choose
 from babblefish.settings import Settings
 from babblefish.tls import RENEW_BEFORE, certificate_of
 
-_PACKAGES = {
-    "embedded": ("ctranslate2", "espeakng_loader", "faster_whisper", "kokoro_onnx", "onnxruntime", "tokenizers"),
-    "full": ("torch", "transformers", "sentencepiece", "pyannote.audio"),
-}
+_PACKAGES = ("ctranslate2", "espeakng_loader", "faster_whisper", "kokoro_onnx", "onnxruntime", "tokenizers")
 
 _FREE_BYTES = 100_000_000
 """A disk with less is full before long."""
@@ -156,9 +153,7 @@ def _cpus(settings: Settings) -> Check:
 
 
 def _packages(profile: Profile) -> Check:
-    wanted = [name for names in _PACKAGES.values() for name in names]
-    if profile.name == "embedded":
-        wanted = list(_PACKAGES["embedded"])
+    wanted = (*_PACKAGES, *FULL_PACKAGES) if profile.name == "full" else _PACKAGES
     missing = [name for name in wanted if not _is_installed(name)]
     if missing:
         return failed("packages", f"missing: {', '.join(missing)}", INSTALL_COMMANDS[profile.name])

@@ -16,7 +16,7 @@ INSTALL_COMMANDS: dict[ProfileName, str] = {
 }
 """The commands that install the packages of a profile."""
 
-_FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
+FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def choose(settings: Settings) -> Profile:
 
 def _full_lacks(settings: Settings) -> str:
     """Say what is missing for the full profile and the command that installs it, or nothing."""
-    packages = [package for package in _FULL_PACKAGES if not _is_installed(package)]
+    packages = [package for package in FULL_PACKAGES if not _is_installed(package)]
     if packages:
         return f"lacks the packages {', '.join(packages)} ({INSTALL_COMMANDS['full']})"
     absent = weights.missing("full", settings.model_dir)

@@ -138,6 +138,12 @@ async def test_a_server_that_loads_or_cannot_is_not_ready_and_says_why(settings:
     await server.close()
 
 
+async def test_a_server_that_ends_is_not_ready_any_more(running: Running) -> None:
+    running.server.draining = True
+    state = await look(running)
+    assert state["health"] == {"state": "not_ready", "reasons": ["the server ends: what was said is being finished"]}
+
+
 def usage(cpu_s: float) -> Usage:
     return Usage({"translation": cpu_s}, 500.0, 0.0, 10, 50.0, 2000.0, 0.5)
 

@@ -21,6 +21,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from babblefish import demo, doctor, doctor_machine, doctor_talk
+from babblefish.access import access_of
 from babblefish.addresses import Machine
 from babblefish.catalogue import Asset, WeightFile
 from babblefish.doctor_machine import Check, Outcome
@@ -92,7 +93,7 @@ def test_damaged_weights_are_named_with_their_file(settings: Settings) -> None:
 def test_a_missing_package_comes_with_the_command_that_installs_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(doctor_machine._PACKAGES, "embedded", ("numpy", "there_is_no_such_package"))
+    monkeypatch.setattr(doctor_machine, "_PACKAGES", ("numpy", "there_is_no_such_package"))
     check = machine(settings)["packages"]
     assert check.outcome is Outcome.FAILED
     assert "there_is_no_such_package" in check.found
@@ -317,3 +318,12 @@ def test_a_healthy_machine_is_healthy() -> None:
     for name in ("speech eng → fra", "speech spa → eng", "speech fra → spa"):
         assert checks[name]["figures"]["word_error_rate"] < 0.35
         assert checks[name]["figures"]["first_speech_ms"] >= checks[name]["figures"]["caption_ms"]
+
+
+def test_the_token_of_a_server_of_these_settings_is_known_to_whoever_may_read_its_key(settings: Settings) -> None:
+    guarded = settings.model_copy(update={"access": "required"})
+    assert doctor._own_token(guarded) is None
+    assert not settings.state_dir.exists(), "asking makes no key"
+    token = access_of(guarded).admin_token
+    assert doctor._own_token(guarded) == token
+    assert doctor._own_token(settings) is None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from babblefish import session, spare
 from babblefish.settings import Settings
-from tests.fakes import Fakes, make_fakes
+from tests.fake_hub import FakeHub, serving_hub_to_this_process
+from tests.fakes import Clock, Fakes, make_fakes
 from tests.support import Running, serving
 
 
@@ -22,6 +24,24 @@ def settings() -> Settings:
 @pytest.fixture
 def fakes() -> Fakes:
     return make_fakes()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A model hub that whoever asks in this process gets to."""
+    with serving_hub_to_this_process(monkeypatch) as hub:
+        yield hub
+
+
+@pytest.fixture
+def model_dir(tmp_path: Path) -> Path:
+    """A model folder that is still to be made, and so is the one it is in."""
+    return tmp_path / "data" / "models"
 
 
 @pytest.fixture

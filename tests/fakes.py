@@ -203,3 +203,13 @@ def make_fakes() -> Fakes:
         FakeTextTranslator(calls),
         FakeSynthesizer(calls),
     )
+
+
+class Clock:
+    """A clock that a test sets: Unix time where that matters, or any."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
+import soundfile
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -142,3 +146,10 @@ def load_engines(settings: Settings) -> Engines:
     """Load the engines of the settings' profile, one after another."""
     profile = choose(settings)
     return registry.assemble({part: load() for part, load in registry.loaders(settings, profile).items()}, profile)
+
+
+def heard(encoded: str) -> float:
+    """Decode a spoken translation, which must hold sound; return its length in seconds."""
+    samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)), dtype="float32")
+    assert np.abs(samples).max() > 0
+    return len(samples) / rate_hz

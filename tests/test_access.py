@@ -15,21 +15,9 @@ from babblefish import access
 from babblefish.access import Access, access_of, server_key
 from babblefish.domain import NotAllowedError, SetupError
 from babblefish.settings import Settings
+from tests.fakes import Clock
 
 HOUR_S = 3600.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from babblefish.app import Server
 from babblefish.catalogue import CATALOGUE
@@ -20,7 +16,7 @@ from babblefish.demo import read_speech
 from babblefish.engines.base import Engines
 from babblefish.entries import ConvertedAsset
 from babblefish.settings import Settings
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, Running, load_engines, serving
+from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, Running, heard, load_engines, serving
 
 pytest.importorskip("torch", reason="the cascade extra is not installed")
 pytest.importorskip("transformers", reason="the cascade extra is not installed")
@@ -85,13 +81,6 @@ async def test_a_client_is_told_its_engines_and_languages(cascade: Running) -> N
     assert told["pol"] == ("good", "espeak:pl")
     assert told["jpn"][0] == told["yor"][0] == "draft"
     assert {code for code, (captions, _) in told.items() if captions == "untranslated"} == {"bre", "haw", "lat"}
-
-
-def heard(encoded: str) -> float:
-    """Decode a spoken translation, which must hold sound; return its length in seconds."""
-    samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)), dtype="float32")
-    assert np.abs(samples).max() > 0
-    return len(samples) / rate_hz
 
 
 async def test_one_speaks_french_and_each_reads_and_hears_it_in_their_language(cascade: Running) -> None:

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,11 @@ from babblefish.catalogue import CATALOGUE
 from babblefish.domain import SetupError
 from babblefish.entries import ConvertedAsset
 from babblefish.model_folder import FetchError, State
-from tests.fake_hub import COMMIT, FakeHub, serving_hub_to_this_process
+from tests.fake_hub import COMMIT, FakeHub
 
 NAME = "nllb-200-distilled-600M-int8"
 (ASSET,) = (entry for entry in CATALOGUE if isinstance(entry, ConvertedAsset) and entry.name == NAME)
 ORIGIN = ASSET.origin
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with serving_hub_to_this_process(monkeypatch) as hub:
-        yield hub
-
-
-@pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    return tmp_path / "models"
 
 
 @pytest.fixture(scope="module")

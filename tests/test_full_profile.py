@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from babblefish.demo import read_speech
 from babblefish.engines.base import Engines
@@ -20,7 +16,7 @@ from babblefish.languages import KOKORO_VOICES
 from babblefish.profiles import choose
 from babblefish.server import Server
 from babblefish.settings import Settings
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SPANISH_SPEECH, Running, load_engines, serving
+from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SPANISH_SPEECH, Running, heard, load_engines, serving
 
 pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("pyannote.audio", reason="the full extra is not installed")
@@ -100,13 +96,6 @@ async def test_a_client_is_told_its_engines_and_languages(full: Running) -> None
     assert told["fra"] == ("good", "kokoro:ff_siwis")
     assert told["pol"] == ("good", "seamless:pol")
     assert told["hun"] == ("untranslated", "espeak:hu")
-
-
-def heard(encoded: str) -> float:
-    """Decode a spoken translation, which must hold sound; return its length in seconds."""
-    samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(encoded)), dtype="float32")
-    assert np.abs(samples).max() > 0
-    return len(samples) / rate_hz
 
 
 async def test_one_speaks_french_and_each_hears_it_in_their_language_and_voice(full: Running) -> None:

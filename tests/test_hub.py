@@ -6,7 +6,6 @@ import json
 import shutil
 import threading
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,10 @@ from huggingface_hub import file_download
 from babblefish import repository, weights
 from babblefish.domain import SetupError
 from babblefish.model_folder import FetchError, State
-from tests.fake_hub import COMMIT, REPOSITORY, SPEECH, FakeHub, safetensors, serving_hub_to_this_process, speech_files
+from tests.fake_hub import COMMIT, REPOSITORY, SPEECH, FakeHub, safetensors, speech_files
 
 FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
 PULLED = set(speech_files()) - {"original_checkpoint.pt", "README.md"}
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with serving_hub_to_this_process(monkeypatch) as hub:
-        yield hub
-
-
-@pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "models"
 
 
 def pull(model_dir: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,9 @@ from huggingface_hub import constants
 from babblefish import weights
 from babblefish.domain import SetupError
 from babblefish.model_folder import FetchError, State
-from tests.fake_hub import REPOSITORY, SPEECH, FakeHub, serving_hub_to_this_process
+from tests.fake_hub import REPOSITORY, SPEECH, FakeHub
 
 GATED = replace(SPEECH, gated=True)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with serving_hub_to_this_process(monkeypatch) as hub:
-        yield hub
-
-
-@pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    return tmp_path / "models"
 
 
 def pull(model_dir: Path, asset: Any = SPEECH) -> list[str]:

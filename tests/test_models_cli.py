@@ -46,11 +46,6 @@ def hub() -> Iterator[FakeHub]:
         yield hub
 
 
-@pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    return tmp_path / "models"
-
-
 def models(model_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.run(

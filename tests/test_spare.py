@@ -6,18 +6,7 @@ import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError
 from babblefish.spare import SpareTime
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.fakes import Clock
 
 
 @pytest.fixture

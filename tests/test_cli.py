@@ -18,6 +18,8 @@ from babblefish import cli
 from babblefish.access import Access
 from babblefish.domain import NotAllowedError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 OFF, ON = Access(None, 3600), Access(b"k" * 64, 3600)
@@ -31,7 +33,6 @@ def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
     )
 
 
-@pytest.mark.slow
 def test_the_demo_shows_one_utterance_in_three_languages(tmp_path: Path) -> None:
     done = run("demo", "--json", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -47,7 +48,6 @@ def test_the_demo_shows_one_utterance_in_three_languages(tmp_path: Path) -> None
         assert soundfile.info(one["wav"]).duration > 1
 
 
-@pytest.mark.slow
 def test_the_demo_takes_a_file_and_prints_for_people(tmp_path: Path) -> None:
     speech = ROOT / "babblefish" / "assets" / "demo_eng.wav"
     done = run("demo", str(speech), "--listen", "fra,eng", "--out", str(tmp_path))

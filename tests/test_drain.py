@@ -21,6 +21,8 @@ from tests.fakes import silence, speech
 from tests.scripted_service import HANGS, ROOT, WAITS, Connection, free_port, process, ready
 from tests.support import FRENCH_SPEECH, Client
 
+pytestmark = pytest.mark.slow
+
 
 def close_code(client: Client) -> int | None:
     return client.socket.close_code
@@ -137,7 +139,6 @@ async def test_a_server_that_still_loads_ends_when_it_is_asked_to() -> None:
         assert await server.ended() == 0
 
 
-@pytest.mark.slow
 async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tmp_path: Path) -> None:
     """With the real engines, and Apertium's programs as children."""
     port = free_port()

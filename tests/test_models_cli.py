@@ -16,6 +16,8 @@ from babblefish.domain import SetupError
 from babblefish.entries import HubAsset
 from tests.fake_hub import FakeHub, archive, safetensors, serving_hub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 SEAMLESS, WESPEAKER, EMBEDDING = "seamless-m4t-v2-large", "wespeaker-voxceleb-resnet34-LM", "embedding"
 CONFIG_NAMES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer_config.json")

@@ -14,6 +14,8 @@ from babblefish.systemd import ServiceManager
 from tests.fakes import speech
 from tests.scripted_service import FAILS_TO_LOAD, HANGS, WAITS, process
 
+pytestmark = pytest.mark.slow
+
 
 class Manager:
     """The socket of a service manager; keeps what it is told."""

@@ -1,20 +1,22 @@
 """Microphone → server: how late each frame of the page's audio arrives, real Chromium on the loopback interface.
 
-A fake microphone plays a file of noise that rises and falls like syllables, so that neither noise suppression nor a gate
-on the level takes it for silence. What the server hears is laid over the file (cross-correlation, two seconds at a time),
-which tells for each frame where in the file it begins. When the microphone heard that is known as well: Chromium reads
-the file when the microphone hands out its first buffer, the kernel notes when (the file's ``atime``), and from then on a
-buffer of 10 ms follows every 10 ms. Both clocks are the kernel's, and the page that is measured is not changed.
+A fake microphone plays a file of noise that rises and falls like syllables, so that neither noise suppression nor a
+gate on the level takes it for silence. What the server hears is laid over the file (cross-correlation, two seconds at a
+time), which tells for each frame where in the file it begins. When the microphone heard that is known as well:
+Chromium reads the file when the microphone hands out its first buffer, the kernel notes when (the file's ``atime``),
+and from then on a buffer of 10 ms follows every 10 ms. Both clocks are the kernel's, and the way of the sound through
+the page is not changed.
 
 Included: those 10 ms, as a sound card has to fill a buffer before it can hand it out (``MediaTrackSettings.latency``);
 Chromium's way from its audio process into the page; echo canceller, noise suppression and gain control; the page's
-resampling and its frames of 40 ms; its main thread; WebSocket and TCP on the loopback interface; the thread that receives.
-The kernel's ``atime`` moves in ticks of 1–4 ms, so the delay is overstated by up to a tick; a moment at which the fake
-microphone itself is late counts against the page, too. Not included: converters and drivers of real hardware, a network.
+resampling and its frames of 40 ms; its main thread; WebSocket and TCP on the loopback interface; the thread that
+receives. The kernel's ``atime`` moves in ticks of some milliseconds, so the delay is overstated by up to a tick; a
+moment at which the fake microphone itself is late counts against the page, too. Not included: converters and drivers of
+real hardware, a network.
 
-What Chromium has buffered when the page begins to listen it never catches up with, so the delay differs from one start to
-the next and is measured over several. The first second of each is left out: a gate first sends what it held back, which
-is late on purpose.
+What Chromium has buffered when the page begins to listen it never catches up with, so the delay differs from one start
+to the next and is measured over several. The first second of each is left out: a gate first sends what it held back,
+which is late on purpose.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from benchmarks import harness
 from tests.browser_support import browser_hearing, joined, scripted_server, wait_until
 
-_FILE_HZ = 48_000
+FILE_HZ = 48_000
 _BUFFER_S = 0.010
 _FRAME_SAMPLES = 640
 _FRAMES_PER_WINDOW = 50
@@ -64,7 +66,7 @@ _SOUND = """() => ({
 
 def speech_like(seconds: float) -> Samples:
     """Return noise with four syllables a second, shape ``[seconds · 48000]``."""
-    time_s = np.arange(int(seconds * _FILE_HZ)) / _FILE_HZ
+    time_s = np.arange(int(seconds * FILE_HZ)) / FILE_HZ
     noise = np.random.default_rng(0).normal(0, 0.15, len(time_s))
     return np.asarray(noise * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time_s)), dtype=np.float32)
 
@@ -75,7 +77,7 @@ def _unread(file: Path) -> None:
 
 
 def _first_read_s(file: Path) -> float:
-    """Return when a file was first read since ``_unread``, on the clock of ``time.monotonic``; ends where none knows."""
+    """Return when a file was first read since ``_unread``, on the clock of ``time.monotonic``."""
     read_s = file.stat().st_atime
     if read_s < 2:
         sys.exit(f"the file system below {file.parent} does not note when a file is read")
@@ -155,7 +157,7 @@ def measure(playwright: Playwright, starts: int, frames: int) -> dict[str, Any]:
     by_start = []
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "microphone.wav"
-        soundfile.write(wav, speech_like(frames * _FRAME_SAMPLES / SAMPLE_RATE_HZ + 8), _FILE_HZ, subtype="PCM_16")
+        soundfile.write(wav, speech_like(frames * _FRAME_SAMPLES / SAMPLE_RATE_HZ + 8), FILE_HZ, subtype="PCM_16")
         for _ in range(starts):
             delays, sound = _once(playwright, wav, frames)
             by_start.append(delays)

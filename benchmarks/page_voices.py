@@ -84,7 +84,7 @@ def pitch_hz(number: int) -> int:
 
 
 def conversation(seconds: float) -> list[Event]:
-    """Return a conversation of that length: four people, and a voice to be heard most of the time.
+    """Return a conversation of that length, one utterance at least: four people, and mostly a voice to be heard.
 
     A piece is made in 0.2 to 0.4 of its own length, as two threads of the embedded voices take; the first one comes 0.3
     to 0.8 s after the caption. The next caption comes up to 3 s before the voices fall silent, so that voices wait for
@@ -93,7 +93,7 @@ def conversation(seconds: float) -> list[Event]:
     chance = random.Random(0)
     events: list[Event] = []
     at_s, free_s, number = 0.0, 0.0, 0
-    while at_s < seconds:
+    while not events or at_s < seconds:
         number += 1
         pieces_s = [chance.uniform(0.8, 1.4), *(chance.uniform(1.0, 2.5) for _ in range(chance.randint(0, 2)))]
         # A piece is always there before the one before it, which is at least 0.8 s long, has been heard.

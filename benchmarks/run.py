@@ -16,6 +16,7 @@ BENCHMARKS = (
     "server_overhead",
     "event_loop",
     "memory",
+    "page",
     "latency",
     "interim_captions",
     "seamless_cost",

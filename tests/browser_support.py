@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -149,6 +150,7 @@ class ScriptedServer:
 
     Attributes:
         frames: Binary frames received, in order.
+        arrived_s: When each of them came, on the clock of ``time.monotonic``.
         controls: Control messages received, in order.
         joins: Query parameters of each connection.
         refusals: Errors for the next connections, each sent with its close code before anyone is let in.
@@ -163,6 +165,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.arrived_s: list[float] = []
         self.controls: list[dict[str, Any]] = []
         self.joins: list[dict[str, str]] = []
         self.refusals: list[tuple[protocol.Error, int]] = []
@@ -230,6 +233,7 @@ class ScriptedServer:
 
     def _received(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
+            self.arrived_s.append(time.monotonic())
             self.frames.append(message)
             return
         said = json.loads(message)

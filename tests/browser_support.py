@@ -194,10 +194,10 @@ class ScriptedServer:
         for message in messages:
             self._client.send(json.dumps(message))
 
-    def drop(self) -> None:
-        """End the connection as a restarting server does."""
+    def drop(self, code: int = 1012) -> None:
+        """End the connection; unless told otherwise, as a restarting server does."""
         assert self._client is not None, "nobody has joined"
-        self._client.close(1012)
+        self._client.close(code)
 
     def received_audio(self) -> Samples:
         """Everything heard so far, as 16 kHz samples."""

@@ -24,7 +24,7 @@ from babblefish.engines.base import Engines
 from babblefish.settings import Settings
 from tests.browser_network import network_to
 from tests.browser_support import browser_hearing, join, microphone_file, tone, wait_for_state, wait_until
-from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO, load_engines
+from tests.support import ENGLISH_SPEECH, FRENCH_SPEECH, load_engines
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["tests.browser_fixtures"]
@@ -157,17 +157,9 @@ def test_the_link_of_the_invitation_leads_into_its_room(server: RealServer, room
     assert server.rooms() == {"team-7"}
 
 
-@pytest.mark.parametrize("speech", ["carried", "recorded"])
-def test_two_people_read_and_hear_each_other_in_their_own_language(server: RealServer, room: Room, speech: str) -> None:
-    if speech == "recorded" and not SHARED_AUDIO.exists():
-        pytest.skip("no recorded speech beside the project")
-    french, english = (
-        (bonjour(), read_speech(ENGLISH_SPEECH))
-        if speech == "carried"
-        else (read_speech(SHARED_AUDIO / "test_fr.wav"), read_speech(SHARED_AUDIO / "test_en.wav"))
-    )
-    marie = room.enter(server.url, "fra", french)
-    john = room.enter(server.url, "eng", english)
+def test_two_people_read_and_hear_each_other_in_their_own_language(server: RealServer, room: Room) -> None:
+    marie = room.enter(server.url, "fra", bonjour())
+    john = room.enter(server.url, "eng", read_speech(ENGLISH_SPEECH))
     for page, direction in ((john, "French → English"), (marie, "English → French")):
         wait_until(page, lambda page=page: of_the_other(page) is not None, "the other's words are there", at_most_s=60)
         caption = of_the_other(page)

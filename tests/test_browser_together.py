@@ -118,8 +118,8 @@ def bonjour() -> Samples:
 
 
 def again_and_again(says: Samples, times: int) -> Samples:
-    """Return a sentence with breaths between, two and a half seconds each."""
-    pause = np.zeros(int(2.5 * SAMPLE_RATE_HZ), np.float32)
+    """Return a sentence with breaths between, one and a half seconds each."""
+    pause = np.zeros(int(1.5 * SAMPLE_RATE_HZ), np.float32)
     return np.concatenate([says, pause] * times)
 
 

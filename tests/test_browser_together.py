@@ -124,8 +124,9 @@ def again_and_again(says: Samples, times: int) -> Samples:
 
 
 def captions(page: Page) -> list[dict[str, Any]]:
-    """Return the captions on a page from top to bottom."""
-    found: list[dict[str, Any]] = page.locator("#captions > li").evaluate_all("""items => items.map((item) => ({
+    """Return the captions on a page from top to bottom, without what is still being said."""
+    rows = page.locator("#captions > li:not([data-quality=partial])")
+    found: list[dict[str, Any]] = rows.evaluate_all("""items => items.map((item) => ({
         id: item.dataset.utteranceId,
         seq: Number(item.dataset.seq),
         mine: item.classList.contains("mine"),

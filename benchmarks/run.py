@@ -18,6 +18,7 @@ BENCHMARKS = (
     "event_loop",
     "memory",
     "lifecycle",
+    "page",
     "latency",
     "interim_captions",
     "seamless_cost",

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -149,6 +150,7 @@ class ScriptedServer:
 
     Attributes:
         frames: Binary frames received, in order.
+        arrived_s: When each of them came, on the clock of ``time.monotonic``.
         controls: Control messages received, in order.
         joins: Query parameters of each connection.
         refusals: Errors for the next connections, each sent with its close code before anyone is let in.
@@ -163,6 +165,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.arrived_s: list[float] = []
         self.controls: list[dict[str, Any]] = []
         self.joins: list[dict[str, str]] = []
         self.refusals: list[tuple[protocol.Error, int]] = []
@@ -191,10 +194,10 @@ class ScriptedServer:
         for message in messages:
             self._client.send(json.dumps(message))
 
-    def drop(self) -> None:
-        """End the connection as a restarting server does."""
+    def drop(self, code: int = 1012) -> None:
+        """End the connection; unless told otherwise, as a restarting server does."""
         assert self._client is not None, "nobody has joined"
-        self._client.close(1012)
+        self._client.close(code)
 
     def received_audio(self) -> Samples:
         """Everything heard so far, as 16 kHz samples."""
@@ -230,13 +233,13 @@ class ScriptedServer:
 
     def _received(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
+            self.arrived_s.append(time.monotonic())
             self.frames.append(message)
             return
-        said = json.loads(message)
-        if said["type"] == "played":
-            self.played.append(said["utterance_id"])
-            return
         control = controls.parse_control(message)  # raises, and so drops a client that does not keep to the wire
+        if isinstance(control, controls.Played):
+            self.played.append(control.utterance_id)
+            return
         if isinstance(control, controls.Resume):
             self.resumes.append(json.loads(message))
             return

@@ -294,7 +294,13 @@ def test_the_answer_to_an_earlier_choice_does_not_undo_a_newer_one(page: Page, s
 
 @pytest.mark.parametrize(
     ("code", "close_code", "state", "words"),
-    [("full", 1013, "full", "Server is full"), ("not_ready", 1013, "loading", "Server is loading")],
+    [
+        ("full", 1013, "full", "Server is full"),
+        ("not_ready", 1013, "loading", "Server is loading"),
+        ("restarting", 1012, "loading", "Server is loading"),
+        ("too_many", 1013, "limited", "Too much from your network"),
+        ("too_fast", 1013, "limited", "Too much from your network"),
+    ],
 )
 def test_a_server_that_cannot_yet_is_asked_again(
     page: Page, server: ScriptedServer, code: str, close_code: int, state: str, words: str

@@ -177,6 +177,36 @@ def test_captions_are_read_out_as_they_come_and_states_that_matter_are_announced
     expect(page.locator("#announcement")).to_have_text("Muted. Nobody hears you.")
 
 
+def test_what_was_announced_is_not_left_to_be_found_when_it_is_over(page: Page, server: ScriptedServer) -> None:
+    page.add_init_script("""
+        window.said = [];
+        document.addEventListener("DOMContentLoaded", () => {
+          const node = document.getElementById("announcement");
+          new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true });
+        });
+    """)
+    joined(page, server)
+    page.get_by_role("button", name="Mute microphone").click()
+    page.get_by_role("button", name="Mute microphone").click()
+    wait_for_state(page, *QUIET)
+    said = page.evaluate("said.filter(Boolean)")
+    assert said[0] == "Connecting. Reaching the server…"
+    assert "Muted. Nobody hears you." in said
+    assert said[-1].startswith(("Listening.", "Hearing you."))
+    wait_for_state(page, "hearing")
+    page.wait_for_function("() => !document.getElementById('announcement').textContent.startsWith('Muted')")
+    server.send(result(1, tts_audio=tone_wav(1)))
+    wait_for_state(page, "speaking")
+    expect(page.locator("#announcement")).to_have_text("")
+
+
+def test_nothing_goes_on_moving_by_itself(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.send(result(1, tts_audio=tone_wav(3)))
+    page.locator("#captions > li.speaking .aloud").wait_for()
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
 def test_everything_can_be_reached_with_the_keyboard_and_shows_that_it_is(page: Page, server: ScriptedServer) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     joined(page, server)

@@ -126,6 +126,23 @@ def test_who_reads_at_the_end_stays_there_when_the_text_grows_and_who_reads_abov
     expect(page.locator("#captions > li").last).to_be_in_viewport(ratio=0.9)
 
 
+def test_opening_the_last_captions_details_keeps_the_end_in_view_and_above_the_place(
+    page: Page, server: ScriptedServer
+) -> None:
+    joined(page, server)
+    server.send(*(result(seq) for seq in range(1, 21)))
+    expect(page.locator("#captions > li").last).to_be_in_viewport()
+    page.locator("#captions time").last.click()
+    at_end = "() => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2"
+    page.wait_for_function(at_end)
+    page.locator("#scroller").evaluate("node => { node.scrollTop = 0; }")
+    page.wait_for_timeout(100)
+    page.locator("#captions time").first.click()
+    expect(page.locator("#captions .late")).to_have_count(2)
+    page.wait_for_timeout(100)
+    expect(page.locator("#captions > li").first).to_be_in_viewport()
+
+
 def test_how_late_a_caption_was_is_told_when_asked(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     server.send(result(1, latency_ms=1840.0))

@@ -52,6 +52,27 @@ def test_a_token_is_remembered_for_its_room_and_a_newer_link_replaces_it(page: P
         server.joins.clear()
 
 
+def test_the_token_that_the_server_gives_takes_the_place_of_the_links_in_its_room(
+    page: Page, server: ScriptedServer
+) -> None:
+    server.history = {"token": "longer"}
+    page.goto(f"{server.url}?room=hall#token=link")
+    join(page)
+    wait_for_state(page, *QUIET)
+    server.history = {"token": None}
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    wait_for_state(page, *QUIET)
+    page.reload()
+    for room in ("hall", "cellar"):
+        page.get_by_role("textbox", name="Room").fill(room)
+        join(page)
+        wait_for_state(page, *QUIET)
+        page.get_by_role("button", name="Leave").click()
+    tokens = [(joined["room"], joined["token"]) for joined in server.joins]
+    assert tokens == [("hall", "link"), ("hall", "longer"), ("hall", "longer"), ("cellar", "link")]
+
+
 def test_without_a_link_no_token_is_sent(page: Page, server: ScriptedServer) -> None:
     page.goto(server.url)
     join(page)

@@ -99,6 +99,40 @@ def test_what_is_said_during_a_short_drop_is_sent_once_and_in_order(page: Page, 
     assert set(range(before, made)) <= set(came), "nothing of the drop is missing"
 
 
+def test_a_server_that_says_it_ends_gets_no_more_and_the_next_gets_all_since(
+    page: Page, server: ScriptedServer
+) -> None:
+    page.add_init_script(COUNTING)
+    joined(page, server)
+    wait_until(page, lambda: len(server.frames) > 10, "sound arrives")
+    server.say({"type": "error", "code": "restarting", "message": "the server restarts", "fatal": True})
+    server.send(result(1))  # what it was about to say it still says
+    expect(page.locator("#captions > li")).to_have_count(1)
+    page.wait_for_timeout(100)
+    before = numbers(server)[-1]
+    page.wait_for_function("made => frames_made() > made + 25", arg=before)
+    assert numbers(server)[-1] == before
+    server.drop()
+    wait_for_state(page, "reconnecting")
+    expect(page.locator("#detail")).to_contain_text("The server restarts.")
+    wait_for_state(page, *QUIET, "behind")
+    made = page.evaluate("frames_made()")
+    wait_until(page, lambda: numbers(server)[-1] > made, "what was kept and what is new arrives")
+    came = numbers(server)
+    assert came == sorted(set(came)), "nothing is sent twice"
+    assert set(range(before, made)) <= set(came), "nothing is missing"
+
+
+def test_who_sent_too_much_is_told_and_comes_back(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.say({"type": "error", "code": "too_fast", "message": "more than 600 messages a minute", "fatal": True})
+    server.drop(protocol.CLOSE_FULL)
+    wait_for_state(page, "limited")
+    expect(page.locator("#state")).to_have_text("Too much from your network")
+    expect(page.locator("#announcement")).to_contain_text("More than 600 messages a minute.")
+    wait_for_state(page, *QUIET)
+
+
 def test_of_a_long_drop_the_last_15_seconds_are_sent(page: Page, server: ScriptedServer) -> None:
     page.add_init_script(COUNTING)
     joined(page, server)
@@ -214,7 +248,8 @@ def test_the_time_until_the_next_attempt_counts_down_and_is_announced_once(page:
     server.drop()
     counted = "() => [3, 2, 1].every((n) => said.detail.some((text) => text.endsWith(`again in ${n} s.`)))"
     page.wait_for_function(counted)
-    assert len(page.evaluate("said.announcement")) == 1
+    announced = [text for text in page.evaluate("said.announcement") if text.startswith("Reconnecting")]
+    assert len(announced) == 1
 
 
 def test_leaving_and_joining_again_asks_for_nothing_of_before(page: Page, server: ScriptedServer) -> None:

@@ -201,6 +201,7 @@ def test_leaving_while_the_browser_asks_opens_no_microphone(page: Page, server: 
 
 
 def test_voices_follow_each_other_in_order_without_overlap_or_gap(page: Page, server: ScriptedServer) -> None:
+    server.history = {"wants_played": False}
     joined(page, server)
     piece = tone_wav(0.4)
     server.send(result(1, status="speaking"), result(2, status="speaking"), result(3, tts_audio=piece))
@@ -219,7 +220,6 @@ def test_voices_follow_each_other_in_order_without_overlap_or_gap(page: Page, se
 def test_a_server_that_asks_is_told_once_when_the_voice_of_an_utterance_begins_to_be_heard(
     page: Page, server: ScriptedServer
 ) -> None:
-    server.history = {"wants_played": True}
     joined(page, server)
     piece = tone_wav(0.5)
     server.send(result(1, status="speaking"), speech(1, 0, piece), speech(1, 1, piece, last=True))

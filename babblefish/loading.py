@@ -11,7 +11,7 @@ from babblefish import engines as registry
 from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines.base import Engines
 from babblefish.profiles import Profile
-from babblefish.settings import Settings
+from babblefish.settings import Settings, WorkerName
 from babblefish.usage import in_group
 from babblefish.workers import Worker
 
@@ -36,7 +36,8 @@ async def load_engines(settings: Settings, profile: Profile) -> tuple[Engines, d
     async def load_part(part: str) -> None:
         started_s = time.perf_counter()
         try:
-            parts[part] = await loading.run(in_group(registry.WORKERS.get(part, "translation"), loaders[part]))
+            group: WorkerName = registry.WORKERS.get(part, "translation")
+            parts[part] = await loading.run(in_group(group, loaders[part], settings.worker_cpus.get(group)))
         except BabbleFishError as error:
             why = error.message if isinstance(error, SetupError) else _damaged(error)
             if part in registry.OPTIONAL:

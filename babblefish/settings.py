@@ -15,6 +15,7 @@ SpeechTranslatorName = Literal["whisper", "seamless"]
 TextTranslatorName = Literal["apertium", "nllb", "seamless"]
 SpeakerEncoderName = Literal["dvector", "pyannote"]
 KokoroRuntime = Literal["int8", "float32", "torch"]
+WorkerName = Literal["translation", "text-translation", "synthesis", "speaker", "sockets"]
 
 
 def _cpu_count() -> int:
@@ -41,6 +42,27 @@ def _split(given: Any) -> Any:
     return [item for part in given.split(",") if (item := part.strip())] if isinstance(given, str) else given
 
 
+def _placed(given: Any) -> Any:
+    """Read ``translation=0-31 synthesis=32-47,96-111``."""
+    if not isinstance(given, str):
+        return given
+    return {worker: _cpus(cpus) for worker, _, cpus in (item.partition("=") for item in given.split())}
+
+
+def _cpus(written: str) -> frozenset[int]:
+    try:
+        ends = [tuple(map(int, part.split("-"))) for part in written.split(",")]
+        return frozenset(cpu for first, *last in ends for cpu in range(first, (last or [first])[0] + 1))
+    except ValueError:
+        raise ValueError("CPUs are written as 0-31 or 0-15,64-79") from None
+
+
+def _usable(cpus: frozenset[int]) -> frozenset[int]:
+    if not cpus or cpus - os.sched_getaffinity(0):
+        raise ValueError("some of the CPUs are not there, or not this process's to use")
+    return cpus
+
+
 def _site(origin: str) -> str:
     parts = urlsplit(origin.lower())
     if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}":
@@ -56,6 +78,7 @@ def _network(address: str) -> str:
 _Item = Annotated[str, AfterValidator(str.lower)]
 _Site = Annotated[str, AfterValidator(_site)]
 _Network = Annotated[str, AfterValidator(_network)]
+_Cpus = Annotated[frozenset[int], AfterValidator(_usable)]
 _Listed = (NoDecode, BeforeValidator(_split))
 """Several items are written with commas between them."""
 
@@ -149,6 +172,10 @@ class Settings(BaseSettings):
     )
     socket_threads: int = Field(
         default_factory=lambda: _share(6), ge=1, description="Threads for voice activity and encoding (6 %)."
+    )
+
+    worker_cpus: Annotated[dict[WorkerName, _Cpus], NoDecode, BeforeValidator(_placed)] = Field(
+        default_factory=dict, description="CPUs of workers, as `translation=0-31 synthesis=32-47`; others run anywhere."
     )
 
     max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")

@@ -37,14 +37,25 @@ def name_thread(name: str) -> None:
         Path("/proc/thread-self/comm").write_text(name[:_NAME_LIMIT])
 
 
-def in_group(name: str, load: Callable[[], _T]) -> Callable[[], _T]:
-    """Return ``load`` so that the native threads it makes count to a group."""
+def join_group(name: str, cpus: Iterable[int] | None) -> None:
+    """Have the calling thread, and those it will make, count to a group and run on its CPUs.
 
-    def named() -> _T:
-        name_thread(name)
+    Args:
+        name: Of the group.
+        cpus: Their numbers; None for all that the process may use.
+    """
+    name_thread(name)
+    os.sched_setaffinity(0, cpus or os.sched_getaffinity(os.getpid()))
+
+
+def in_group(name: str, load: Callable[[], _T], cpus: Iterable[int] | None = None) -> Callable[[], _T]:
+    """Return ``load`` so that the native threads it makes are of a group, see ``join_group``."""
+
+    def joined() -> _T:
+        join_group(name, cpus)
         return load()
 
-    return named
+    return joined
 
 
 def this_thread() -> int:

@@ -16,14 +16,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from babblefish.domain import BabbleFishError, EngineError, OverloadedError
 from babblefish.settings import Settings
-from babblefish.usage import name_thread
+from babblefish.usage import join_group
 
 _log = logging.getLogger(__name__)
 _THREAD_PREFIX = "babblefish-"
@@ -67,7 +67,14 @@ class _Slots:
 class Worker:
     """The threads that own an engine."""
 
-    def __init__(self, name: str, parallel: int, queue_limit: int, at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        parallel: int,
+        queue_limit: int,
+        at_once: int | None = None,
+        cpus: Collection[int] | None = None,
+    ) -> None:
         """Make a worker.
 
         Args:
@@ -75,6 +82,7 @@ class Worker:
             parallel: Jobs that run side by side.
             queue_limit: Jobs that may wait beside those that run.
             at_once: Items of streams that are made at the same time; None for as many as there are jobs.
+            cpus: Numbers of the CPUs that its threads, and those of its libraries, run on; None for all.
         """
         self.name = name
         self._limit = parallel + queue_limit
@@ -85,7 +93,7 @@ class Worker:
         self._slots = _Slots(at_once or parallel)
         self._waiting: deque[tuple[Any, Future[Any]]] = deque()
         self._threads = ThreadPoolExecutor(
-            parallel, f"{_THREAD_PREFIX}{name}", initializer=name_thread, initargs=(name,)
+            parallel, f"{_THREAD_PREFIX}{name}", initializer=join_group, initargs=(name, cpus)
         )
         self.failures = 0
         """Calls that raised something that is not one of the project's errors."""
@@ -298,12 +306,19 @@ class Workers:
     @classmethod
     def start(cls, settings: Settings) -> Workers:
         """Make the workers that the settings ask for."""
+        cpus = settings.worker_cpus.get
         return cls(
-            translation=Worker("translation", 1, settings.queue_limit),
-            text=Worker("text-translation", 2, settings.queue_limit * 4),
-            synthesis=Worker("synthesis", _VOICES, settings.queue_limit * 4, at_once=settings.parallel_syntheses),
-            speaker=Worker("speaker", 1, settings.queue_limit * 2),
-            sockets=Worker("sockets", settings.socket_threads, settings.max_clients * 4),
+            translation=Worker("translation", 1, settings.queue_limit, cpus=cpus("translation")),
+            text=Worker("text-translation", 2, settings.queue_limit * 4, cpus=cpus("text-translation")),
+            synthesis=Worker(
+                "synthesis",
+                _VOICES,
+                settings.queue_limit * 4,
+                at_once=settings.parallel_syntheses,
+                cpus=cpus("synthesis"),
+            ),
+            speaker=Worker("speaker", 1, settings.queue_limit * 2, cpus=cpus("speaker")),
+            sockets=Worker("sockets", settings.socket_threads, settings.max_clients * 4, cpus=cpus("sockets")),
         )
 
     def __iter__(self) -> Iterator[Worker]:

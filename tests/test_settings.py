@@ -51,6 +51,16 @@ def test_several_hosts_sites_and_proxies_are_written_with_commas(monkeypatch: py
         Settings(trusted_proxies=("*",))
 
 
+def test_workers_are_given_cpus_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setenv("BABBLEFISH_WORKER_CPUS", "translation=0-3 synthesis=4,6-7")
+    assert Settings().worker_cpus == {"translation": {0, 1, 2, 3}, "synthesis": {4, 6, 7}}
+    for wrong in ("translation=8", "translation=3-1", "translation", "translation=a-b", "nobody=1"):
+        monkeypatch.setenv("BABBLEFISH_WORKER_CPUS", wrong)
+        with pytest.raises(ValidationError):
+            Settings()
+
+
 def test_a_setting_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValidationError):
         Settings(port=70000)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
 import threading
+from collections import defaultdict
+from pathlib import Path
 
+import pytest
+
+from babblefish.interpreter import opened
+from babblefish.settings import Settings
 from babblefish.usage import UsageReader, in_group, name_thread, this_thread
 
 ENOUGH = 5_000_000
@@ -73,3 +81,50 @@ def test_child_processes_are_counted_with_their_memory() -> None:
     assert after.cpu_s["programs"] - before.cpu_s["programs"] >= 0.1
     assert after.programs_mb > before.programs_mb + 3
     assert reader.read().cpu_s["programs"] >= after.cpu_s["programs"], "what ended is not forgotten"
+
+
+def test_a_group_s_threads_and_those_they_make_run_on_its_cpus_and_a_thread_may_change_its_group() -> None:
+    all_of_them = os.sched_getaffinity(0)
+    cpu = max(all_of_them)
+    found: list[set[int]] = []
+
+    def look() -> None:
+        found.append(os.sched_getaffinity(0))
+
+    def look_in_a_thread_of_its_own() -> None:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+
+    def both() -> None:
+        in_group("placed", look_in_a_thread_of_its_own, {cpu})()
+        in_group("anywhere", look_in_a_thread_of_its_own)()
+
+    thread = threading.Thread(target=both)
+    thread.start()
+    thread.join()
+    assert found == [{cpu}, all_of_them]
+    assert os.sched_getaffinity(0) == all_of_them
+
+
+def cpus_by_name() -> dict[str, set[frozenset[int]]]:
+    found: dict[str, set[frozenset[int]]] = defaultdict(set)
+    for task in Path("/proc/self/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        found[name].add(frozenset(os.sched_getaffinity(int(task.name))))
+    return found
+
+
+@pytest.mark.slow
+def test_the_native_threads_of_an_engine_run_on_the_cpus_of_its_worker() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    settings = Settings(worker_cpus={"translation": {cpu}}, translation_threads=2, log_level="error")
+
+    async def placed() -> dict[str, set[frozenset[int]]]:
+        async with opened(settings) as interpreter:
+            await interpreter.workers.translation.run(lambda: None)
+            return cpus_by_name()
+
+    found = asyncio.run(placed())
+    assert found["translation"] == {frozenset({cpu})}
+    assert found["synthesis"] == {frozenset(os.sched_getaffinity(0))}

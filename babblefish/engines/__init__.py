@@ -18,7 +18,7 @@ from babblefish.engines.base import Engines, SpeechRequest, SpeechTranslator, Sy
 from babblefish.entries import Profile as ProfileName
 from babblefish.languages import SPOKEN_WITH
 from babblefish.profiles import INSTALL_COMMANDS, Profile
-from babblefish.settings import Settings
+from babblefish.settings import Settings, WorkerName
 
 Loader = Callable[[], Any]
 """Makes one engine, ready for its first utterance; raises ``SetupError`` where something is not installed."""
@@ -66,10 +66,11 @@ OPTIONAL = frozenset({"text translator", "kokoro"})
 """Parts without which the server still works: fewer languages, a plainer voice."""
 
 
-WORKERS = {
+WORKERS: Mapping[str, WorkerName] = {
     "voice detector": "sockets",
     "speaker encoder": "speaker",
     "text translator": "text-translation",
+    "NLLB model": "text-translation",
     "kokoro": "synthesis",
     "espeak": "synthesis",
 }

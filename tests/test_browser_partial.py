@@ -116,6 +116,7 @@ def test_it_goes_when_its_utterance_fails_its_speaker_leaves_or_nothing_follows(
     expect(page.locator("#empty")).to_be_visible()
 
     server.say(partial(2), partial(3, client_id="me"))
+    expect(rows).to_have_count(2)
     server.say(partial(2, source_text="", source_lang="", translation="", target_lang=""))  # taken back
     expect(rows).to_have_count(1)
     expect(rows).to_have_class("caption mine")

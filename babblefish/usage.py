@@ -45,7 +45,10 @@ def join_group(name: str, cpus: Iterable[int] | None) -> None:
         cpus: Their numbers; None for all that the process may use.
     """
     name_thread(name)
-    os.sched_setaffinity(0, cpus or os.sched_getaffinity(os.getpid()))
+    wanted = set(cpus or os.sched_getaffinity(os.getpid()))
+    # Asked for only where it changes something: what forbids it then costs nobody a thread.
+    if os.sched_getaffinity(0) != wanted:
+        os.sched_setaffinity(0, wanted)
 
 
 def in_group(name: str, load: Callable[[], _T], cpus: Iterable[int] | None = None) -> Callable[[], _T]:

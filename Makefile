@@ -31,10 +31,11 @@ test: debian debian-test $(VENV)/.dev weights ## Run every test, the fast ones f
 	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
 	$(VENV)/bin/python -m pytest -m slow $(ARGS)
 
-check: $(VENV)/.dev ## Check style and types
+check: $(VENV)/.dev ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
 
 bench: debian $(VENV)/.dev weights ## Measure speed and quality
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)

@@ -2,7 +2,7 @@
 
 import sys
 
-from babblefish.cli import main
+from babblefish.cli.main import main
 
 if __name__ == "__main__":
     main(["serve", *sys.argv[1:]])

@@ -20,8 +20,8 @@ from urllib.parse import urlencode
 import uvicorn
 from websockets.asyncio.client import connect
 
-from babblefish import demo
-from babblefish.app import create_app, server_config
+from babblefish.cli import demo
+from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
 from benchmarks import harness
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from babblefish.demo import read_speech
+from babblefish.cli.demo import read_speech
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 
 _ROOT = Path(__file__).resolve().parents[1]

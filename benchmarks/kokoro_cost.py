@@ -26,14 +26,14 @@ from kokoro import KModel
 from kokoro.model import KModelForONNX
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from babblefish.engines.kokoro import Runner
-from babblefish.engines.kokoro_onnxruntime import OnnxRunner
-from babblefish.engines.kokoro_phonemes import Phonemizer
-from babblefish.engines.kokoro_torch import TorchRunner
+from babblefish.engines.kokoro.onnx_runner import OnnxRunner
+from babblefish.engines.kokoro.phonemes import Phonemizer
+from babblefish.engines.kokoro.synthesizer import Runner
+from babblefish.engines.kokoro.torch_runner import TorchRunner
 from babblefish.languages import KOKORO_VOICES, LANGUAGES
 from babblefish.settings import Settings
 from benchmarks import harness
-from tests.tiny_kokoro import make_checkpoint
+from tests.support.tiny_kokoro import make_checkpoint
 
 SAMPLE_RATE_HZ = 24_000
 BASELINE = "torch float32"

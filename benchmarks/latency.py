@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish import demo
+from babblefish.cli import demo
 from benchmarks import harness
 
 _LISTENER = {"fra": "eng", "eng": "fra"}

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 from faster_whisper import WhisperModel
 
-from babblefish import weights
-from babblefish.demo import CARRIED_SPEECH, read_speech
+from babblefish.cli.demo import CARRIED_SPEECH, read_speech
 from babblefish.domain import SAMPLE_RATE_HZ
+from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     clip = CARRIED_SPEECH.read_bytes()
     samples = read_speech(CARRIED_SPEECH)
     model = WhisperModel(
-        str(weights.locate("whisper-base", settings.model_dir)),
+        str(install.locate("whisper-base", settings.model_dir)),
         device="cpu",
         compute_type="int8",
         cpu_threads=settings.translation_threads,

@@ -26,8 +26,8 @@ import numpy
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from babblefish import audio
-from babblefish.demo import CARRIED_SPEECH, read_speech
+from babblefish.audio import pcm
+from babblefish.cli.demo import CARRIED_SPEECH, read_speech
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -67,7 +67,7 @@ async def _interrupt(process: subprocess.Popen[bytes], port: int) -> tuple[float
     """Signal in the middle of an utterance; return when, and whether its caption and speech still came."""
     async with connect(f"ws://127.0.0.1:{port}/ws/client?target_lang=spa&audio=stream", max_size=None) as client:
         await client.recv()
-        await client.send(audio.float_to_pcm16(read_speech(CARRIED_SPEECH)))
+        await client.send(pcm.float_to_pcm16(read_speech(CARRIED_SPEECH)))
         await client.send('{"type": "ping"}')
         while json.loads(await client.recv())["type"] != "pong":
             pass

@@ -22,13 +22,13 @@ import psutil
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish import audio
-from babblefish.app import create_app, server_config
-from babblefish.metrics import Metrics
-from babblefish.recorder import Recorder
+from babblefish.audio import pcm
+from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
+from babblefish.telemetry.prometheus import Metrics
+from babblefish.telemetry.recorder import Recorder
 from benchmarks import harness
-from tests.fakes import make_fakes, speech
+from tests.support.fakes import make_fakes, speech
 
 _LANGS = ("eng", "spa", "fra")
 _POLL_S = 2.0
@@ -89,7 +89,7 @@ async def _speak(clients: list[ClientConnection], utterances: int) -> None:
 
     for index in range(utterances):
         waiting = [asyncio.create_task(result(client)) for client in clients]
-        await clients[0].send(audio.float_to_pcm16(speech((11, 12)[index % 2])))
+        await clients[0].send(pcm.float_to_pcm16(speech((11, 12)[index % 2])))
         await asyncio.wait_for(asyncio.gather(*waiting), 30)
 
 

@@ -18,10 +18,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from babblefish.catalogue import CATALOGUE
-from babblefish.conversion import convert
-from babblefish.entries import ConvertedAsset
 from babblefish.languages import FLORES_CODES
+from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.conversion import convert
+from babblefish.models.entries import ConvertedAsset
 from benchmarks import harness
 
 (ASSET,) = (entry for entry in CATALOGUE if entry.name == "nllb-200-distilled-600M-int8")

@@ -26,9 +26,9 @@ from typing import Any
 import soundfile
 from playwright.sync_api import Browser, CDPSession, Playwright, sync_playwright
 
-from babblefish import protocol
+from babblefish.wire import server_messages
 from benchmarks import harness, page_microphone, page_voices
-from tests.browser_support import (
+from tests.support.browser import (
     PAGE,
     QUIET,
     ScriptedServer,
@@ -129,7 +129,7 @@ def _quiet(server: ScriptedServer) -> Callable[[float], None]:
         nonlocal said_s
         if at_s > said_s + _PONG_EVERY_S:
             said_s = at_s
-            server.send(protocol.Pong())
+            server.send(server_messages.Pong())
 
     return go_on
 
@@ -167,7 +167,7 @@ def _costs(playwright: Playwright, seconds: int) -> dict[str, Any]:
 
 def _conversation(playwright: Playwright, minutes: float) -> dict[str, Any]:
     events = page_voices.conversation(60 * minutes)
-    utterances = len({event.message.seq for event in events if isinstance(event.message, protocol.Result)})
+    utterances = len({event.message.seq for event in events if isinstance(event.message, server_messages.Result)})
     with tempfile.TemporaryDirectory() as folder, scripted_server() as server:
         silence = Path(folder) / "silence.wav"
         soundfile.write(silence, 0 * page_microphone.speech_like(1), page_microphone.FILE_HZ, subtype="PCM_16")

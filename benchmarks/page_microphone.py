@@ -39,7 +39,7 @@ from playwright.sync_api import Playwright
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from benchmarks import harness
-from tests.browser_support import browser_hearing, joined, scripted_server, wait_until
+from tests.support.browser import browser_hearing, joined, scripted_server, wait_until
 
 FILE_HZ = 48_000
 _BUFFER_S = 0.010

@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from playwright.sync_api import Page, TimeoutError
 
-from babblefish import audio, protocol
+from babblefish.audio import pcm
 from babblefish.domain import Samples
-from tests.browser_support import ScriptedServer, result, speech
+from babblefish.wire import server_messages
+from tests.support.browser import ScriptedServer, result, speech
 
 PITCHES_HZ = (500, 700, 900, 1100, 1300, 1500, 1700, 1900)
 """One utterance after another takes the next; 200 Hz apart, a window of 20 ms tells them apart."""
@@ -53,7 +54,7 @@ class Event:
     """What the server says at a moment, in seconds from the beginning."""
 
     at_s: float
-    message: protocol.ServerMessage
+    message: server_messages.ServerMessage
 
 
 def utterance(number: int, at_s: float, pieces_s: Sequence[float], waits_s: Sequence[float]) -> list[Event]:
@@ -72,7 +73,7 @@ def utterance(number: int, at_s: float, pieces_s: Sequence[float], waits_s: Sequ
         at_s += wait_s
         time_s = begins + np.arange(int(length_s * _PIECE_HZ)) / _PIECE_HZ
         sine = np.asarray(AMPLITUDE * np.sin(2 * np.pi * pitch_hz(number) * time_s), np.float32)
-        wav = base64.b64encode(audio.wav_bytes(sine, _PIECE_HZ)).decode()
+        wav = base64.b64encode(pcm.wav_bytes(sine, _PIECE_HZ)).decode()
         events.append(Event(at_s, speech(number, index, wav)))
         begins += len(sine) / _PIECE_HZ
     return [*events, Event(at_s + 0.02, speech(number, len(pieces_s), None, last=True))]
@@ -172,7 +173,7 @@ def hold(page: Page, server: ScriptedServer, events: Sequence[Event]) -> tuple[S
         if time.monotonic() > taken_s + _TAKEN_EVERY_S:
             taken.append(base64.b64decode(page.evaluate("takeRecorded()")))
             taken_s = time.monotonic()
-    awaited = len({event.message.seq for event in events if isinstance(event.message, protocol.Result)})
+    awaited = len({event.message.seq for event in events if isinstance(event.message, server_messages.Result)})
     with contextlib.suppress(TimeoutError):
         page.wait_for_function("count => babblefish.playedUtterances >= count", arg=awaited, timeout=_PATIENCE_MS)
     page.wait_for_timeout(1000)  # the recorder gives half a second at a time

@@ -32,11 +32,11 @@ from transformers import (
 from transformers.utils import logging
 
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError
-from babblefish.engines import seamless
-from babblefish.engines.base import SpeechRequest
-from babblefish.engines.seamless_decoder import Decoder
-from babblefish.engines.seamless_int8 import Int8Linear
-from babblefish.engines.seamless_model import SeamlessModel, load_weights
+from babblefish.engines.contracts import SpeechRequest
+from babblefish.engines.seamless import speech
+from babblefish.engines.seamless.decoder import Decoder
+from babblefish.engines.seamless.int8 import Int8Linear
+from babblefish.engines.seamless.model import SeamlessModel, load_weights
 from benchmarks import harness
 
 AUDIO_S = 3
@@ -233,10 +233,10 @@ def people_at_once(folder: Path, threads: int) -> dict[str, Any]:
     model = load_weights(folder, "int8")
     model.generation_config.eos_token_id = NO_END
     # Every row is to have the same length: no limit by the length of the audio, no guard against loops.
-    seamless.token_limit = lambda _: TOKENS
-    seamless.loops = lambda _: False
+    speech.token_limit = lambda _: TOKENS
+    speech.loops = lambda _: False
     loaded = SeamlessModel(model, NoTokenizer(), SeamlessM4TFeatureExtractor(), Decoder(model), LANGUAGES)
-    engine = seamless.Seamless(loaded, threads, lambda *_: ("eng", 1.0))
+    engine = speech.Seamless(loaded, threads, lambda *_: ("eng", 1.0))
     noise = np.random.default_rng(0).normal(0, 0.1, (PEOPLE, AUDIO_S * SAMPLE_RATE_HZ)).astype(np.float32)
 
     def requests() -> list[SpeechRequest]:

@@ -18,12 +18,12 @@ import numpy as np
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish import audio
-from babblefish.app import create_app, server_config
+from babblefish.audio import pcm
 from babblefish.domain import Deadline, Speech
+from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
 from benchmarks import harness
-from tests.fakes import FakeSynthesizer, make_fakes, speech
+from tests.support.fakes import FakeSynthesizer, make_fakes, speech
 
 _TRANSLATOR_S, _TEXT_S, _PIECE_S = 0.100, 0.020, 0.060
 _ENGINES_S = {
@@ -65,7 +65,7 @@ async def _listen(port: int, utterances: int, listeners: int) -> list[float]:
         return time.perf_counter()
 
     added_ms = []
-    frames = [audio.float_to_pcm16(speech(phrase)) for phrase in (11, 12)]
+    frames = [pcm.float_to_pcm16(speech(phrase)) for phrase in (11, 12)]
     for index in range(utterances):
         waiting = [asyncio.create_task(result(client)) for client in clients]
         await asyncio.sleep(0.05)

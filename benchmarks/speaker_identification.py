@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babblefish import engines
-from babblefish.demo import read_speech
+from babblefish.cli.demo import read_speech
+from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.domain import SAMPLE_RATE_HZ, UNKNOWN_SPEAKER_ID, Samples
-from babblefish.engines.base import Embedding, SpeakerEncoder
-from babblefish.profiles import choose
+from babblefish.engines import registry
+from babblefish.engines.contracts import Embedding, SpeakerEncoder
+from babblefish.engines.profiles import choose
 from babblefish.settings import Settings
-from babblefish.speakers import SpeakerRegistry
 from benchmarks import harness
 
 _CUTS_PER_FILE = 3
@@ -147,7 +147,7 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
     files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
     if not files:
         sys.exit("this benchmark needs recorded speech of several people in shared/audio/speakers beside the project")
-    encoder: SpeakerEncoder = engines.loaders(settings, choose(settings))["speaker encoder"]()
+    encoder: SpeakerEncoder = registry.loaders(settings, choose(settings))["speaker encoder"]()
 
     def new_registry() -> SpeakerRegistry:
         return SpeakerRegistry(encoder.scale, settings.speaker_min_s, settings.speaker_threshold)

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from babblefish import weights
 from babblefish.domain import Deadline
-from babblefish.engines.base import Synthesizer
+from babblefish.engines.contracts import Synthesizer
 from babblefish.engines.espeak import EspeakNg
-from babblefish.engines.kokoro import Kokoro
-from babblefish.engines.kokoro_onnxruntime import OnnxRunner
+from babblefish.engines.kokoro.onnx_runner import OnnxRunner
+from babblefish.engines.kokoro.synthesizer import Kokoro
+from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -75,7 +75,7 @@ def speak(engine: Synthesizer, lang: str, length: str) -> Cost:
 
 
 def measure(model_dir: Path, rounds: int) -> dict[Way, list[Cost]]:
-    model, voices = weights.locate("kokoro-int8", model_dir), weights.locate("kokoro-voices", model_dir)
+    model, voices = install.locate("kokoro-int8", model_dir), install.locate("kokoro-voices", model_dir)
     engines: list[tuple[int, Synthesizer]] = [
         (threads, Kokoro(OnnxRunner(model, voices, threads))) for threads in THREADS
     ]

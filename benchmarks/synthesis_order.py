@@ -8,12 +8,12 @@ import statistics
 import time
 from typing import Any
 
-from babblefish import weights
 from babblefish.domain import Deadline
-from babblefish.engines.kokoro import Kokoro
-from babblefish.engines.kokoro_onnxruntime import OnnxRunner
+from babblefish.engines.kokoro.onnx_runner import OnnxRunner
+from babblefish.engines.kokoro.synthesizer import Kokoro
+from babblefish.models import install
+from babblefish.pipeline.workers import Worker
 from babblefish.settings import Settings
-from babblefish.workers import Worker
 from benchmarks import harness
 
 _SENTENCES = {
@@ -44,7 +44,7 @@ async def _speak_all(engine: Kokoro, worker: Worker) -> list[tuple[float, float,
 
 
 async def _compare(settings: Settings, rounds: int) -> dict[str, Any]:
-    model, voices = (weights.locate(name, settings.model_dir) for name in ("kokoro-int8", "kokoro-voices"))
+    model, voices = (install.locate(name, settings.model_dir) for name in ("kokoro-int8", "kokoro-voices"))
     engine = Kokoro(OnnxRunner(model, voices, settings.synthesis_threads))
     ways = {
         "soonest needed first": Worker("ordered", len(_SENTENCES), 0, at_once=settings.parallel_syntheses),

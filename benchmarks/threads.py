@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from babblefish import weights
 from babblefish.domain import Deadline
-from babblefish.engines.kokoro import Kokoro
-from babblefish.engines.kokoro_onnxruntime import OnnxRunner
-from babblefish.engines.seamless_decoder import Decoder
-from babblefish.engines.seamless_model import load_weights
+from babblefish.engines.kokoro.onnx_runner import OnnxRunner
+from babblefish.engines.kokoro.synthesizer import Kokoro
+from babblefish.engines.seamless.decoder import Decoder
+from babblefish.engines.seamless.model import load_weights
 from babblefish.engines.torch_threads import use_threads
+from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks import harness
 from benchmarks.seamless_cost import LANGUAGES, NO_END, TOKENS, audio, best_s, make_checkpoint, median_s, start
@@ -65,7 +65,7 @@ def seamless_s(threads: list[int]) -> dict[str, dict[int, float]]:
 
 def synthesis_s(threads: list[int]) -> dict[int, float]:
     folder = Settings().model_dir
-    model, voices = (weights.locate(name, folder) for name in ("kokoro-int8", "kokoro-voices"))
+    model, voices = (install.locate(name, folder) for name in ("kokoro-int8", "kokoro-voices"))
     found = {}
     for count in threads:
         engine = Kokoro(OnnxRunner(model, voices, count))

@@ -12,11 +12,11 @@ from typing import Any
 
 import sacrebleu
 
-from babblefish import weights
 from babblefish.domain import Deadline, NoSpeechError
 from babblefish.engines.apertium import Apertium
-from babblefish.engines.base import SpeechRequest
+from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.whisper import Whisper
+from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -30,7 +30,7 @@ def _chrf(hypothesis: str, reference: str) -> float:
 def measure(_: argparse.Namespace) -> dict[str, Any]:
     """Translate every clip that is not English both ways."""
     settings = Settings()
-    whisper = Whisper(weights.locate("whisper-base", settings.model_dir), settings.translation_threads)
+    whisper = Whisper(install.locate("whisper-base", settings.model_dir), settings.translation_threads)
     apertium = Apertium()
     rows = []
     scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

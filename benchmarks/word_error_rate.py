@@ -13,10 +13,10 @@ from typing import Any
 import jiwer
 from faster_whisper import WhisperModel
 
-from babblefish import weights
 from babblefish.domain import Deadline, NoSpeechError
-from babblefish.engines.base import SpeechRequest
+from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.whisper import Whisper
+from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks import harness
 
@@ -35,7 +35,7 @@ def _percent(references: list[str], heard: list[str]) -> float:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Transcribe every clip both ways in turn, the language unknown, on the same number of threads."""
     settings = Settings()
-    folder = weights.locate("whisper-base", settings.model_dir)
+    folder = install.locate("whisper-base", settings.model_dir)
     threads = options.threads or settings.translation_threads
     ours = Whisper(folder, threads)
     stock = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads, num_workers=1)

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Form, UploadFile
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field, StringConstraints
 
-from babblefish.interpreter import Interpreter, Line
+from babblefish.pipeline.interpreter import Interpreter, Line
 from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written
 from legacy.limits import Limits
 from legacy.problems import RESPONSES, answer_problems

@@ -14,7 +14,8 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import FileResponse
 from starlette.websockets import WebSocketDisconnect
 
-from babblefish import audio, controls
+from babblefish.audio import pcm
+from babblefish.audio.segmenter import Segment
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
@@ -24,11 +25,11 @@ from babblefish.domain import (
     OverloadedError,
     ServerFullError,
 )
-from babblefish.interpreter import Interpreter
-from babblefish.pipeline import Recognised
-from babblefish.protocol import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
-from babblefish.segmenter import Segment
-from babblefish.sites import Sites
+from babblefish.pipeline.interpreter import Interpreter
+from babblefish.pipeline.pipeline import Recognised
+from babblefish.server.sites import Sites
+from babblefish.wire import client_messages
+from babblefish.wire.server_messages import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
 from legacy.flores import flores_or_iso, named, spoken
 
 LONGEST_S = 5.0
@@ -175,9 +176,9 @@ class _Stream:
 
     async def _take(self, message: Mapping[str, Any]) -> list[Segment]:
         if message.get("bytes") is not None:
-            samples = audio.pcm16_to_float(message["bytes"])
+            samples = pcm.pcm16_to_float(message["bytes"])
             return await self._interpreter.workers.sockets.run(self._segmenter.feed, samples)
-        if isinstance(controls.parse_control(message["text"]), controls.Flush):
+        if isinstance(client_messages.parse_control(message["text"]), client_messages.Flush):
             return await self._flush()
         raise InvalidMessageError("the only control message here is flush")
 

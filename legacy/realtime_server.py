@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from babblefish.interpreter import Interpreter
+from babblefish.pipeline.interpreter import Interpreter
 from legacy.realtime import LONGEST_S, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.serving import run

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from babblefish.interpreter import Interpreter
-from babblefish.speakers import SpeakerRegistry
+from babblefish.conversation.speakers import SpeakerRegistry
+from babblefish.pipeline.interpreter import Interpreter
 from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.realtime_server_tts import speak

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from babblefish.audio import wav_bytes
-from babblefish.interpreter import Interpreter
+from babblefish.audio.pcm import wav_bytes
+from babblefish.pipeline.interpreter import Interpreter
 from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.serving import run

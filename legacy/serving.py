@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from babblefish.domain import BabbleFishError
-from babblefish.interpreter import Interpreter, opened
+from babblefish.pipeline.interpreter import Interpreter, opened
 from babblefish.settings import Settings
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from babblefish import session, spare
+from babblefish.pipeline import idle_gate
+from babblefish.server import session
 from babblefish.settings import Settings
-from tests.fake_hub import FakeHub, serving_hub_to_this_process
-from tests.fakes import Clock, Fakes, make_fakes
-from tests.support import Running, serving
+from tests.support.fake_hub import FakeHub, serving_hub_to_this_process
+from tests.support.fakes import Clock, Fakes, make_fakes
+from tests.support.serving import Running, serving
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def gate() -> Iterator[threading.Event]:
 def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a slow machine's pauses mean nothing: neither the end of a stream, nor that drafts take long."""
     monkeypatch.setattr(session, "_STALLED_S", 1000.0)
-    monkeypatch.setattr(spare, "_VALID_S", 0.0)
+    monkeypatch.setattr(idle_gate, "_VALID_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import pytest
 
-from babblefish import controls, protocol
-from babblefish.app import create_app
-from babblefish.metrics import Metrics, error_codes
+from babblefish.server.app import create_app
 from babblefish.settings import Settings
-from tests.fakes import make_fakes
+from babblefish.telemetry.prometheus import Metrics, error_codes
+from babblefish.wire import client_messages, server_messages
+from tests.support.fakes import make_fakes
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
@@ -58,11 +58,11 @@ def asked_for(expression: str) -> set[str]:
 
 
 def test_the_table_of_controls_is_what_a_client_may_say() -> None:
-    assert table(ARCHITECTURE, "control") == types(controls.Control)
+    assert table(ARCHITECTURE, "control") == types(client_messages.Control)
 
 
 def test_the_table_of_messages_is_what_the_server_says() -> None:
-    assert table(ARCHITECTURE, "message") == types(protocol.ServerMessage)
+    assert table(ARCHITECTURE, "message") == types(server_messages.ServerMessage)
 
 
 def test_the_table_of_error_codes_is_what_can_go_wrong() -> None:

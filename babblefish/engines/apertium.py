@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from babblefish.domain import Deadline, EngineError, Quality, SetupError
-from babblefish.engines.base import Route
+from babblefish.engines.contracts import Route
 from babblefish.languages import LANGUAGES
 
 MODES_DIR = Path("/usr/share/apertium/modes")

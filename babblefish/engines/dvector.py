@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
-from babblefish.engines.base import Embedding, VoiceScale
+from babblefish.engines.contracts import Embedding, VoiceScale
 
 _FFT = 512
 _WINDOW = 400

@@ -17,9 +17,9 @@ import ctranslate2
 import tokenizers
 
 from babblefish.domain import Deadline, EngineError, Quality, UnknownLanguageError
-from babblefish.engines.base import Route
+from babblefish.engines.contracts import Route
 from babblefish.engines.decoding import is_repetitive, loops
-from babblefish.engines.text_pieces import has_words, space, split_line
+from babblefish.engines.text_splitting import has_words, space, split_line
 from babblefish.languages import FLORES_CODES, flores_code, language_of
 
 _END = "</s>"

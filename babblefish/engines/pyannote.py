@@ -23,7 +23,7 @@ from pyannote.audio import Model  # noqa: E402
 from pyannote.audio.telemetry import metrics  # noqa: E402
 
 from babblefish.domain import SAMPLE_RATE_HZ, EngineError, Samples, SetupError  # noqa: E402
-from babblefish.engines.base import Embedding, VoiceScale  # noqa: E402
+from babblefish.engines.contracts import Embedding, VoiceScale  # noqa: E402
 from babblefish.engines.torch_threads import use_threads  # noqa: E402
 
 # It tells of devices and of products at every load.

@@ -21,7 +21,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
-from babblefish.engines.base import SpeechRequest, SpeechTranslation
+from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_repetitive, token_limit
 from babblefish.languages import LANGUAGES, from_whisper
 

@@ -1,0 +1,190 @@
+"""Endpointing: cuts a stream of audio into utterances, on sample time, without clock or threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from babblefish.domain import SAMPLE_RATE_HZ, Samples
+from babblefish.engines.contracts import VoiceStream
+from babblefish.settings import Settings
+
+_HYSTERESIS = 0.15
+"""Speech goes on while its probability is no further than this below the threshold (Silero's own value)."""
+
+_TAIL_MS = 200
+"""Silence kept after the last chunk of speech, for a last consonant too soft to count as speech."""
+
+_SPLIT_WINDOW_S = 5.0
+"""Overlong speech is split within its last seconds, so that most of it keeps its context."""
+
+_SPLIT_STRETCH_MS = 160
+"""Length of the quietest stretch that is looked for: a short breath, longer than most consonants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch of speech cut out of a stream.
+
+    Attributes:
+        samples: Shape ``[n]``, 16 kHz, with pre-roll and a short tail of silence.
+        start_sample: Position in the stream, in samples from its start, at which the speech began.
+        end_sample: Position in the stream, in samples from its start, at which the speech ended; the samples fed
+            since then are the part of the latency that went into making sure.
+        speech_s: Seconds of it that are speech.
+    """
+
+    samples: Samples
+    start_sample: int
+    end_sample: int
+    speech_s: float
+
+
+def speech_seconds(voice_stream: VoiceStream, samples: Samples, settings: Settings) -> float:
+    """Measure how much of an utterance is speech, by the rule that the segmenter goes by.
+
+    Args:
+        voice_stream: Fresh.
+        samples: Shape ``[n]``, 16 kHz.
+        settings: For ``speech_threshold``.
+    """
+    step = voice_stream.chunk_samples
+    speaks, chunks = False, 0
+    for start in range(0, len(samples) - step + 1, step):
+        probability = voice_stream.probability(samples[start : start + step])
+        speaks = probability >= settings.speech_threshold - (_HYSTERESIS if speaks else 0.0)
+        chunks += speaks
+    return chunks * step / SAMPLE_RATE_HZ
+
+
+class Segmenter:
+    """Finds the utterances of one stream; the same ones, whatever the length of the frames.
+
+    It decides chunk by chunk and holds at most ``max_utterance_s`` of audio, in endless speech as in endless silence.
+
+    Args:
+        voice_stream: Voice activity of this stream, and of no other.
+        settings: For ``speech_threshold``, ``pre_roll_ms``, ``hangover_ms``, ``min_speech_ms``, ``max_utterance_s``.
+    """
+
+    def __init__(self, voice_stream: VoiceStream, settings: Settings) -> None:
+        self._voice = voice_stream
+        self._chunk_samples = voice_stream.chunk_samples
+        self._enter = settings.speech_threshold
+        self._stay = max(0.01, settings.speech_threshold - _HYSTERESIS)
+        self._pre_roll = self._chunks_in(settings.pre_roll_ms)
+        self._hangover = self._chunks_in(settings.hangover_ms)
+        self._min_speech = self._chunks_in(settings.min_speech_ms)
+        self._tail = self._chunks_in(_TAIL_MS)
+        self._longest = int(settings.max_utterance_s * SAMPLE_RATE_HZ) // self._chunk_samples
+        self._split_window = min(self._chunks_in(_SPLIT_WINDOW_S * 1000), self._longest // 2)
+        self._split_stretch = self._chunks_in(_SPLIT_STRETCH_MS)
+
+        self._rest: Samples = np.empty(0, dtype=np.float32)
+        self._start_sample = 0
+        self._chunks: list[Samples] = []
+        self._probabilities: list[float] = []
+        self._is_speech: list[bool] = []
+        self._speech_end = 0
+        """Number of chunks up to and with the last one of speech; 0 outside speech."""
+        self._is_continuation = False
+
+    def _chunks_in(self, milliseconds: float) -> int:
+        return -int(-milliseconds * SAMPLE_RATE_HZ // (1000 * self._chunk_samples))
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether someone speaks, or did less than the hangover ago; true for a click, too, until it proves one."""
+        return self._speech_end > 0
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the newest chunk is speech."""
+        return self.in_speech and self._is_speech[-1]
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech in the utterance that has not ended."""
+        return self._speech_s(len(self._chunks)) if self.in_speech else 0.0
+
+    def so_far(self) -> Samples:
+        """Return the utterance that has not ended, shape ``[n]``; empty outside speech."""
+        return np.concatenate(self._chunks) if self.in_speech else np.empty(0, dtype=np.float32)
+
+    def feed(self, samples: Samples) -> list[Segment]:
+        """Take the next frame of the stream, of any length, and return the utterances that it ended."""
+        data = np.concatenate((self._rest, samples))
+        whole = len(data) - len(data) % self._chunk_samples
+        self._rest = data[whole:].copy()
+        return list(self._segments(data[:whole].reshape(-1, self._chunk_samples)))
+
+    def flush(self) -> list[Segment]:
+        """End the utterance now, without waiting for silence, and begin anew."""
+        if len(self._rest):
+            padded = np.pad(self._rest, (0, self._chunk_samples - len(self._rest)))
+            self._take(self._rest, self._voice.probability(padded))
+            self._rest = self._rest[:0]
+        segments = list(self._end()) if self.in_speech else []
+        self._drop(len(self._chunks))
+        return segments
+
+    def _segments(self, chunks: Iterable[Samples]) -> Iterator[Segment]:
+        for chunk in chunks:
+            # a copy, so that a few chunks of pre-roll do not keep a frame of a minute alive
+            self._take(chunk.copy(), self._voice.probability(chunk))
+            if not self.in_speech:
+                self._drop(len(self._chunks) - self._pre_roll)
+            elif len(self._chunks) - self._speech_end >= self._hangover:
+                yield from self._end()
+            elif len(self._chunks) >= self._longest:
+                yield self._split()
+
+    def _take(self, chunk: Samples, probability: float) -> None:
+        is_speech = probability >= (self._stay if self.in_speech else self._enter)
+        self._chunks.append(chunk)
+        self._probabilities.append(probability)
+        self._is_speech.append(is_speech)
+        if is_speech:
+            self._speech_end = len(self._chunks)
+
+    def _drop(self, count: int) -> None:
+        """Let go of the first ``count`` chunks, if it is above zero."""
+        count = max(0, count)
+        self._start_sample += sum(len(chunk) for chunk in self._chunks[:count])
+        del self._chunks[:count], self._probabilities[:count], self._is_speech[:count]
+        self._speech_end = max(0, self._speech_end - count)
+
+    def _cut(self, count: int, end_sample: int) -> Segment:
+        is_speech = self._is_speech[:count]
+        before = is_speech.index(True) if any(is_speech) else 0
+        start_sample = self._start_sample + before * self._chunk_samples
+        segment = Segment(np.concatenate(self._chunks[:count]), start_sample, end_sample, self._speech_s(count))
+        self._drop(count)
+        return segment
+
+    def _speech_s(self, count: int) -> float:
+        return sum(self._is_speech[:count]) * self._chunk_samples / SAMPLE_RATE_HZ
+
+    def _end(self) -> Iterator[Segment]:
+        """Leave speech; the silence after the tail may be the pre-roll of what comes next."""
+        if self._is_continuation or sum(self._is_speech) >= self._min_speech:
+            end_sample = self._start_sample + sum(len(chunk) for chunk in self._chunks[: self._speech_end])
+            yield self._cut(min(len(self._chunks), self._speech_end + self._tail), end_sample)
+        self._speech_end = 0
+        self._is_continuation = False
+        self._is_speech = [False] * len(self._chunks)
+        self._drop(len(self._chunks) - self._pre_roll)
+
+    def _split(self) -> Segment:
+        """Cut overlong speech at its quietest recent moment; what follows goes on as the next segment."""
+        recent = self._probabilities[-self._split_window :]
+        width = min(self._split_stretch, len(recent))
+        means = np.convolve(recent, np.ones(width) / width, mode="valid")
+        quietest = len(means) - 1 - int(np.argmin(means[::-1]))
+        count = len(self._chunks) - len(recent) + quietest + (width + 1) // 2
+        segment = self._cut(count, self._start_sample + count * self._chunk_samples)
+        # words that a split tore off may be few, yet they are words: no click
+        self._is_continuation = self.in_speech
+        return segment

@@ -1,0 +1,267 @@
+"""Checks of the machine: what a server with these settings needs, and whether it is there."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import importlib.util
+import os
+import resource
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography import x509
+
+from babblefish.domain import BabbleFishError, SetupError
+from babblefish.engines.apertium import INSTALL_COMMAND, Apertium
+from babblefish.engines.profiles import FULL_PACKAGES, INSTALL_COMMANDS, Profile, choose
+from babblefish.models import install
+from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.folder import State, megabytes
+from babblefish.server import invitation
+from babblefish.server.addresses import is_loopback, this_machine
+from babblefish.server.tls import RENEW_BEFORE, certificate_of
+from babblefish.settings import Settings
+
+_PACKAGES = ("ctranslate2", "espeakng_loader", "faster_whisper", "kokoro_onnx", "onnxruntime", "tokenizers")
+
+_FREE_BYTES = 100_000_000
+"""A disk with less is full before long."""
+
+_FILES_PER_CLIENT = 1
+_FILES_BESIDE = 512
+"""Eight pipelines of fifteen programs with two pipes each, the weights, the log."""
+
+
+class Outcome(StrEnum):
+    """Of a check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """The server runs, and something will not be as people expect it."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        name: Of what was checked.
+        outcome: How it stands.
+        found: What was seen.
+        advice: What to do; empty where nothing is to be done.
+        figures: What was measured, if anything was.
+    """
+
+    name: str
+    outcome: Outcome
+    found: str
+    advice: str = ""
+    figures: dict[str, float] | None = None
+
+
+def ok(name: str, found: str) -> Check:
+    """Return a check that found nothing wrong."""
+    return Check(name, Outcome.OK, found)
+
+
+def warning(name: str, found: str, advice: str) -> Check:
+    """Return a check that found what will disappoint somebody."""
+    return Check(name, Outcome.WARNING, found, advice)
+
+
+def failed(name: str, found: str, advice: str) -> Check:
+    """Return a check that found what has to be mended."""
+    return Check(name, Outcome.FAILED, found, advice)
+
+
+def machine_checks(settings: Settings) -> Iterator[Check]:
+    """Check the machine one thing after another; hashing the weights takes some seconds."""
+    profile = choose(settings)
+    yield ok("profile", f"{profile.name}: {profile.reason}")
+    yield _cpus(settings)
+    yield _packages(profile)
+    yield _debian_packages(profile)
+    yield from _weights(settings, profile)
+    yield from _folder("state folder", settings.state_dir, "BABBLEFISH_STATE_DIR")
+    yield from _folder("model folder", settings.model_dir, "BABBLEFISH_MODEL_DIR")
+    yield _open_files(settings)
+    yield _certificate(settings)
+    yield _microphones(settings)
+
+
+def port_is_free(settings: Settings) -> bool:
+    """Tell whether the server could listen where it is to.
+
+    Raises:
+        SetupError: The address is not this machine's, or the port is reserved.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family):
+            return True
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise SetupError(f"{settings.host}, port {settings.port}: {error.strerror or error}") from error
+
+
+def judge(certificate: x509.Certificate, whose: str) -> Check:
+    """Say whether a certificate is valid now and for a while, and for which names."""
+    now = datetime.datetime.now(datetime.UTC)
+    names = ", ".join(_names(certificate)) or "no name at all"
+    until = certificate.not_valid_after_utc
+    if until < now:
+        return failed("certificate", f"{whose} has expired on {until:%Y-%m-%d}", "renew it; no browser accepts it")
+    if certificate.not_valid_before_utc > now:
+        return failed(
+            "certificate", f"{whose} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on", "set the clock"
+        )
+    if until - now < RENEW_BEFORE:
+        return warning("certificate", f"{whose} expires on {until:%Y-%m-%d}", "renew it")
+    return ok("certificate", f"{whose} is valid until {until:%Y-%m-%d} for {names}")
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in named]
+
+
+def _cpus(settings: Settings) -> Check:
+    cpus = len(os.sched_getaffinity(0))
+    budgets = {
+        "TRANSLATION_THREADS": settings.translation_threads,
+        "SYNTHESIS_THREADS": settings.synthesis_threads,
+        "SPEAKER_THREADS": settings.speaker_threads,
+        "SOCKET_THREADS": settings.socket_threads,
+    }
+    found = f"{cpus} CPUs; threads: " + ", ".join(f"{name} {count}" for name, count in budgets.items())
+    beyond = [f"BABBLEFISH_{name}" for name, count in budgets.items() if count > cpus]
+    if beyond:
+        return warning("CPUs", found, f"threads beyond the CPUs wait for each other: lower {', '.join(beyond)}")
+    if cpus < 2:
+        return warning("CPUs", found, "captions will lag behind speech; two CPUs are the least for a conversation")
+    return ok("CPUs", found)
+
+
+def _packages(profile: Profile) -> Check:
+    wanted = (*_PACKAGES, *FULL_PACKAGES) if profile.name == "full" else _PACKAGES
+    missing = [name for name in wanted if not _is_installed(name)]
+    if missing:
+        return failed("packages", f"missing: {', '.join(missing)}", INSTALL_COMMANDS[profile.name])
+    return ok("packages", f"all {len(wanted)} of the {profile.name} profile")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # what the package's folder is in is not there either
+        return False
+
+
+def _debian_packages(profile: Profile) -> Check:
+    if profile.text_translator != "apertium":
+        return ok("Debian packages", "none are needed")
+    try:
+        apertium = Apertium()
+    except SetupError as error:
+        return warning("Debian packages", error.message, f"without Apertium all is in English; {INSTALL_COMMAND}")
+    langs = {"eng", "spa", "fra", "ita", "por", "cat"}
+    apart = sorted({lang for lang in langs - {"eng"} if apertium.route("eng", lang) is None})
+    if apart:
+        return warning("Debian packages", f"no way from English to {', '.join(apart)}", INSTALL_COMMAND)
+    return ok("Debian packages", f"Apertium with {len(apertium.pairs)} language pairs")
+
+
+def _weights(settings: Settings, profile: Profile) -> Iterator[Check]:
+    lines: list[str] = []
+    wanted = [entry for entry in CATALOGUE if profile.name in entry.needed_by]
+    states = install.verify(settings.model_dir, wanted, lines.append)
+    for entry in wanted:
+        name = f"weights {entry.name}"
+        match states[entry.name]:
+            case State.GOOD:
+                yield ok(name, "whole and genuine")
+            case State.UNVERIFIED:
+                yield warning(name, "whole, but of unknown origin", "pull them again where there is a network")
+            case State.MISSING if entry.without is not None:
+                yield warning(name, f"missing: {entry.without}", install.pull_command(entry))
+            case State.MISSING:
+                yield failed(name, f"not in {settings.model_dir}", install.pull_command(entry))
+            case State.DAMAGED:
+                yield failed(name, "damaged", "; ".join(line for line in lines if line.startswith(f"{entry.name}:")))
+
+
+def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:
+    """Check that a folder, or where it is to be made, can be written to and has room."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        yield failed(
+            name, f"{there}: {error.strerror}", f"give it to the server's user, or name another with {setting}"
+        )
+        return
+    if free < _FREE_BYTES:
+        yield warning(name, f"{folder}: {megabytes(free)} MB free", "make room")
+    else:
+        yield ok(name, f"{folder}: writable, {megabytes(free)} MB free")
+
+
+def _open_files(settings: Settings) -> Check:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = settings.max_clients * _FILES_PER_CLIENT + _FILES_BESIDE
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        return warning(
+            "open files",
+            f"at most {limit}; {settings.max_clients} clients may need {needed}",
+            f"ulimit -n {needed}, or LimitNOFILE={needed} in the unit",
+        )
+    return ok("open files", f"at most {limit}, {needed} are enough")
+
+
+def _certificate(settings: Settings) -> Check:
+    own = settings.tls_cert is not None or settings.tls_key is not None
+    if not own and settings.tls == "off":
+        return ok("certificate", "none: the server speaks HTTP")
+    if not own and not (settings.state_dir / "tls").exists():
+        return ok("certificate", "is made at the first start")
+    path = settings.tls_cert or settings.state_dir / "tls" / "server.pem"
+    try:
+        certificate_of(settings)
+        return judge(x509.load_pem_x509_certificate(path.read_bytes()), str(path))
+    except (BabbleFishError, OSError, ValueError) as error:
+        return failed("certificate", str(error), "HTTPS needs it; or serve HTTP behind a proxy: BABBLEFISH_TLS=off")
+
+
+def _microphones(settings: Settings) -> Check:
+    secure = settings.tls == "auto" or settings.tls_cert is not None
+    opened_at = invitation.bases(settings.host, settings.port, secure, this_machine())
+    if is_loopback(settings.host):
+        return warning(
+            "microphones",
+            f"only this machine can open {opened_at[0]}",
+            "behind a proxy that is right; for phones: babblefish serve --host 0.0.0.0 --tls auto",
+        )
+    if not secure:
+        return warning(
+            "microphones",
+            f"browsers give other devices none at {opened_at[0]}, which is not a secure page",
+            "babblefish serve --tls auto, or a proxy with a certificate",
+        )
+    return ok("microphones", f"browsers give them to {', '.join(opened_at)}")
+
+
+Say = Callable[[Check], None]
+"""Is given each check as soon as it is known."""

@@ -1,0 +1,118 @@
+"""The command ``babblefish``: serve, demo, doctor, models."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from babblefish.cli import demo, doctor, models, tokens
+from babblefish.domain import BabbleFishError
+from babblefish.models.entries import PROFILES
+from babblefish.server import invitation, service
+from babblefish.server.access import Access
+from babblefish.server.addresses import is_loopback, this_machine
+from babblefish.server.app import create_app, server_config
+from babblefish.settings import Settings
+from babblefish.telemetry import logs
+
+_log = logging.getLogger("babblefish")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what is not installed ends it with one line that says how to install it."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except BabbleFishError as error:
+        sys.exit(f"babblefish: {error}")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        sys.exit(f"babblefish: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="babblefish", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the server")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)")
+    serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 takes a free one)")
+    serve.add_argument("--tls", choices=("off", "auto"), help="auto: HTTPS with a certificate of a private CA")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="HTTPS with a certificate of your own (PEM)")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="the key of that certificate (PEM)")
+    serve.add_argument(
+        "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if it is installed)"
+    )
+    serve.add_argument(
+        "--access", choices=("auto", "required", "off"), help="whether joining takes a link with a token (default auto)"
+    )
+    serve.add_argument(
+        "--no-retain", dest="retain", action="store_false", default=None, help="remember nothing of what was said"
+    )
+    serve.set_defaults(run=_serve)
+
+    show = commands.add_parser("demo", help="one recorded utterance, three listeners, three languages")
+    show.add_argument("file", nargs="?", type=Path, help="speech to play (default: a French sentence of our own)")
+    show.add_argument("--listen", default="eng,spa,ita", help="the listeners' languages (default eng,spa,ita)")
+    show.add_argument("--out", type=Path, default=Path("out"), help="folder for the spoken translations (default out)")
+    show.add_argument("--json", action="store_true", help="print one JSON object instead")
+    show.set_defaults(run=_demo)
+
+    tokens.add_to(commands)
+    doctor.add_to(commands)
+    models.add_to(commands)
+    return parser
+
+
+def _settings(**given: Any) -> Settings:
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain")
+    settings = _settings(**{name: getattr(parsed, name) for name in options})
+    logs.configure(settings)
+    app = create_app(settings)
+    config = server_config(app, settings)
+    listener = config.bind_socket()
+    invite(settings.host, listener.getsockname()[1], config.is_ssl, app.state.server.access)
+    sys.exit(service.run(config, app.state.server, listener))
+
+
+def invite(host: str, port: int, secure: bool, access: Access) -> None:
+    """Say where the server can be opened: to people with a code to scan, to a log in plain lines and without a token.
+
+    What a terminal shows is seen by who started the server; a log is kept, and read by others.
+    """
+    opened_at = invitation.bases(host, port, secure, this_machine())
+    if sys.stdout.isatty():
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        tokens = (access.join_token(invitation.DEFAULT_ROOM), access.admin_token) if access.is_required else ()
+        print(invitation.banner(opened_at, utf8 and not is_loopback(host), *tokens), flush=True)
+    else:
+        for line in invitation.banner(opened_at, with_code=False).splitlines():
+            _log.info("%s", line)
+        if access.is_required:
+            _log.info("joining takes a token; one is printed by: babblefish token")
+    if not secure and not is_loopback(host):
+        _log.warning(
+            "browsers give other devices no microphone over plain HTTP; to serve HTTPS: "
+            "babblefish serve --host %s --tls auto",
+            host,
+        )
+
+
+def _demo(parsed: argparse.Namespace) -> None:
+    logging.basicConfig(level="WARNING" if parsed.json else "INFO", format="%(message)s", stream=sys.stderr)
+    listen = [code.strip() for code in parsed.listen.split(",") if code.strip()]
+    report = asyncio.run(demo.run(parsed.file or demo.CARRIED_SPEECH, listen, parsed.out))
+    print(report.as_json() if parsed.json else report.as_text())
+    if not report.complete:
+        sys.exit(1)

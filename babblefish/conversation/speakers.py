@@ -1,0 +1,255 @@
+"""The voices a room knows: match, create, rename, merge, forget. In memory; ``snapshot`` is the seam for a store.
+
+The cosine of two embeddings of one voice is the lower, the less speech they were made from, so a fixed limit on it
+either splits a voice that says short things or merges two that talk at length. Dividing by the root of both
+reliabilities takes that effect away (Spearman's correction for attenuation, 1904); the reliability of a mean over d
+seconds is d / (d + d₀) (the Spearman-Brown formula). What is compared with the threshold is that corrected similarity.
+Both the threshold and d₀ are the encoder's, in its ``VoiceScale``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from babblefish.domain import UNKNOWN_SPEAKER, SpeakerMatch, UnknownSpeakerError
+from babblefish.engines.contracts import Embedding, VoiceScale
+
+_LEAST_S = 0.1
+"""An utterance counts as at least this much speech, for none at all would have no reliability to divide by."""
+
+_MEMORY_S = 60.0
+"""A centroid counts as no more speech than this, so that a voice known for long still moves with its microphone."""
+
+_UPDATE_MARGIN = 0.1
+"""An utterance moves a centroid only if it is this far above the threshold: a doubtful match must not pull it away."""
+
+_SAME_CLIENT_BONUS = 0.05
+"""Added for the voice last heard through the same client. Measured with ``benchmarks.speaker_identification``: more
+accurate even if all speakers share one client; twice as much would merge voices there."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpeaker:
+    """A voice, as people may see it; its embedding is not among it.
+
+    Attributes:
+        speaker_id: ``speaker_<n>``; never given to another voice.
+        name: Given by a client or a person, else ``Speaker <n>``.
+        samples: Utterances that were recognised as this voice.
+        last_heard_s: Unix time of the last of them.
+    """
+
+    speaker_id: str
+    name: str
+    samples: int
+    last_heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerRecord:
+    """All that is known of one voice.
+
+    Attributes:
+        known: What people may see.
+        is_named: Whether a client or a person gave the name.
+        centroid: Unit vector; comparable only with embeddings of the same encoder.
+        speech_s: Seconds of speech in the centroid, at most a minute.
+        first_client_id: The client through which the voice was first heard.
+        last_client_id: The client through which it was last heard.
+    """
+
+    known: KnownSpeaker
+    is_named: bool
+    centroid: Embedding
+    speech_s: float
+    first_client_id: str
+    last_client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a registry.
+
+    Attributes:
+        records: Every voice.
+        next_number: Number of the next new voice; numbers of forgotten voices do not come back.
+    """
+
+    records: tuple[SpeakerRecord, ...] = ()
+    next_number: int = 1
+
+
+class SpeakerRegistry:
+    """Tells whose voice an embedding is; not for several threads, and cheap enough for the event loop.
+
+    Args:
+        scale: Of the encoder that makes the embeddings.
+        min_s: Speech shorter than this never makes a new voice.
+        threshold: Corrected similarity from which an utterance belongs to a known voice; None takes the scale's.
+        limit: Most voices known at once. One more, and the one not heard for longest is forgotten, of those
+            without a given name first.
+        snapshot: State to go on from.
+        clock: Gives the Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        scale: VoiceScale,
+        min_s: float,
+        threshold: float | None = None,
+        limit: int = 100,
+        snapshot: Snapshot | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        snapshot = snapshot or Snapshot()
+        self._scale = scale
+        self._threshold = scale.threshold if threshold is None else threshold
+        self._min_s = min_s
+        self._limit = limit
+        self._clock = clock
+        self._records = {record.known.speaker_id: record for record in snapshot.records}
+        self._next_number = snapshot.next_number
+
+    def identify(
+        self, embedding: Embedding, duration_s: float, client_id: str, suggested_name: str = ""
+    ) -> SpeakerMatch:
+        """Find the voice of an utterance, or make it known.
+
+        Args:
+            embedding: Unit vector of the utterance.
+            duration_s: Length of the utterance in seconds.
+            client_id: The client it came from.
+            suggested_name: The client's name. The first voice that is new on this client gets it, unless another
+                voice bears it; further voices on the client get a number.
+
+        Returns:
+            The voice with the highest corrected similarity if that reaches the threshold, else a new one; for speech
+            too short to make one, that voice where it is plausible and known on this client, or ``unknown``.
+        """
+        speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
+        best, similarity, score = self._best(embedding, speech_s, client_id)
+        confidence = min(1.0, max(0.0, similarity))
+        if best is not None and score >= self._threshold:
+            best = self._heard(best, client_id)
+            if score >= self._threshold + _UPDATE_MARGIN:
+                centroid = _mean(best.centroid, best.speech_s, embedding, speech_s)
+                best = replace(best, centroid=centroid, speech_s=min(best.speech_s + speech_s, _MEMORY_S))
+            self._put(best)
+            return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
+        if duration_s >= self._min_s:
+            known = self._create(embedding, speech_s, client_id, suggested_name)
+            return SpeakerMatch(known.speaker_id, known.name, 1.0, is_new=True)
+        # On another client than its own a short word is not taken: a stranger's would bear somebody else's name.
+        if (
+            best is not None
+            and score >= self._scale.plausible
+            and client_id in (best.first_client_id, best.last_client_id)
+        ):
+            return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
+        return replace(UNKNOWN_SPEAKER, confidence=confidence)
+
+    def rename(self, speaker_id: str, name: str) -> None:
+        """Give a voice a name.
+
+        Raises:
+            UnknownSpeakerError: No voice has this id.
+        """
+        record = self._get(speaker_id)
+        self._put(replace(record, known=replace(record.known, name=name), is_named=True))
+
+    def merge(self, keep_id: str, drop_id: str) -> None:
+        """Make one voice of two that turned out to be the same; a given name outlives ``Speaker <n>``.
+
+        Raises:
+            UnknownSpeakerError: No voice has one of the ids.
+        """
+        keep, drop = self._get(keep_id), self._get(drop_id)
+        if keep is drop:
+            return
+        name = drop.known.name if drop.is_named and not keep.is_named else keep.known.name
+        latest = max(keep, drop, key=lambda record: record.known.last_heard_s)
+        known = KnownSpeaker(
+            keep_id, name, keep.known.samples + drop.known.samples, last_heard_s=latest.known.last_heard_s
+        )
+        merged = SpeakerRecord(
+            known=known,
+            is_named=keep.is_named or drop.is_named,
+            centroid=_mean(keep.centroid, keep.speech_s, drop.centroid, drop.speech_s),
+            speech_s=min(keep.speech_s + drop.speech_s, _MEMORY_S),
+            first_client_id=keep.first_client_id,
+            last_client_id=latest.last_client_id,
+        )
+        del self._records[drop_id]
+        self._put(merged)
+
+    def forget(self, speaker_id: str) -> None:
+        """Delete what is known of a voice.
+
+        Raises:
+            UnknownSpeakerError: No voice has this id.
+        """
+        self._get(speaker_id)
+        del self._records[speaker_id]
+
+    def list(self) -> tuple[KnownSpeaker, ...]:
+        """Return every voice, the oldest first."""
+        return tuple(record.known for record in self._records.values())
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole state, embeddings and all; a registry made from it goes on where this one is."""
+        return Snapshot(tuple(self._records.values()), self._next_number)
+
+    def _get(self, speaker_id: str) -> SpeakerRecord:
+        try:
+            return self._records[speaker_id]
+        except KeyError:
+            raise UnknownSpeakerError(f"no speaker {speaker_id[:40]!r}") from None
+
+    def _put(self, record: SpeakerRecord) -> None:
+        self._records[record.known.speaker_id] = record
+
+    def _best(self, embedding: Embedding, speech_s: float, client_id: str) -> tuple[SpeakerRecord | None, float, float]:
+        """Return the best match, its corrected similarity, and that with the bonus of the client."""
+        best: tuple[SpeakerRecord | None, float, float] = (None, 0.0, -math.inf)
+        for record in self._records.values():
+            reliability = self._scale.reliability(speech_s) * self._scale.reliability(record.speech_s)
+            similarity = float(record.centroid @ embedding) / math.sqrt(reliability)
+            score = similarity + (_SAME_CLIENT_BONUS if record.last_client_id == client_id else 0.0)
+            if score > best[2]:
+                best = (record, similarity, score)
+        return best
+
+    def _heard(self, record: SpeakerRecord, client_id: str) -> SpeakerRecord:
+        known = replace(record.known, samples=record.known.samples + 1, last_heard_s=self._clock())
+        return replace(record, known=known, last_client_id=client_id)
+
+    def _create(self, embedding: Embedding, speech_s: float, client_id: str, suggested_name: str) -> KnownSpeaker:
+        while len(self._records) >= self._limit:
+            stalest = min(self._records.values(), key=lambda record: (record.is_named, record.known.last_heard_s))
+            del self._records[stalest.known.speaker_id]
+        number = self._next_number
+        self._next_number += 1
+        is_named = bool(suggested_name) and not any(
+            record.first_client_id == client_id or record.known.name == suggested_name
+            for record in self._records.values()
+        )
+        name = suggested_name if is_named else self._free_name(number)
+        known = KnownSpeaker(f"speaker_{number}", name, samples=1, last_heard_s=self._clock())
+        self._put(SpeakerRecord(known, is_named, embedding, speech_s, client_id, client_id))
+        return known
+
+    def _free_name(self, number: int) -> str:
+        """Return ``Speaker <n>`` that nobody bears, even where somebody chose such a name."""
+        taken = {record.known.name for record in self._records.values()}
+        return next(name for free in itertools.count(number) if (name := f"Speaker {free}") not in taken)
+
+
+def _mean(first: Embedding, first_s: float, second: Embedding, second_s: float) -> Embedding:
+    total = first * np.float32(first_s) + second * np.float32(second_s)
+    return np.asarray(total / np.maximum(np.linalg.norm(total), 1e-12), dtype=np.float32)

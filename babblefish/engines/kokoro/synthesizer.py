@@ -1,0 +1,102 @@
+"""Kokoro: natural speech from an 82 M parameter model, run by ONNX Runtime or PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Protocol
+
+import numpy as np
+from kokoro_onnx.chunker import split_phonemes
+from kokoro_onnx.config import SAMPLE_RATE
+from kokoro_onnx.trim import trim
+
+from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.kokoro.phonemes import Phonemizer, speakable
+from babblefish.engines.text_splitting import pause_after_s, split_pieces
+from babblefish.languages import LANGUAGES, KokoroVoice
+
+
+class Runner(Protocol):
+    """Computes Kokoro; calls may run side by side."""
+
+    voices: Collection[str]
+    """Of the language table's voices, those it has."""
+
+    def run(self, phonemes: str, voice: str) -> Samples:
+        """Speak up to 510 phonemes, with the silence that the model makes around them; shape ``[n]``, 24 kHz.
+
+        Phonemes that the model does not know are passed over.
+
+        Raises:
+            ValueError: It knows none of them.
+        """
+        ...
+
+
+class Kokoro:
+    """Speaks with Kokoro's default voice of each language; calls may run side by side."""
+
+    name = "kokoro"
+
+    def __init__(self, runner: Runner) -> None:
+        """Load the text processing.
+
+        Args:
+            runner: Speaks the languages whose voices it has, of those whose text processing is installed.
+        """
+        self._runner = runner
+        self._phonemizer = Phonemizer()
+        self._voices: dict[str, KokoroVoice] = {
+            code: language.kokoro
+            for code, language in LANGUAGES.items()
+            if language.kokoro
+            and language.kokoro.voice in runner.voices
+            and self._phonemizer.reads(language.kokoro.phonemizer)
+        }
+
+    def voice(self, lang: str) -> str | None:
+        """Return ``kokoro:<voice>``, or None for a language it does not speak."""
+        return f"{self.name}:{self._voices[lang].voice}" if lang in self._voices else None
+
+    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        """Speak ``text``, a piece at a time; nothing comes for a text without a letter or digit.
+
+        Each piece but the last ends with the pause that its punctuation asks for.
+
+        Raises:
+            EngineError: Kokoro does not speak the language or failed on this text.
+            DeadlineExceededError: It took too long; checked before each piece.
+        """
+        if lang not in self._voices:
+            raise EngineError(f"Kokoro has no voice for {lang!r}")
+        voice = self._voices[lang]
+        pieces = [piece for piece in split_pieces(speakable(text)) if any(map(str.isalnum, piece))]
+        for index, piece in enumerate(pieces):
+            parts: list[Samples] = []
+            for window in self._windows(piece, voice):
+                deadline.check()
+                parts += [self._speak(window, voice), _silence(pause_after_s(window))]
+            parts[-1] = _silence(pause_after_s(piece) if index < len(pieces) - 1 else 0.0)
+            yield Speech(np.concatenate(parts), SAMPLE_RATE, lang, f"{self.name}:{voice.voice}")
+
+    def _windows(self, piece: str, voice: KokoroVoice) -> list[str]:
+        """Return a piece's phonemes: as one, except where it is longer than the model can read."""
+        try:
+            windows: list[str] = split_phonemes(" ".join(self._phonemizer.phonemes(piece, voice.phonemizer).split()))
+        except Exception as error:
+            raise EngineError("Kokoro cannot read this text") from error
+        if not windows:
+            raise EngineError("Kokoro finds nothing to say in this text")
+        return windows
+
+    def _speak(self, window: str, voice: KokoroVoice) -> Samples:
+        try:
+            samples = np.asarray(self._runner.run(window, voice.voice), dtype=np.float32)
+            trimmed: Samples = trim(samples)[0]
+        except Exception as error:
+            raise EngineError("Kokoro failed on this text") from error
+        return trimmed
+
+
+def _silence(duration_s: float) -> Samples:
+    return np.zeros(int(duration_s * SAMPLE_RATE), dtype=np.float32)

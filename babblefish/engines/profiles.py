@@ -1,0 +1,87 @@
+"""Which engines a server runs, and why: the profile that was asked for, or the best one that is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+from babblefish.models import install
+from babblefish.models.entries import Profile as ProfileName
+from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
+
+INSTALL_COMMANDS: dict[ProfileName, str] = {
+    "embedded": "pip install -c requirements_server.txt -e '.[embedded]'",
+    "cascade": "pip install -c requirements_server.txt -e '.[embedded]'",
+    "full": "pip install -c requirements_server.txt -e '.[embedded,full]'",
+}
+"""The commands that install the packages of a profile."""
+
+FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The engines of a server.
+
+    Attributes:
+        name: Of the set that they are from; single ones may be others by a setting.
+        reason: Why this set, in words for the owner.
+        speech_translator: What recognises speech and translates it.
+        text_translator: What translates text.
+        speaker_encoder: What tells voices apart.
+        kokoro: What Kokoro's model runs on.
+    """
+
+    name: ProfileName
+    reason: str
+    speech_translator: SpeechTranslatorName
+    text_translator: TextTranslatorName
+    speaker_encoder: SpeakerEncoderName
+    kokoro: KokoroRuntime
+
+    @property
+    def uses_seamless(self) -> bool:
+        """Whether SeamlessM4T is loaded; the full profile speaks with it the languages that Kokoro lacks."""
+        return self.name == "full" or "seamless" in (self.speech_translator, self.text_translator)
+
+
+def choose(settings: Settings) -> Profile:
+    """Return the profile of the settings; cheap, as packages are looked for and not imported.
+
+    ``cascade`` is taken only where it is asked for: its licence forbids commercial use, which somebody has to accept.
+    """
+    if settings.profile == "auto":
+        lacks = _full_lacks(settings)
+        name: ProfileName = "embedded" if lacks else "full"
+        reason = f"the full profile {lacks}" if lacks else "all that the full profile needs is installed"
+    else:
+        name, reason = settings.profile, "asked for by the settings"
+    full = name == "full"
+    by_text: dict[ProfileName, TextTranslatorName] = {"embedded": "apertium", "cascade": "nllb", "full": "seamless"}
+    return Profile(
+        name=name,
+        reason=reason,
+        speech_translator=settings.speech_translator or ("seamless" if full else "whisper"),
+        text_translator=settings.text_translator or by_text[name],
+        speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "dvector"),
+        # The fastest on a CPU, see benchmarks/kokoro_cost.py.
+        kokoro=settings.kokoro or "int8",
+    )
+
+
+def _full_lacks(settings: Settings) -> str:
+    """Say what is missing for the full profile and the command that installs it, or nothing."""
+    packages = [package for package in FULL_PACKAGES if not _is_installed(package)]
+    if packages:
+        return f"lacks the packages {', '.join(packages)} ({INSTALL_COMMANDS['full']})"
+    absent = install.missing("full", settings.model_dir)
+    if absent:
+        return f"lacks the weights {', '.join(absent)} ({install.PULL_COMMAND} --profile full)"
+    return ""
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # what the package's folder is in is not there either
+        return False

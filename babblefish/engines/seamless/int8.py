@@ -1,0 +1,218 @@
+"""SeamlessM4T v2 with int8 weights: the modules, the conversion, and the file that keeps it for the next start.
+
+A decoder step is bound by reading the weights once, so their size is its cost: int8 reads a quarter of float32. Weights
+have one scale per output channel (symmetric, ``max|w| / 127``); activations are quantized at each call by the kernel.
+The first start converts matrix by matrix, so the float model is never whole in memory, and both starts build the model
+from the converted tensors alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import SeamlessM4Tv2Model
+
+from babblefish.engines.seamless import tensor_file
+from babblefish.engines.seamless.checkpoint import Checkpoint, empty_model
+
+FILE_NAME = "babblefish-int8.safetensors"
+
+_FORMAT = 2
+"""Goes up when what is in the file changes, so that older files are made anew."""
+
+_DECODER_KERNELS = ("fbgemm", "qnnpack")
+_ENCODER_KERNELS = ("onednn", "fbgemm", "qnnpack")
+"""Kernels by preference. fbgemm is the faster for the few rows of a decoder step, oneDNN for the hundreds of frames of
+the encoder (``benchmarks/seamless_cost.py`` on AVX-512 VNNI)."""
+
+_MANY_ROWS = ("speech_encoder.", "t2u_model.")
+"""Parts that see hundreds of rows: frames of 160 ms, 20 ms of speech to be made."""
+
+_FLOAT = ("vocoder.", "t2u_model.model.decoder.duration_predictor.")
+"""Parts that stay float32: convolutions, and few numbers that decide how long each sound lasts."""
+
+_BLOCK_ROWS = 8192
+"""Rows quantized at a time: the output layer has a quarter of a million."""
+
+_log = logging.getLogger(__name__)
+
+
+# Named in full: finding the overload would cost each of a step's 145 calls.
+_linear_dynamic = torch.ops.quantized.linear_dynamic.default
+
+
+class Int8Linear(nn.Module):
+    """``x @ weight.T + bias`` with int8 weights; the activations of a call share one scale."""
+
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None, kernels: tuple[str, ...]) -> None:
+        """Pack the weights for the processor at hand.
+
+        Args:
+            weight: Shape ``[out, in]``, int8.
+            scale: Shape ``[out]``, float32.
+            bias: Shape ``[out]``, float32, or None.
+            kernels: Kernel libraries by preference.
+        """
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        zero_point = torch.zeros(len(scale), dtype=torch.long)
+        quantized = torch._make_per_channel_quantized_tensor(weight.contiguous(), scale.double(), zero_point, 0)
+        supported = torch.backends.quantized.supported_engines
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = next(name for name in kernels if name in supported)
+        try:  # the packed weights remember whose they are; the setting is the process's
+            self._packed = torch.ops.quantized.linear_prepack(quantized, bias)
+        finally:
+            torch.backends.quantized.engine = before
+
+    weight = None
+    """The feed-forward network of transformers asks for the weight's type."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Int8Linear]) -> Int8Linear:
+        """Return one layer whose output is that of several side by side; each has a bias."""
+        weights, scales, biases = zip(*(part._unpacked() for part in parts), strict=True)
+        return cls(torch.cat(weights), torch.cat(scales), torch.cat(biases), _DECODER_KERNELS)
+
+    def parts(self, outputs: Sequence[Tensor]) -> list[Int8Linear]:
+        """Return a layer for each of several sets of this layer's outputs, given by their indices; without biases."""
+        weight, scale, _ = self._unpacked()
+        return [Int8Linear(weight[part], scale[part], None, _DECODER_KERNELS) for part in outputs]
+
+    def _unpacked(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        weight, bias = torch.ops.quantized.linear_unpack(self._packed)
+        return weight.int_repr(), weight.q_per_channel_scales(), bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float32 ``[..., in]`` to float32 ``[..., out]``."""
+        return _linear_dynamic(x, self._packed)
+
+
+class Int8Pointwise(nn.Module):
+    """A convolution of width one as the matrix product it is."""
+
+    def __init__(self, linear: Int8Linear) -> None:
+        super().__init__()
+        self._linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float32 ``[batch, in, time]`` to ``[batch, out, time]``."""
+        return self._linear(x.transpose(1, 2).contiguous()).transpose(1, 2)
+
+
+class Int8Embedding(nn.Module):
+    """Word embeddings kept as int8 rows, each with its scale."""
+
+    def __init__(self, weight: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self._weight = weight
+        self._scale = scale
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Map ids of any shape to float32 ``[..., width]``."""
+        return self._weight[ids].float() * self._scale[ids][..., None]
+
+
+def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int8 weights ``[out, in]`` and their scales ``[out]`` for float weights ``[out, in]``."""
+    quantized = torch.empty(weight.shape, dtype=torch.int8)
+    scale = torch.empty(len(weight))
+    for start in range(0, len(weight), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        exact = weight[block].float()
+        scale[block] = exact.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127.0
+        quantized[block] = torch.round(exact / scale[block, None]).to(torch.int8)
+    return quantized, scale
+
+
+def load(model_dir: Path) -> SeamlessM4Tv2Model:
+    """Load the whole model with int8 weights, from the file of an earlier start or from the float weights.
+
+    The file is written beside the model and replaced where it is damaged, or where the model's files have changed.
+    Where the folder cannot be written to, the model loads all the same and the next start converts again.
+
+    Raises:
+        EngineError: The folder's weights are not those of its configuration.
+        OSError: A file is missing.
+        ValueError: A file is not what it should be.
+    """
+    model, file, key = empty_model(model_dir), model_dir / FILE_NAME, _key(model_dir)
+    layout = _layout(model)
+    tensors = tensor_file.read(file, layout, key)
+    if tensors is None:
+        checkpoint = Checkpoint(model_dir, model)
+        _log.info("converting the weights in %s to int8, once", model_dir.name)
+        try:
+            tensor_file.write(file, _converted(checkpoint, layout), layout, key)
+            tensors = tensor_file.read(file, layout, key)
+        except OSError as error:
+            _log.warning("the int8 weights cannot be kept for the next start: %s", error)
+        if tensors is None:
+            tensors = dict(_converted(checkpoint, layout))
+    _fill(model, tensors)
+    return model
+
+
+def _key(model_dir: Path) -> str:
+    """Name the float weights by configuration, and by size and time of each file: hashing gigabytes takes too long."""
+    files = sorted(path for path in model_dir.glob("*.safetensors") if path.name != FILE_NAME)
+    sizes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    described = json.dumps([_FORMAT, (model_dir / "config.json").read_text(encoding="utf-8"), sizes])
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _matrices(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules whose weights become int8: linear layers, and convolutions of width one."""
+    return {name: module for name, module in model.named_modules() if _is_matrix(name, module)}
+
+
+def _is_matrix(name: str, module: nn.Module) -> bool:
+    if name.startswith(_FLOAT):
+        return False
+    pointwise = isinstance(module, nn.Conv1d) and module.kernel_size == (1,) and module.groups == 1
+    return isinstance(module, nn.Linear) or pointwise
+
+
+def _layout(model: SeamlessM4Tv2Model) -> dict[str, Tensor]:
+    """Return what the int8 model is made of, as tensors without data; of tied weights only the output layers'."""
+    tied: dict[str, str] = model.all_tied_weights_keys
+    layout = {n: tensor.float() for n, tensor in model.state_dict().items() if n not in {*tied, *tied.values()}}
+    for name, module in _matrices(model).items():
+        weight = module.weight.flatten(1)
+        layout[f"{name}.weight"] = torch.empty_like(weight, dtype=torch.int8)
+        layout[f"{name}.scale"] = weight.new_empty(len(weight))
+    return layout
+
+
+def _converted(checkpoint: Checkpoint, layout: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the layout, each matrix with its scales; nothing of the float model is kept."""
+    for name, like in layout.items():
+        if like.dtype == torch.int8:
+            weight, scale = quantize(checkpoint.tensor(name).flatten(1))
+            yield name, weight
+            yield f"{name.removesuffix('.weight')}.scale", scale
+        elif not name.endswith(".scale"):
+            yield name, checkpoint.tensor(name).float().contiguous()
+
+
+def _fill(model: SeamlessM4Tv2Model, tensors: dict[str, Tensor]) -> None:
+    """Give an empty model its weights, never allocating the float ones.
+
+    What it keeps as it is it gets a copy of: a mapped file would stay in memory for the sake of one of its tensors.
+    """
+    for name, module in _matrices(model).items():
+        kernels = _ENCODER_KERNELS if name.startswith(_MANY_ROWS) else _DECODER_KERNELS
+        bias = None if module.bias is None else tensors[f"{name}.bias"].clone()
+        linear = Int8Linear(tensors[f"{name}.weight"], tensors[f"{name}.scale"], bias, kernels)
+        model.set_submodule(name, linear if isinstance(module, nn.Linear) else Int8Pointwise(linear))
+    # Tied to the output layer, whose int8 rows serve all.
+    scale = tensors["lm_head.scale"] * model.text_decoder.embed_tokens.embed_scale
+    model.set_input_embeddings(Int8Embedding(tensors["lm_head.weight"].clone(), scale))
+    model.t2u_model.set_input_embeddings(None)  # the units are made side by side, from characters
+    model.load_state_dict({name: tensors[name].clone() for name in model.state_dict()}, strict=True, assign=True)

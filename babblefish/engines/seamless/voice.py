@@ -1,0 +1,119 @@
+"""SeamlessM4T v2 from text to speech in the same language: its text-to-unit model and its vocoder.
+
+The model speaks what its text decoder says, from the decoder's states and the characters of its tokens. Here the words
+are given, so the decoder need not find them one after another: one pass over all of them gives the states. The units,
+20 ms of speech each, are then made side by side as well (UnitY2, "Seamless: Multilingual Expressive and Streaming
+Speech Translation", Seamless Communication et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.seamless.model import SeamlessModel
+from babblefish.engines.text_splitting import split_pieces
+from babblefish.engines.torch_threads import use_threads
+from babblefish.languages import to_seamless
+
+_SPEAKER = 0
+"""Of the vocoder's two hundred; what the published model speaks with where nobody says otherwise."""
+
+
+class SeamlessVoice:
+    """SeamlessM4T v2 as a ``Synthesizer``; calls may run side by side."""
+
+    name = "seamless"
+
+    def __init__(self, loaded: SeamlessModel, threads: int) -> None:
+        """Use a loaded model.
+
+        Args:
+            loaded: From ``seamless_model.load``.
+            threads: Threads of one call.
+
+        Raises:
+            EngineError: The checkpoint's generation configuration does not say how it speaks.
+        """
+        self._loaded = loaded
+        self._threads = threads
+        tables = loaded.model.generation_config
+        for table in ("id_to_text", "char_to_id", "t2u_lang_code_to_id", "vocoder_lang_code_to_id"):
+            if not getattr(tables, table, None):
+                raise EngineError(f"SeamlessM4T cannot speak: its generation configuration has no {table}")
+        names = {code: to_seamless(code) for code in loaded.languages}
+        self._names = {code: name for code, name in names.items() if name in tables.t2u_lang_code_to_id}
+        self._voices: dict[str, int] = {
+            code: tables.vocoder_lang_code_to_id[name]
+            for code, name in self._names.items()
+            if name in tables.vocoder_lang_code_to_id
+        }
+
+    def voice(self, lang: str) -> str | None:
+        """Return ``seamless:<its code of the language>``, or None for a language that the checkpoint cannot speak."""
+        return f"{self.name}:{self._names[lang]}" if lang in self._voices else None
+
+    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        """Speak ``text``, a piece at a time; nothing comes for a text without a letter or digit.
+
+        Raises:
+            EngineError: The model does not speak the language or failed on this text.
+            DeadlineExceededError: It took too long; checked before each of the three steps of a piece.
+        """
+        voice = self.voice(lang)
+        if voice is None:
+            raise EngineError(f"SeamlessM4T has no voice for {lang!r}")
+        for piece in split_pieces(text):
+            if any(char.isalnum() for char in piece):
+                samples = self._speak(piece, lang, deadline)
+                yield Speech(samples, self._loaded.model.config.sampling_rate, lang, voice)
+
+    def _speak(self, piece: str, lang: str, deadline: Deadline) -> Samples:
+        use_threads(self._threads)  # for each piece, as another engine may be called in between
+        deadline.check()
+        tokens = self._loaded.tokens(piece)
+        try:
+            encoded = self._loaded.encode_text(tokens, lang)
+            deadline.check()
+            units = self._units(encoded, tokens, lang)
+            deadline.check()
+            return self._sound(units, lang)
+        except (RuntimeError, IndexError) as error:
+            raise EngineError("SeamlessM4T cannot speak this text") from error
+
+    def _units(self, encoded: Tensor, tokens: Sequence[int], lang: str) -> Tensor:
+        """Return the units of a text, shape ``[1, units]``.
+
+        Args:
+            encoded: What the text decoder attends to, shape ``[1, positions, width]``.
+            tokens: What it says in the language, without the language's and the end token.
+            lang: ISO 639-3.
+        """
+        model, tables = self._loaded.model, self._loaded.model.generation_config
+        ids = torch.tensor([tokens])
+        pieces = model._indices_to_subwords(ids)
+        counts = model._count_character_length_in_subword(ids, pieces, pad_token_id=tables.pad_token_id)
+        # The state at each token is that of the prediction of the next, so the first, which only starts, and the last,
+        # which ends, have no characters.
+        counts = torch.nn.functional.pad(counts, (1, 1))
+        characters = model._get_char_input_ids(ids, pieces, counts, pad_token_id=tables.pad_token_id)
+        said = torch.tensor([[tables.decoder_start_token_id, self._loaded.languages[lang], *tokens]])
+        with torch.inference_mode():
+            states = model.text_decoder(input_ids=said, encoder_hidden_states=encoded, use_cache=False)[0]
+            logits = model.t2u_model(inputs_embeds=states, char_input_ids=characters, char_count_per_id=counts)[0]
+            best = logits.argmax(dim=-1) - model.config.vocoder_offset
+        # What is no unit but a control symbol or a language is padding, which is what the model's own way makes of
+        # the end symbol; for the others it has no rule, and never met one.
+        units = (best >= 0) & (best < model.config.unit_hifi_gan_vocab_size)
+        return torch.where(units, best, model.config.t2u_pad_token_id)
+
+    def _sound(self, units: Tensor, lang: str) -> Samples:
+        model = self._loaded.model
+        speaker, language = torch.tensor([[_SPEAKER]]), torch.tensor([[self._voices[lang]]])
+        with torch.inference_mode():
+            waveform, _ = model.vocoder(units, speaker_id=speaker, lang_id=language)
+        samples: Samples = waveform[0].numpy()
+        return samples

@@ -1,0 +1,133 @@
+"""Splitting text: into sentences, into what a translator takes at once, into the pieces of speech.
+
+The first piece of speech can be heard while the next is made: a short first piece, then ones at most twice as long as
+the longest before. Made in half the time it lasts, each is ready when it is to be heard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+_FIRST_CHARACTERS = 50
+"""Most of the first piece where it can be cut: about 3 s of speech."""
+
+_LONGEST_CHARACTERS = 240
+"""About 15 s of speech, which bounds the time between two looks at the deadline."""
+
+_SHORTEST_CHARACTERS = 25
+"""No cut leaves less on either side: Kokoro speaks a few words alone hurriedly, and each piece costs the making of
+0.65 s of silence around it, which is trimmed away."""
+
+_CHARACTERS_PER_SYLLABLE = 3
+"""A Chinese or Japanese character lasts about as long as this many letters: 0.2 s."""
+
+_SENTENCE_PAUSE_S = 0.25
+_CLAUSE_PAUSE_S = 0.15
+"""Silence put after a piece. With the 0.1 s that trimming leaves it is what Kokoro makes of these marks inside one
+piece: 0.2 to 0.4 s (measured on English, French and Spanish)."""
+
+_SENTENCE_MARKS = ".!?\u2026\u0964\u06d4\u061f\u0589\u1362"
+"""Those of the Latin and Indic scripts, the full stops of Urdu, Armenian and Ethiopic, the Arabic question mark."""
+_WIDE_SENTENCE_MARKS = "\u3002\uff01\uff1f\u104b\u17d4"
+"""Full stop, exclamation and question mark of Chinese and Japanese, full stop of Burmese and of Khmer: none needs a
+space after it."""
+
+_CLOSING_MARKS = "\"')]\u2019\u201d\u00bb\u300d\u300f\u300b\uff09\u3011"
+_CLOSING = f"[{re.escape(_CLOSING_MARKS)}]*"
+_SENTENCE_END = re.compile(
+    rf"[{_SENTENCE_MARKS}]+{_CLOSING}\s+|[{_SENTENCE_MARKS}{_WIDE_SENTENCE_MARKS}]*[{_WIDE_SENTENCE_MARKS}]+{_CLOSING}\s*"
+    r"|\s*\n\s*"
+)
+_CLAUSE_END = re.compile("[,;:\u2013\u2014]\\s+|\\s+(?=[\u2013\u2014(\u00ab])|[\u3001\uff0c\uff1b\uff1a]\\s*")
+_SYLLABLE = re.compile("[\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+_SHORT_WORD = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z")
+"""So short a word before a full stop, with a capital, is taken for an abbreviation (Dr., Sra., M.)."""
+
+_WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
+"""Languages with no space between sentences."""
+
+
+def has_words(text: str) -> bool:
+    """Say whether there is anything to translate."""
+    return any(char.isalnum() for char in text)
+
+
+def space(lang: str) -> str:
+    """Return what stands between two sentences of a language (ISO 639-3)."""
+    return "" if lang in _WITHOUT_SPACES else " "
+
+
+def split_line(line: str, between: str, most_characters: int) -> list[str]:
+    """Split a line with words into sentences; each piece has words.
+
+    Args:
+        line: Without line breaks.
+        between: What stands between two sentences.
+        most_characters: Up to this length several sentences are one piece; 0 keeps each to itself.
+    """
+    pieces: list[str] = []
+    for sentence in split_sentences(line):
+        fits = bool(pieces) and len(pieces[-1]) + len(between) + len(sentence) <= most_characters
+        if fits or (pieces and not (has_words(sentence) and has_words(pieces[-1]))):
+            pieces[-1] += between + sentence
+        else:
+            pieces.append(sentence)
+    return pieces
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split a text at the ends of its sentences and at its line breaks; no piece is empty."""
+    sentences, start = [], 0
+    for end in _SENTENCE_END.finditer(text):
+        short = _SHORT_WORD.search(text, start, end.end())
+        if not (short and short[1][0].isupper()) or "\n" in end[0]:
+            sentences.append(text[start : end.end()].strip())
+            start = end.end()
+    return [sentence for sentence in (*sentences, text[start:].strip()) if sentence]
+
+
+def split_pieces(text: str) -> list[str]:
+    """Split a text into the pieces it is spoken in.
+
+    Returns:
+        Whole sentences where they fit into ``_FIRST_CHARACTERS`` or, later, into twice the longest piece before; a
+        longer sentence is cut at a comma or the like, or stays whole where it has none.
+    """
+    rest = deque(split_sentences(text))
+    pieces: list[str] = []
+    limit = _FIRST_CHARACTERS
+    while rest:
+        piece, after = _cut(rest.popleft(), limit)
+        if after:
+            rest.appendleft(after)
+        while rest and _length(piece) + 1 + _length(rest[0]) <= limit:
+            piece += " " + rest.popleft()
+        pieces.append(piece)
+        limit = min(_LONGEST_CHARACTERS, max(limit, 2 * _length(piece) + len(" ")))
+    return pieces
+
+
+def pause_after_s(piece: str) -> float:
+    """Return how many seconds of silence belong between a piece and the next."""
+    ended = piece.rstrip(_CLOSING_MARKS).endswith(tuple(_SENTENCE_MARKS + _WIDE_SENTENCE_MARKS))
+    return _SENTENCE_PAUSE_S if ended else _CLAUSE_PAUSE_S
+
+
+def _length(text: str) -> int:
+    """Return how long a text takes to say, in letters of an alphabet."""
+    return len(text) + (_CHARACTERS_PER_SYLLABLE - 1) * len(_SYLLABLE.findall(text))
+
+
+def _cut(sentence: str, limit: int) -> tuple[str, str]:
+    """Cut a sentence at the last clause that ends within ``limit``, else at the first one that ends at all."""
+    whole = _length(sentence)
+    if whole <= limit:
+        return sentence, ""
+    ends = [(end.end(), _length(sentence[: end.end()])) for end in _CLAUSE_END.finditer(sentence)]
+    ends = [end for end in ends if _SHORTEST_CHARACTERS <= end[1] <= whole - _SHORTEST_CHARACTERS]
+    if not ends:
+        return sentence, ""
+    end, _ = max((end for end in ends if end[1] <= limit), default=ends[0])
+    return sentence[:end].strip(), sentence[end:]

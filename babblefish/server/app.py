@@ -1,0 +1,225 @@
+"""The application: admits clients to their sockets, keeps the certificate, serves HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from babblefish.domain import (
+    BabbleFishError,
+    NotReadyError,
+    RestartingError,
+    ServerFullError,
+    SetupError,
+    TooFastError,
+    TooManyError,
+)
+from babblefish.engines.contracts import Engines
+from babblefish.server.access import Admission
+from babblefish.server.dashboard import Dashboard
+from babblefish.server.middleware import Guard
+from babblefish.server.routes import about_the_service, address_of, around_the_conversation, watching_the_service
+from babblefish.server.server import Server
+from babblefish.server.session import Session
+from babblefish.server.tls import CHECK_EVERY_S, Certificate
+from babblefish.settings import Settings
+from babblefish.telemetry import logs
+from babblefish.wire import client_messages, server_messages
+
+_log = logging.getLogger(__name__)
+
+_CLIENT_PAGE = Path(__file__).resolve().parents[2] / "client_thin.html"
+
+
+_TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
+
+
+async def _serve_client(server: Server, websocket: WebSocket) -> None:
+    """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
+    await websocket.accept()
+    try:
+        with server.limits.of(address_of(websocket)).connection():
+            await _serve_connected(server, websocket)
+    except BabbleFishError as error:
+        _log.info("a client is refused: %s", error.code)
+        server.recorder.refused(error.code)
+        refusal = server_messages.error_message(error).model_copy(update={"fatal": True})
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
+            await websocket.send_text(server_messages.encode(refusal))
+            await websocket.close(_close_code(error), error.code)
+
+
+async def _serve_connected(server: Server, websocket: WebSocket) -> None:
+    """Let a client in and serve it.
+
+    Raises:
+        BabbleFishError: It may not join, or not now.
+    """
+    server.sites.check(websocket.headers.get("host"), websocket.headers.get("origin"))
+    join = client_messages.parse_join(websocket.query_params)
+    address = server.limits.of(address_of(websocket))
+    client_id, admission = await server.admit(join, websocket.query_params.get("token", ""), address)
+    session = _session(server, websocket, join, client_id, admission)
+    server.sessions[client_id] = session
+    logs.about(client_id=client_id)
+    _log.info("%s joined room %s", client_id, session.room.name)
+    try:
+        await session.run(_ready(server, session, join, admission.token))
+    except* Exception:
+        _log.exception("%s is lost by a fault of the server", client_id)
+        with contextlib.suppress(RuntimeError):
+            await websocket.close(server_messages.CLOSE_FAULT)
+    finally:
+        del server.sessions[client_id]
+        _log.info("%s left", client_id)
+
+
+def _session(
+    server: Server, websocket: WebSocket, join: client_messages.Join, client_id: str, admission: Admission
+) -> Session:
+    assert server.engines is not None
+    assert server.rooms is not None
+    return Session(
+        websocket,
+        join,
+        client_id,
+        admission.allowed_since_s,
+        server.limits.of(address_of(websocket)),
+        server.rooms,
+        server.engines.voice_detector,
+        server.workers,
+        server.settings,
+    )
+
+
+def _close_code(error: BabbleFishError) -> int:
+    if isinstance(error, RestartingError):
+        return server_messages.CLOSE_RESTART
+    return server_messages.CLOSE_FULL if isinstance(error, _TRY_LATER) else server_messages.CLOSE_NOT_ALLOWED
+
+
+def _ready(server: Server, session: Session, join: client_messages.Join, token: str | None) -> server_messages.Ready:
+    assert server.engines is not None
+    engines = server.engines
+    return server_messages.Ready(
+        message="connected; speak whenever you like",
+        client_id=session.member.client_id,
+        target_lang=join.target_lang,
+        source_lang=join.source_lang,
+        room=join.room,
+        mode=join.mode,
+        audio=join.audio,
+        profile=server.profile.name,
+        profile_reason=server.profile.reason,
+        engines={
+            "voice_detector": engines.voice_detector.name,
+            "speaker_encoder": engines.speaker_encoder.name,
+            "speech_translator": engines.speech_translator.name,
+            "text_translator": engines.text_translator.name if engines.text_translator else "none",
+            "synthesizers": ", ".join(engine.name for engine in engines.synthesizers),
+        },
+        languages=server.languages,
+        max_utterance_s=server.settings.max_utterance_s,
+        history_id=session.room.history.history_id,
+        last_seq=session.room.history.newest_seq,
+        token=token,
+    )
+
+
+async def _keep_valid(certificate: Certificate) -> None:
+    """Look once a day whether a certificate expires, has been replaced, or lacks an address the machine has got."""
+    while True:
+        await asyncio.sleep(CHECK_EVERY_S)
+        try:
+            certificate.renew()  # some milliseconds, mostly to read a file
+        except SetupError as error:
+            _log.warning("the certificate stays as it is: %s", error.message)
+
+
+def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: Of this server.
+        engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
+    """
+    server = Server(settings, engines)
+    dashboard = Dashboard(server)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(server.load()) if engines is None else None
+        keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
+        watching = asyncio.create_task(dashboard.watch())
+        yield
+        watching.cancel()
+        await asyncio.wait([watching])
+        await dashboard.close()
+        if keeping is not None:
+            keeping.cancel()
+        if loading is not None:
+            loading.cancel()
+            await asyncio.wait([loading])
+        await server.close()
+
+    app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.server = server
+    app.add_middleware(Guard, sites=server.sites, settings=settings)
+    app.state.dashboard = dashboard
+    app.include_router(around_the_conversation(server))
+    app.include_router(about_the_service(server))
+    app.include_router(watching_the_service(dashboard))
+    app.add_middleware(logs.RequestIds)
+
+    @app.websocket("/ws/client")
+    async def client(websocket: WebSocket) -> None:
+        await _serve_client(server, websocket)
+
+    @app.get("/")
+    async def page(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return FileResponse(_CLIENT_PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})
+        return JSONResponse(
+            {
+                "service": "BabbleFish",
+                "ready": server.is_ready,
+                "profile": server.profile.name,
+                "profile_reason": server.profile.reason,
+                "clients": len(server.sessions),
+                "websocket": "/ws/client",
+            }
+        )
+
+    return app
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application: one process, frames bounded, dead clients noticed."""
+    certificate: Certificate | None = app.state.server.certificate
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
+        # At "info" uvicorn writes each connection's query, with the name in it, at "debug" every frame.
+        log_level="warning",
+        log_config=None,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes,
+        # Compressing speech again for each listener would cost the event loop more than the network gains.
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        timeout_graceful_shutdown=2,
+        # uvicorn would believe any process of this machine whom it speaks for, and so a proxy that passes on what a
+        # client claims.
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        server_header=False,
+    )

@@ -1,0 +1,183 @@
+"""HTTP beside the page: the invitation, the CA's certificate, what installing takes, how the service is.
+
+What is the admin's takes its token: ``dependencies=ADMIN_ONLY`` with a route or a router.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+
+from babblefish.domain import NotAllowedError, TooFastError
+from babblefish.server import invitation
+from babblefish.server.addresses import is_loopback, this_machine
+from babblefish.server.dashboard import Dashboard
+from babblefish.server.server import Server
+from babblefish.telemetry import prometheus as metrics_format
+from babblefish.wire import client_messages, server_messages
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+
+_ICONS = {"icon.svg": "image/svg+xml", "icon-192.png": "image/png", "icon-512.png": "image/png"}
+
+_MANIFEST = {
+    "id": "/",
+    "name": "BabbleFish",
+    "short_name": "BabbleFish",
+    "description": "Speak your language, hear the others in it.",
+    "start_url": "./",
+    "scope": "./",
+    "display": "standalone",
+    "background_color": "#f3f6f5",
+    "theme_color": "#0f766e",
+    "icons": [
+        {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"},
+        {"src": "icon-192.png", "sizes": "192x192", "type": "image/png"},
+        {"src": "icon-512.png", "sizes": "512x512", "type": "image/png"},
+        # The fish keeps within the circle that every platform leaves of an icon.
+        {"src": "icon-512.png", "sizes": "512x512", "type": "image/png", "purpose": "maskable"},
+    ],
+}
+
+
+_COOKIE = "babblefish_admin"
+
+
+def address_of(connection: Request | WebSocket) -> str:
+    """Return the network address a client comes from; that of a proxy, unless the settings trust it."""
+    return connection.client.host if connection.client else ""
+
+
+async def admin_only(request: Request) -> None:
+    """Let the admin pass, with the token as ``Authorization: Bearer`` or the cookie that a browser has got for it.
+
+    A browser gets it from a link with the token as the query's ``token``, and is sent on at once to the same address
+    without it, so that it stands neither on a projector's screen nor in the pages that were visited.
+
+    Raises:
+        HTTPException: 303 with the cookie; 401 without a valid token; 429 when too many attempts have failed.
+    """
+    server: Server = request.app.state.server
+    scheme, _, borne = request.headers.get("authorization", "").partition(" ")
+    linked = request.query_params.get("token", "")
+    token = linked or (borne.strip() if scheme.lower() == "bearer" else "")
+    cookie = "" if token else request.cookies.get(_COOKIE, "")
+    try:
+        if token or cookie:
+            attempts = server.limits.of(address_of(request)).administering
+            await attempts.make(lambda: server.access.check_admin(token=token, cookie=cookie))
+        else:
+            server.access.check_admin()
+    except NotAllowedError as error:
+        raise HTTPException(401, error.message, {"WWW-Authenticate": "Bearer"}) from None
+    except TooFastError as error:
+        raise HTTPException(429, error.message) from None
+    if linked and server.access.is_required:
+        answer = Response()
+        answer.set_cookie(
+            _COOKIE,
+            server.access.admin_cookie(),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        raise HTTPException(
+            303,
+            headers={
+                "Location": str(request.url.remove_query_params("token").replace(scheme="", netloc="")),
+                "Set-Cookie": answer.headers["set-cookie"],
+                "Cache-Control": "no-store",
+            },
+        )
+
+
+ADMIN_ONLY = [Depends(admin_only)]
+
+
+def around_the_conversation(server: Server) -> APIRouter:
+    """Make the routes that bring people here."""
+    router = APIRouter()
+    certificate = server.certificate
+
+    @router.get("/join", dependencies=ADMIN_ONLY)
+    async def join(request: Request, room: client_messages.Identifier = invitation.DEFAULT_ROOM) -> Response:
+        base = _reachable(request, server.settings.host)
+        token = server.access.join_token(room) if server.access.is_required else None
+        private_authority = certificate is not None and certificate.authority is not None
+        language = request.headers.get("accept-language", "")
+        page = invitation.page(base, room, token, private_authority, language)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store", "Vary": "Accept-Language"})
+
+    @router.get("/ca.crt")
+    async def authority() -> Response:
+        if certificate is None or certificate.authority is None:
+            return Response("This server has no certificate authority of its own.\n", 404, media_type="text/plain")
+        # As an attachment it would land among an iPhone's files, not among the profiles that wait to be installed.
+        return Response(certificate.authority, media_type="application/x-x509-ca-cert")
+
+    @router.get("/manifest.webmanifest")
+    async def manifest() -> Response:
+        return JSONResponse(_MANIFEST, media_type="application/manifest+json")
+
+    for name, media_type in _ICONS.items():
+        answer = FileResponse(_ASSETS / name, media_type=media_type, headers={"Cache-Control": "max-age=86400"})
+        router.add_api_route(f"/{name}", lambda answer=answer: answer, response_class=FileResponse)
+
+    return router
+
+
+def about_the_service(server: Server) -> APIRouter:
+    """Make the routes that say what the server can do, whom it knows and how it is."""
+    router = APIRouter()
+
+    @router.get("/languages")
+    async def languages() -> dict[str, list[server_messages.LanguageInfo]]:
+        return {"languages": server.languages}
+
+    @router.get("/speakers", dependencies=ADMIN_ONLY)
+    async def speakers() -> dict[str, Any]:
+        rooms = server.rooms or ()
+        return {"rooms": [{"room": room.name, "speakers": room.speakers.list()} for room in rooms]}
+
+    @router.get("/healthz")
+    async def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def ready() -> JSONResponse:
+        if server.is_ready:
+            return JSONResponse({"ready": True})
+        reason = "restarting" if server.draining else server.failure or "loading"
+        return JSONResponse({"ready": False, "reason": reason}, status_code=503)
+
+    return router
+
+
+def watching_the_service(dashboard: Dashboard) -> APIRouter:
+    """Make the routes for those who run the service: figures for Prometheus and the dashboard."""
+    router = APIRouter(dependencies=ADMIN_ONLY)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(await dashboard.metrics_text(), media_type=metrics_format.CONTENT_TYPE)
+
+    @router.get("/dashboard")
+    async def show(request: Request, format: Literal["json"] | None = None, since: float = 0.0) -> Response:
+        if format is None and "text/html" in request.headers.get("accept", ""):
+            return FileResponse(
+                _ASSETS / "dashboard.html", media_type="text/html", headers={"Cache-Control": "no-cache"}
+            )
+        return JSONResponse(await dashboard.state(since))
+
+    return router
+
+
+def _reachable(request: Request, listens_on: str) -> str:
+    """Return the address the page was opened at; where only this machine knows that one, the best of its others."""
+    url = request.url
+    if is_loopback(url.hostname or "") and not is_loopback(listens_on):
+        return invitation.bases(listens_on, url.port or 0, url.scheme == "https", this_machine())[0]
+    return str(request.base_url)

@@ -1,0 +1,179 @@
+"""The server without its sockets: the engines and their profile, the workers, the rooms, who is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import defaultdict
+
+from babblefish.conversation.room import Room
+from babblefish.conversation.rooms import Rooms
+from babblefish.domain import (
+    BabbleFishError,
+    NotReadyError,
+    Quality,
+    RestartingError,
+    ServerFullError,
+    SetupError,
+)
+from babblefish.engines.contracts import Engines
+from babblefish.engines.profiles import choose
+from babblefish.languages import LANGUAGES
+from babblefish.pipeline.loading import load_engines
+from babblefish.pipeline.pipeline import Pipeline
+from babblefish.pipeline.routing import plan
+from babblefish.pipeline.workers import Workers
+from babblefish.server.access import Admission, access_of
+from babblefish.server.limits import Address, Limits
+from babblefish.server.session import Session
+from babblefish.server.sites import Sites
+from babblefish.server.tls import certificate_of
+from babblefish.settings import Settings
+from babblefish.telemetry.prometheus import Metrics
+from babblefish.telemetry.recorder import Recorder
+from babblefish.wire import client_messages, server_messages
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_S = 2.0
+"""Given to engines and threads to end; a call that takes longer is left alone, as no thread can be stopped."""
+
+
+class Server:
+    """What the routes share: the engines once they are warm, the rooms, the connected clients, who may come in."""
+
+    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
+        """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
+        self.settings = settings
+        self.profile = choose(settings)
+        self.certificate = certificate_of(settings)
+        self.access = access_of(settings)
+        self.limits = Limits(settings)
+        self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
+        self.workers = Workers.start(settings)
+        self.engines: Engines | None = None
+        self.rooms: Rooms | None = None
+        self.languages: list[server_messages.LanguageInfo] = []
+        self.sessions: dict[str, Session] = {}
+        self.failure: str | None = None
+        self.without: dict[str, str] = {}
+        """Optional parts that could not be loaded, and why."""
+        self.recorder = Recorder(Metrics())
+        self.loaded = asyncio.Event()
+        self.draining = False
+        if engines is not None:
+            self._use(engines)
+
+    async def load(self) -> None:
+        """Load the profile's engines; what cannot be loaded is kept as ``failure``."""
+        _log.info("profile %s: %s", self.profile.name, self.profile.reason)
+        try:
+            engines, self.without = await load_engines(self.settings, self.profile)
+        except SetupError as error:
+            self.failure = error.message
+            self.loaded.set()
+            _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
+            return
+        self._use(engines)
+        _log.info("ready: %s profile", self.profile.name)
+
+    def _use(self, engines: Engines) -> None:
+        self.languages = _languages(engines)
+        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings, self.recorder)
+        self.engines = engines
+        self.loaded.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a client may join."""
+        return self.engines is not None and not self.draining
+
+    async def drain(self) -> None:
+        """Let nobody in, finish what was said until now, and send the clients of each room away when they have got it.
+
+        What is not finished after ``drain_s`` is given up.
+        """
+        self.draining = True
+        of_room: dict[Room, list[Session]] = defaultdict(list)
+        for session in self.sessions.values():
+            of_room[session.room].append(session)
+        try:
+            async with asyncio.timeout(self.settings.drain_s):
+                rooms = (_send_home(room, sessions) for room, sessions in of_room.items())
+                outcomes = await asyncio.gather(*rooms, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    _log.error("a room is lost by a fault of the server", exc_info=outcome)
+        except TimeoutError:
+            _log.warning("what was not finished after %.0f s is given up", self.settings.drain_s)
+
+    async def close(self) -> None:
+        """Give up what is in flight and end the engines' processes and the threads, but those of a call that hangs."""
+        if self.rooms is not None:
+            await self.rooms.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                if self.engines is not None:
+                    with contextlib.suppress(BabbleFishError):
+                        await self.workers.text.run(self.engines.close)
+                await self.workers.close()
+        except TimeoutError:
+            _log.warning("an engine does not end")
+
+    async def admit(self, join: client_messages.Join, token: str, address: Address) -> tuple[str, Admission]:
+        """Find a place for a client that may join; it must be taken before anything else is waited for.
+
+        Returns:
+            The id it goes by, under which ``sessions`` has room for it, and what it may see.
+
+        Raises:
+            NotAllowedError: The token does not open the room.
+            TooFastError: Too many attempts of its address have failed just now.
+            RestartingError: The server ends.
+            SetupError: The engines could not be loaded.
+            NotReadyError: They are still being loaded.
+            ServerFullError: Every place is taken.
+        """
+        admission = await address.joining.make(lambda: self.access.admit(token, join.room))
+        if self.draining:
+            raise RestartingError("the server restarts; come back in a moment")
+        if self.failure is not None:
+            raise SetupError(self.failure)
+        if self.engines is None:
+            raise NotReadyError("the server is still loading its engines; try again in a moment")
+        if len(self.sessions) >= self.settings.max_clients:
+            raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
+        in_room = sum(session.room.name == join.room for session in self.sessions.values())
+        if in_room >= self.settings.members_per_room:
+            raise ServerFullError(f"all {in_room} places of this room are taken; try again later")
+        wanted = join.client_id
+        # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
+        client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
+        return client_id, admission
+
+
+async def _send_home(room: Room, sessions: list[Session]) -> None:
+    await asyncio.gather(*(session.finish() for session in sessions))
+    await room.drain()
+    await asyncio.gather(*(session.dismiss() for session in sessions))
+
+
+def _languages(engines: Engines) -> list[server_messages.LanguageInfo]:
+    """List every language, with the quality of its captions as made from English (English: from French)."""
+    to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
+    found = []
+    for code, language in LANGUAGES.items():
+        synthesizer = engines.synthesizer_for(code)
+        found.append(
+            server_messages.LanguageInfo(
+                code=code,
+                bcp47=language.bcp47,
+                name=language.name,
+                native_name=language.native_name,
+                captions=to_each[code].quality if to_each[code].lang == code else Quality.UNTRANSLATED,
+                voice=synthesizer.voice(code) if synthesizer else None,
+            )
+        )
+    return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))

@@ -1,0 +1,312 @@
+"""One socket: frames in, utterances to the room, messages out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import WebSocket, WebSocketDisconnect
+
+from babblefish.audio import pcm
+from babblefish.audio.segmenter import Segment, Segmenter
+from babblefish.conversation.members import Member, Outbox
+from babblefish.conversation.room import Room
+from babblefish.conversation.rooms import Rooms
+from babblefish.domain import (
+    SAMPLE_RATE_HZ,
+    BabbleFishError,
+    InvalidMessageError,
+    NoSpeechError,
+    OverloadedError,
+    RestartingError,
+    Samples,
+    TooFastError,
+    Utterance,
+    UtteranceTooShortError,
+)
+from babblefish.engines.contracts import VoiceDetector
+from babblefish.pipeline.workers import Workers
+from babblefish.server.limits import Address
+from babblefish.settings import Settings
+from babblefish.wire import client_messages, server_messages
+
+_log = logging.getLogger(__name__)
+
+_STALLED_S = 1.0
+"""A microphone sends something every 100 ms; a pause this long is a locked phone or a lost device."""
+
+_CLOSE_TIMEOUT_S = 2.0
+
+_RESUMES_LIMIT = 4
+"""Requests for what was missed that may wait; one for each connection is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    data: bytes | str
+    arrived_s: float
+
+    @property
+    def weight(self) -> int:
+        """Bytes it counts for, its bookkeeping included."""
+        return len(self.data) + 1024
+
+
+class Session:
+    """A client's connection from ``ready`` to its end.
+
+    Four tasks: one reads frames into a bounded inbox (a full inbox stops reading, so that TCP slows the sender), one
+    turns them into utterances and answers controls in the order they came, one writes the outbox, one sends what the
+    client missed, which may be in flight yet.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        join: client_messages.Join,
+        client_id: str,
+        allowed_since_s: float,
+        address: Address,
+        rooms: Rooms,
+        voice_detector: VoiceDetector,
+        workers: Workers,
+        settings: Settings,
+    ) -> None:
+        """Serve an accepted socket whose client may join, and might have since a time (Unix, in seconds)."""
+        self._websocket = websocket
+        self._address = address
+        self._workers = workers
+        self._settings = settings
+        self._voice_detector = voice_detector
+        self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
+        self._fed_samples = 0
+        self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
+        self._inbox_bytes = 0
+        self._inbox_drained = asyncio.Event()
+        self._finishing = False
+        self._heard_out = asyncio.Event()
+        self._dismissed = asyncio.Event()
+        self._resumes: asyncio.Queue[client_messages.Resume] = asyncio.Queue(_RESUMES_LIMIT)
+        self._outbox = Outbox(settings.outbox_limit)
+        self.member = Member(
+            client_id=client_id,
+            name=join.name,
+            target_lang=join.target_lang,
+            source_lang=join.source_lang,
+            mode=join.mode,
+            audio=join.audio,
+            outbox=self._outbox,
+            allowed_since_s=allowed_since_s,
+        )
+        self.room: Room = rooms.open(join.room)
+        self._interim = self.room.follow(self.member)
+        self.connected_at = datetime.now(UTC)
+
+    async def run(self, ready: server_messages.Ready) -> None:
+        """Serve the client until it goes, falls behind or the server stops."""
+        self.member.send(ready)
+        self.room.join(self.member)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(self._read())
+                writing = tasks.create_task(self._write())
+                watching = tasks.create_task(self._give_up_when_behind(reading))
+                processing = tasks.create_task(self._process())
+                replaying = tasks.create_task(self._replay())
+                await asyncio.wait([reading])
+                replaying.cancel()
+                self.room.leave(self.member)
+                self._inbox.put_nowait(None)
+                await processing  # what it was saying still reaches the others
+                writing.cancel()
+                if self._outbox.overflowed.is_set():
+                    await watching  # it is telling the client why
+                watching.cancel()
+        finally:
+            self.room.leave(self.member)
+            await self._interim.close()
+            self._heard_out.set()
+            self._dismissed.set()
+
+    async def finish(self) -> None:
+        """Tell the client to come back later and take nothing more; returns when all it said is with the room."""
+        self.member.send(server_messages.error_message(RestartingError("the server restarts; come back in a moment")))
+        self._finishing = True
+        self._inbox.put_nowait(None)
+        await self._heard_out.wait()
+
+    async def dismiss(self) -> None:
+        """Close the connection once everything that is in the outbox has been sent."""
+        self._outbox.put(None)
+        await self._dismissed.wait()
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if self._finishing:
+                continue
+            data = message.get("bytes")
+            frame = _Frame(data if data is not None else message["text"], time.monotonic())
+            try:
+                self._address.take(frame.data)
+            except TooFastError as error:
+                await self._refuse(error)
+                return
+            self._inbox_bytes += frame.weight
+            self._inbox.put_nowait(frame)
+            while self._inbox_bytes > self._settings.inbox_bytes:
+                self._inbox_drained.clear()
+                await self._inbox_drained.wait()
+
+    async def _refuse(self, error: BabbleFishError) -> None:
+        """Say why, past all that waits in the outbox, and close."""
+        _log.warning("%s is disconnected: %s", self.member.client_id, error.code)
+        with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._websocket.send_text(server_messages.encode(server_messages.error_message(error)))
+                await self._websocket.close(server_messages.CLOSE_FULL, error.code)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session
+            while (message := await self._outbox.get()) is not None:
+                await self._websocket.send_text(message)
+            await self._websocket.close(server_messages.CLOSE_RESTART, "the server restarts")
+        self._dismissed.set()
+
+    async def _replay(self) -> None:
+        while True:
+            await self.room.replay(self.member, await self._resumes.get())
+
+    async def _give_up_when_behind(self, reading: asyncio.Task[None]) -> None:
+        await self._outbox.overflowed.wait()
+        reading.cancel()
+        _log.warning("%s falls behind and is disconnected", self.member.client_id)
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._websocket.close(server_messages.CLOSE_FULL, "the client reads too slowly")
+
+    async def _process(self) -> None:
+        """Work through the inbox; when the client has gone, what it was saying still reaches the others."""
+        while (frame := await self._next_frame()) is not None:
+            try:
+                if isinstance(frame.data, str):
+                    await self._control(client_messages.parse_control(frame.data), frame.arrived_s)
+                else:
+                    await self._audio(frame.data, frame.arrived_s)
+            except BabbleFishError as error:
+                self.room.recorder.failed(error.code)
+                self.member.send(server_messages.error_message(error))
+            self._inbox_bytes -= frame.weight
+            self._inbox_drained.set()
+            # A burst of controls would otherwise be answered at one go, and fill outboxes before they are written.
+            await asyncio.sleep(0)
+        if self._segmenter is not None:
+            with contextlib.suppress(BabbleFishError):
+                await self._flush(self._segmenter, time.monotonic())
+        self._heard_out.set()
+
+    async def _next_frame(self) -> _Frame | None:
+        """Wait for a frame; a stream that stops in the middle of an utterance has ended it."""
+        while self._segmenter is not None and self._segmenter.in_speech:
+            arrived_s = time.monotonic()
+            try:
+                return await asyncio.wait_for(self._inbox.get(), _STALLED_S)
+            except TimeoutError:
+                await self._flush(self._segmenter, arrived_s)
+        return await self._inbox.get()
+
+    async def _audio(self, data: bytes, arrived_s: float) -> None:
+        samples = pcm.pcm16_to_float(data)
+        self.room.recorder.audio(len(samples))
+        if self._segmenter is None:
+            await self._utterance(samples, arrived_s)
+            return
+        after_s = len(samples) / SAMPLE_RATE_HZ
+        for start in range(0, len(samples), SAMPLE_RATE_HZ):  # a second at a time: other streams wait for the threads
+            second = samples[start : start + SAMPLE_RATE_HZ]
+            segments = await self._workers.sockets.run(self._segmenter.feed, second)
+            self._fed_samples += len(second)
+            after_s -= len(second) / SAMPLE_RATE_HZ
+            self._submit(segments, arrived_s - after_s)
+            self.room.tell_talking(self.member, self._segmenter.in_speech)
+            self._interim.hear(self._segmenter, self.room.may_speak(self.member))
+
+    async def _utterance(self, samples: Samples, arrived_s: float) -> None:
+        """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        if duration_s < self._settings.min_utterance_s:
+            raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio hold no word")
+        if duration_s <= self._settings.max_utterance_s:
+            self._start(samples, arrived_s, None)
+            return
+        segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
+        segments = await self._workers.sockets.run(lambda: [*segmenter.feed(samples), *segmenter.flush()])
+        if not segments:
+            raise NoSpeechError("nobody speaks in this audio")
+        for segment in segments:
+            self._start(segment.samples, arrived_s, segment.speech_s)
+
+    async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
+        self._submit(await self._workers.sockets.run(segmenter.flush), arrived_s)
+        self.room.tell_talking(self.member, segmenter.in_speech)
+
+    def _submit(self, segments: list[Segment], arrived_s: float) -> None:
+        for segment in segments:
+            ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
+            self._start(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
+
+    def _start(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
+        utterance = Utterance(
+            utterance_id=self._interim.end(),
+            client_id=self.member.client_id,
+            samples=samples,
+            source_langs=self.room.may_speak(self.member),
+            ended_at_s=ended_at_s,
+            speech_s=speech_s,
+        )
+        try:
+            self.room.start(utterance, self.member)
+        except OverloadedError as error:
+            self.room.recorder.ended(utterance.utterance_id, error.code)
+            self.member.send(server_messages.error_message(error, utterance.utterance_id))
+
+    async def _control(self, message: client_messages.Control, arrived_s: float) -> None:
+        match message:
+            case client_messages.Ping():
+                self.member.send(server_messages.Pong())
+            case client_messages.Flush():
+                if self._segmenter is None:
+                    raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
+                await self._flush(self._segmenter, arrived_s)
+            case client_messages.RenameSpeaker():
+                self.room.rename_speaker(message.speaker_id, message.name)
+            case client_messages.Resume():
+                if self._resumes.full():
+                    raise OverloadedError("what you missed is on its way already")
+                self._resumes.put_nowait(message)
+            case client_messages.Played():
+                self.room.recorder.played(message.utterance_id, self.member.client_id)
+            case client_messages.Set():
+                self._set(message)
+
+    def _set(self, message: client_messages.Set) -> None:
+        member = self.member
+        member.target_lang = message.target_lang or member.target_lang
+        member.name = member.name if message.name is None else message.name
+        member.audio = message.audio or member.audio
+        member.source_lang = message.source_lang or member.source_lang
+        member.send(
+            server_messages.Settled(
+                target_lang=member.target_lang,
+                source_lang=member.source_lang,
+                name=member.name,
+                audio=member.audio,
+            )
+        )
+        self.room.tell_presence()

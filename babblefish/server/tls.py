@@ -1,0 +1,338 @@
+"""The server's certificate: one's own, or one that a private certificate authority (CA) on this machine makes."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import ipaddress
+import logging
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from babblefish.domain import SetupError
+from babblefish.server import addresses
+from babblefish.server.addresses import Machine
+from babblefish.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+VALIDITY = datetime.timedelta(days=397)
+"""Of a server certificate; Apple's systems refuse what public authorities issue for 399 days or more."""
+AUTHORITY_VALIDITY = datetime.timedelta(days=3653)
+RENEW_BEFORE = datetime.timedelta(days=30)
+CLOCK_SKEW = datetime.timedelta(days=1)
+"""A certificate is valid since yesterday, for phones whose clock is slow."""
+
+CHECK_EVERY_S = 24 * 60 * 60.0
+"""How often a running server looks whether its certificate still does."""
+
+_LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where a certificate is.
+
+    Attributes:
+        certificate: PEM file: the server's certificate, then those between it and its CA.
+        key: PEM file of its private key; may be the same one.
+        authority: PEM of the private CA's certificate, which devices are to trust; None if there is no such CA.
+    """
+
+    certificate: Path
+    key: Path
+    authority: bytes | None = None
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Give a context this certificate; connections that stand keep theirs.
+
+        Raises:
+            SetupError: A file is missing or is not what it should be, or the key is not the certificate's.
+        """
+        try:
+            # With no password at all OpenSSL would ask for it on the terminal.
+            context.load_cert_chain(self.certificate, self.key, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise SetupError(
+                f"the certificate {self.certificate} with the key {self.key} cannot be used: {_reason(error)}; "
+                "both must be PEM files, and the key not encrypted"
+            ) from error
+
+    def names(self) -> tuple[str, ...]:
+        """Return the DNS names in the certificate, in lower case; none where it states them in no extension."""
+        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        try:
+            certified = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return ()
+        return tuple(name.lower() for name in certified.get_values_for_type(x509.DNSName))
+
+
+class Certificate:
+    """What the server shows its clients.
+
+    Attributes:
+        context: For the sockets that listen; ``renew`` changes it in place.
+        authority: PEM of the CA's certificate that devices are to trust, if there is a private one.
+        names: The DNS names it certifies, in lower case, as they are written there: ``*.`` stands for one label.
+    """
+
+    def __init__(self, obtain: Callable[[], Chain]) -> None:
+        """Read a certificate.
+
+        Args:
+            obtain: Finds or makes the certificate that is right at the moment.
+
+        Raises:
+            SetupError: There is none that could be used.
+        """
+        self._obtain = obtain
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        chain = obtain()
+        self._take(chain)
+
+    def renew(self) -> None:
+        """Take the certificate that is right now: a renewed one, or one with the machine's new addresses.
+
+        Raises:
+            SetupError: As in the constructor; then the old one stays in use.
+        """
+        chain = self._obtain()
+        chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # what is wrong must not spoil the one in use
+        self._take(chain)
+
+    def _take(self, chain: Chain) -> None:
+        chain.load_into(self.context)
+        self.authority = chain.authority
+        self.names = chain.names()
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """Return the certificate that a server is to use, or None for plain HTTP.
+
+    Raises:
+        SetupError: Only half of one's own certificate is given, or it cannot be used, or none can be made.
+    """
+    if settings.tls_cert and settings.tls_key:
+        return Certificate(partial(Chain, settings.tls_cert, settings.tls_key))
+    if settings.tls_cert or settings.tls_key:
+        raise SetupError("a certificate and its key belong together: give both --tls-cert FILE and --tls-key FILE")
+    if settings.tls == "off":
+        return None
+    folder = settings.state_dir / "tls"
+    return Certificate(lambda: ensure(folder, addresses.this_machine(), datetime.datetime.now(datetime.UTC)))
+
+
+def ensure(folder: Path, machine: Machine, now: datetime.datetime) -> Chain:
+    """Return a certificate for the machine that is valid for a month at least, made anew where the kept one is not.
+
+    The CA is kept, as devices trust it, until it would expire before a certificate of it.
+
+    Args:
+        folder: Is made, for its owner only; gets ``authority.pem`` and ``server.pem`` (key and certificate each, mode
+            0600) and ``ca.crt``.
+        machine: The names and addresses to be certified, beside those of the loopback interface.
+        now: With its time zone.
+
+    Raises:
+        SetupError: The folder cannot be written to, or the CA in it is damaged.
+    """
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        with _alone(folder):
+            authority = _authority(folder, machine, now)
+            server = folder / "server.pem"
+            names = _permitted(machine, authority.certificate)
+            if not _serves(server, names, authority, now):
+                _write(server, _server_certificate(names, authority, now))
+                _log.info("made a certificate for %s", ", ".join(str(name.value) for name in names))
+    except OSError as error:
+        raise SetupError(
+            f"cannot keep a certificate in {folder}: {_reason(error)}; name another folder with BABBLEFISH_STATE_DIR"
+        ) from error
+    return Chain(server, server, _pem(authority.certificate))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A private key and the certificate of its public one."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other server makes certificates here."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _authority(folder: Path, machine: Machine, now: datetime.datetime) -> _Pair:
+    path = folder / "authority.pem"
+    try:
+        pair = _read(path)
+        if now + VALIDITY < pair.certificate.not_valid_after_utc:
+            return pair
+        _log.warning("the CA in %s expires; it is replaced, and every device must trust the new one", path)
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        raise SetupError(
+            f"{path} is damaged; after rm {path} the server makes another CA, which every device must then trust"
+        ) from error
+    pair = _new_authority(machine, now)
+    _write(path, pair)
+    _write_file(folder / "ca.crt", _pem(pair.certificate), 0o644)
+    return pair
+
+
+def _new_authority(machine: Machine, now: datetime.datetime) -> _Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name(f"BabbleFish CA {machine.names[-1] if machine.names else ''}".rstrip()[:64])
+    # Whoever steals the key can pose as this machine and as addresses, but not as a site of the internet. Not critical,
+    # against RFC 5280: a device that does not know the extension must not refuse the CA for it.
+    permitted = [x509.DNSName(name) for name in ("localhost", "local", *machine.names)]
+    builder = (
+        _builder(name, name, key.public_key(), now, AUTHORITY_VALIDITY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=False)
+    )
+    return _Pair(key, builder.sign(key, hashes.SHA256()))
+
+
+def _server_certificate(names: list[x509.GeneralName], authority: _Pair, now: datetime.datetime) -> _Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = authority.certificate
+    of_issuer = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        _builder(_name("BabbleFish server"), issuer.subject, key.public_key(), now, VALIDITY)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(of_issuer), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    )
+    return _Pair(key, builder.sign(authority.key, hashes.SHA256()))
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: datetime.datetime,
+    validity: datetime.timedelta,
+) -> x509.CertificateBuilder:
+    since = now - CLOCK_SKEW
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(since)
+        .not_valid_after(since + validity)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _permitted(machine: Machine, authority: x509.Certificate) -> list[x509.GeneralName]:
+    """List what the certificate is to name; a name that the CA may not certify would spoil it as a whole."""
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    domains = [str(domain.value) for domain in constraints.permitted_subtrees or ()]
+    names = []
+    for name in ("localhost", *machine.names):
+        if any(name == domain or name.endswith(f".{domain}") for domain in domains):
+            names.append(name)
+        else:
+            _log.warning("the certificate leaves out %s, which the machine was not called when its CA was made", name)
+    return [*map(x509.DNSName, names), *map(x509.IPAddress, (*_LOOPBACK, *machine.addresses))]
+
+
+def _serves(path: Path, names: list[x509.GeneralName], authority: _Pair, now: datetime.datetime) -> bool:
+    """Tell whether the kept certificate is the CA's, names everything, and will last."""
+    try:
+        pair = _read(path)
+        pair.certificate.verify_directly_issued_by(authority.certificate)
+    except Exception as error:
+        if not isinstance(error, FileNotFoundError):
+            _log.info("%s is not of use and is made anew: %s", path, _reason(error))
+        return False
+    certified = pair.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(names) <= set(certified) and now + RENEW_BEFORE < pair.certificate.not_valid_after_utc
+
+
+def _read(path: Path) -> _Pair:
+    """Read a key and its certificate.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds something else.
+    """
+    pem = path.read_bytes()
+    key = serialization.load_pem_private_key(pem, password=None)
+    certificate = x509.load_pem_x509_certificate(pem)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("the key is not the certificate's")
+    return _Pair(key, certificate)
+
+
+def _write(path: Path, pair: _Pair) -> None:
+    """Keep a key and its certificate in one file, so that no crash can leave two that do not fit."""
+    key = pair.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write_file(path, key + _pem(pair.certificate), 0o600)
+
+
+def _write_file(path: Path, content: bytes, mode: int) -> None:
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with open(new, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _reason(error: Exception) -> str:
+    """Say an error of the system without its number, and one of OpenSSL without the place in its source."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error) or type(error).__name__

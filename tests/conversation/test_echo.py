@@ -1,0 +1,82 @@
+"""Words that a room has heard already are not said again."""
+
+from __future__ import annotations
+
+import pytest
+
+from babblefish.conversation.echo import EchoGuard
+from babblefish.domain import DuplicateUtteranceError, EchoError, Transcript, Utterance
+from tests.support.fakes import silence
+
+
+def said(text: str, client: str, ended_at_s: float, lang: str = "eng") -> tuple[Utterance, Transcript]:
+    """Two seconds of speech that end at a moment."""
+    return Utterance("u", client, silence(2.0), frozenset(), ended_at_s), Transcript(text, lang, 1.0, 1.0)
+
+
+def test_a_second_microphone_that_hears_the_same_voice_is_a_duplicate() -> None:
+    guard = EchoGuard(lambda: 0.0)
+    guard.check(*said("The train leaves at seven.", "near", 10.0))
+    with pytest.raises(DuplicateUtteranceError):
+        guard.check(*said("the train leaves at 7", "far", 10.4))
+
+
+def test_the_same_words_a_moment_later_are_an_answer() -> None:
+    guard = EchoGuard(lambda: 0.0)
+    guard.check(*said("the train leaves at seven", "a", 10.0))
+    guard.check(*said("the train leaves at seven", "b", 14.0))
+
+
+def test_one_client_may_repeat_itself() -> None:
+    guard = EchoGuard(lambda: 0.0)
+    guard.check(*said("the train leaves at seven", "a", 10.0))
+    guard.check(*said("the train leaves at seven", "a", 10.5))
+
+
+def test_two_people_may_greet_at_once() -> None:
+    guard = EchoGuard(lambda: 0.0)
+    guard.check(*said("good morning", "a", 10.0))
+    guard.check(*said("good morning", "b", 10.0))
+
+
+def test_other_words_at_the_same_time_are_another_utterance() -> None:
+    guard = EchoGuard(lambda: 0.0)
+    guard.check(*said("the train leaves at seven", "a", 10.0))
+    guard.check(*said("I would like a cup of tea", "b", 10.0))
+
+
+def test_what_a_loudspeaker_says_is_an_echo_while_it_says_it_and_shortly_after() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("Good evening, my dear friends!", "eng", 2.0)
+    with pytest.raises(EchoError):
+        guard.check(*said("good evening my dear friends", "a", 102.5))
+    guard.check(*said("good evening my dear friends", "a", 110.0))
+
+
+def test_what_was_spoken_in_another_language_is_no_echo() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("no no no no", "spa", 2.0)
+    guard.check(*said("no no no no", "a", 102.0, lang="eng"))
+
+
+def test_one_sentence_of_what_a_loudspeaker_says_is_an_echo_too() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("Good evening, my dear friends! The soup is still hot and the bread is fresh.", "eng", 5.0)
+    with pytest.raises(EchoError):
+        guard.check(*said("the soup is still hot", "a", 104.0))
+
+
+def test_speech_in_other_languages_does_not_make_the_window_longer() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    for lang in ("spa", "ita", "por"):
+        guard.spoke("a very long story about a ship", lang, 20.0)
+    guard.spoke("good evening my dear friends", "eng", 2.0)
+    guard.check(*said("good evening my dear friends", "a", 109.0))
+
+
+def test_speech_queues_up_behind_speech_that_is_being_played() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("a very long story about a ship", "eng", 20.0)
+    guard.spoke("good evening my dear friends", "eng", 2.0)
+    with pytest.raises(EchoError):
+        guard.check(*said("good evening my dear friends", "a", 122.0))

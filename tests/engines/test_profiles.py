@@ -1,0 +1,189 @@
+"""Which engines a server runs, and what it says about it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from babblefish.domain import Deadline, SetupError, Speech
+from babblefish.engines import profiles, registry
+from babblefish.engines.profiles import choose
+from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
+from babblefish.models import install
+from babblefish.models.catalogue import CATALOGUE
+from babblefish.settings import Settings
+from tests.support.fakes import make_fakes
+from tests.support.serving import serving
+
+
+@pytest.fixture
+def all_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "_is_installed", lambda package: True)
+
+
+def install_all_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "is_installed", lambda entry, model_dir: True)
+
+
+def test_auto_is_full_where_its_packages_and_weights_are(all_packages: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_all_weights(monkeypatch)
+    profile = choose(Settings())
+    assert (profile.name, profile.reason) == ("full", "all that the full profile needs is installed")
+    assert (profile.speech_translator, profile.text_translator) == ("seamless", "seamless")
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("pyannote", True)
+
+
+def test_auto_is_embedded_without_the_packages_and_names_them_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(profiles, "_is_installed", lambda package: package != "torch")
+    profile = choose(Settings(model_dir=tmp_path))
+    assert profile.name == "embedded"
+    assert "lacks the packages torch (pip install -c requirements_server.txt -e '.[embedded,full]')" in profile.reason
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
+
+
+def test_auto_is_embedded_without_the_weights_and_names_them_with_the_command(
+    all_packages: None, tmp_path: Path
+) -> None:
+    profile = choose(Settings(model_dir=tmp_path))
+    assert profile.name == "embedded"
+    assert "seamless-m4t-v2-large" in profile.reason
+    assert "babblefish models pull --profile full" in profile.reason
+
+
+def test_a_package_whose_folder_is_not_there_either_is_not_installed() -> None:
+    assert profiles._is_installed("json.decoder")
+    assert not profiles._is_installed("no_such_package.audio")
+    assert not profiles._is_installed("no_such_package")
+
+
+def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
+    all_packages: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = choose(Settings(profile="cascade"))
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "nllb")
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
+    cascade = {entry for entry in CATALOGUE if "cascade" in entry.needed_by}
+    monkeypatch.setattr(install, "is_installed", lambda entry, model_dir: entry in cascade)
+    assert choose(Settings()).name == "embedded"
+    parts = registry.loaders(Settings(profile="cascade", model_dir=tmp_path), profile)
+    assert set(parts) == {
+        *{"voice detector", "speaker encoder", "speech translator", "NLLB model"},
+        *{"kokoro", "espeak"},
+    }
+
+
+def test_nllb_is_a_name_of_the_catalogue_or_a_path_and_says_how_it_is_installed(tmp_path: Path) -> None:
+    settings = Settings(text_translator="nllb", nllb_model="nllb-200-distilled-1.3B-int8", model_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"models pull nllb-200-distilled-1\.3B-int8$"):
+        registry.loaders(settings, choose(settings))["NLLB model"]()
+    settings = Settings(profile="cascade", model_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"models pull --profile cascade$"):
+        registry.loaders(settings, choose(settings))["NLLB model"]()
+
+
+@pytest.mark.parametrize("name", ["embedded", "cascade", "full"])
+def test_a_profile_that_is_asked_for_is_taken_whatever_is_installed(name: str, tmp_path: Path) -> None:
+    profile = choose(Settings(profile=name, model_dir=tmp_path))
+    assert (profile.name, profile.reason) == (name, "asked for by the settings")
+
+
+def test_single_engines_are_replaced_by_settings(tmp_path: Path) -> None:
+    settings = Settings(profile="full", text_translator="apertium", speaker_encoder="dvector", kokoro="torch")
+    profile = choose(settings)
+    assert (profile.speech_translator, profile.text_translator) == ("seamless", "apertium")
+    assert (profile.speaker_encoder, profile.kokoro) == ("dvector", "torch")
+    assert choose(Settings(profile="embedded", text_translator="seamless")).uses_seamless
+
+
+def test_what_a_profile_lacks_is_an_error_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    settings = Settings(profile="full", model_dir=tmp_path)
+    parts = registry.loaders(settings, choose(settings))
+    assert {"SeamlessM4T model", "speaker encoder", "kokoro", "espeak", "voice detector"} == set(parts)
+    with pytest.raises(SetupError, match="babblefish models pull --profile full"):
+        parts["SeamlessM4T model"]()
+
+
+def test_a_package_that_is_missing_is_an_error_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install_all_weights(monkeypatch)
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(registry.importlib, "import_module", missing)
+    settings = Settings(profile="full", model_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"pip install -c requirements_server.txt -e '\.\[embedded,full\]'.*'torch'"):
+        registry.loaders(settings, choose(settings))["SeamlessM4T model"]()
+
+
+def test_pyannotes_model_is_a_name_of_the_catalogue_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SetupError, match="babblefish models pull embedding"):
+        registry._of_catalogue_or_path("embedding", tmp_path)
+    assert registry._of_catalogue_or_path(str(tmp_path / "mine.bin"), Path()) == tmp_path / "mine.bin"
+    default = Settings().speaker_model
+    assert [entry.needed_by for entry in CATALOGUE if entry.name == default] == [("full",)]
+
+
+async def test_a_client_is_told_the_profile_and_the_reason(tmp_path: Path, all_packages: None) -> None:
+    async with serving(Settings(model_dir=tmp_path), make_fakes().engines) as running:
+        client = await running.client()
+    assert client.messages[0]["profile"] == "embedded"
+    assert "lacks the weights" in client.messages[0]["profile_reason"]
+
+
+class _Voice:
+    def __init__(self, name: str, *speaks: str) -> None:
+        self.name = name
+        self.speaks = speaks
+
+    def voice(self, lang: str) -> str | None:
+        return f"{self.name}:x" if lang in self.speaks else None
+
+    def synthesize(self, text: str, lang: str, deadline: Deadline) -> itertools.repeat[Speech]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("lang", "profile", "engine"),
+    [
+        ("fra", "embedded", "kokoro"),
+        ("fra", "full", "kokoro"),
+        ("pol", "embedded", "espeak"),
+        ("pol", "cascade", "espeak"),
+        ("ita", "cascade", "kokoro"),
+        ("pol", "full", "seamless"),
+        ("kor", "full", "seamless"),
+        ("deu", "full", "seamless"),
+        ("rus", "full", "seamless"),
+        ("hun", "full", "espeak"),
+        ("jpn", "full", "kokoro"),
+        ("bod", "full", None),
+    ],
+)
+def test_each_language_is_spoken_by_the_best_engine_that_knows_it(lang: str, profile: str, engine: str | None) -> None:
+    assert spoken_by(lang, profile) == engine
+
+
+def test_voices_are_asked_in_the_order_of_the_profile_and_never_for_another_language() -> None:
+    fakes = make_fakes()
+    parts = {
+        "voice detector": fakes.voice_detector,
+        "speaker encoder": fakes.speaker_encoder,
+        "kokoro": _Voice("kokoro", "eng"),
+        "espeak": _Voice("espeak", "eng", "pol", "hun"),
+        "SeamlessM4T model": registry._Seamless(
+            fakes.speech_translator, fakes.text_translator, _Voice("seamless", "eng", "pol")
+        ),
+    }
+    made = registry.assemble(parts, choose(Settings(profile="full")))
+    spoken = {lang: engine and engine.name for lang in LANGUAGES if (engine := made.synthesizer_for(lang))}
+    assert spoken == {"eng": "kokoro", "pol": "seamless", "hun": "espeak"}
+    assert [engine.name for engine in made.synthesizers] == list(SPOKEN_WITH["full"])
+    assert made.speech_translator is fakes.speech_translator
+    assert made.text_translator is fakes.text_translator

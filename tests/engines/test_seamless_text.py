@@ -1,0 +1,185 @@
+"""SeamlessM4T v2 from text to text, on a tiny random checkpoint, against transformers' own ``generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
+from babblefish.engines.contracts import Route
+from babblefish.languages import to_seamless
+
+torch = pytest.importorskip("torch", reason="the full extra is not installed")
+pytest.importorskip("transformers", reason="the full extra is not installed")
+
+from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2ForTextToText, SeamlessM4Tv2Model  # noqa: E402
+
+from babblefish.engines.seamless import text as seamless_text  # noqa: E402 - only where torch is
+from babblefish.engines.seamless.decoder import Row  # noqa: E402
+from babblefish.engines.seamless.model import DType, SeamlessModel, load  # noqa: E402
+from babblefish.engines.seamless.text import SeamlessText  # noqa: E402
+from tests.support.tiny_seamless import SENTENCES  # noqa: E402
+
+pytestmark = pytest.mark.slow
+pytest_plugins = ["tests.support.seamless_fixtures"]
+
+CODES = ("eng", "fra", "pol", "deu", "cmn", "ara")
+LIMIT = 25
+# Random weights seldom find an end.
+ENDS = ("The dinner is ready.", ("fra", "ara"))
+
+
+def never(_: Sequence[int]) -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def loaded(checkpoint: Path) -> SeamlessModel:
+    return load(checkpoint, "float32")
+
+
+@pytest.fixture
+def engine(loaded: SeamlessModel) -> SeamlessText:
+    return SeamlessText(loaded, threads=1)
+
+
+def way(engine: SeamlessText, source: str, target: str) -> Route:
+    route = engine.route(source, target)
+    assert route is not None
+    return route
+
+
+class Scripted:
+    """Stands in for the translation of a piece: says what was asked, or what it is told to."""
+
+    def __init__(self, engine: SeamlessText, monkeypatch: pytest.MonkeyPatch, row: Row | None = None) -> None:
+        self.asked: list[str] = []
+        self._tokenizer = engine._loaded.tokenizer
+        self._row = row
+        monkeypatch.setattr(engine, "_decode", self._decode)
+
+    def _decode(self, tokens: list[int], *_: Any) -> Row:
+        self.asked.append(self._tokenizer.decode(tokens))
+        return self._row or Row(tokens, -0.1, ended=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"), [("eng", SENTENCES[0]), ("fra", SENTENCES[1]), ("pol", SENTENCES[2]), ("deu", SENTENCES[3])]
+)
+def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
+    engine: SeamlessText, checkpoint: Path, source: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seamless_text, "loops", never)
+    monkeypatch.setattr(seamless_text, "_TOKENS_PER_TOKEN", 0)
+    monkeypatch.setattr(seamless_text, "_EXTRA_TOKENS", LIMIT)
+    tokenizer = SeamlessM4TTokenizer.from_pretrained(checkpoint)
+    asked = tokenizer(text, src_lang=to_seamless(source), return_tensors="pt").input_ids
+    alone = SeamlessM4Tv2ForTextToText.from_pretrained(checkpoint).eval()
+    whole = SeamlessM4Tv2Model.from_pretrained(checkpoint).eval()
+    made = set()
+    for target in set(CODES) - {source}:
+        options = {"tgt_lang": to_seamless(target), "num_beams": 1, "do_sample": False, "max_new_tokens": LIMIT}
+        row = engine._decode(engine._loaded.tokens(text), source, target, Deadline.after(60))
+        ours = [3, engine._loaded.languages[target], *row.tokens] + [3] * row.ended
+        assert ours == alone.generate(asked, **options)[0].tolist()
+        assert ours == whole.generate(asked, generate_speech=False, **options).sequences[0].tolist()
+        made.add(tuple(row.tokens))
+    assert len(made) > 1  # else a language could be another's unnoticed
+
+
+def test_there_is_a_good_way_between_any_two_languages_of_the_checkpoint(engine: SeamlessText) -> None:
+    assert engine.route("pol", "ara") == Route(("pol", "ara"), Quality.GOOD)
+    assert engine.route("ara", "pol") == Route(("ara", "pol"), Quality.GOOD)
+    assert engine.route("pol", "pol") is None
+    assert engine.route("pol", "ita") is None
+    assert engine.route("bre", "pol") is None
+
+
+def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessText) -> None:
+    text, route = ENDS
+    row = engine._decode(engine._loaded.tokens(text), *route, Deadline.after(60))
+    assert row.ended
+    said = engine.translate(text, way(engine, *route), Deadline.after(60))
+    assert said == engine._loaded.tokenizer.decode(row.tokens).strip()
+    assert said
+
+
+def test_line_breaks_and_lines_without_words_stay(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted = Scripted(engine, monkeypatch)
+    text = "The dinner is ready.\n\n - \nThe soup is still hot."
+    assert engine.translate(text, way(engine, "eng", "fra"), Deadline.after(60)) == text
+    assert scripted.asked == ["The dinner is ready.", "The soup is still hot."]
+
+
+def test_short_sentences_are_translated_together_and_long_ones_alone(
+    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = Scripted(engine, monkeypatch)
+    monkeypatch.setattr(seamless_text, "_PIECE_CHARACTERS", 50)
+    text = "The dinner is ready. The soup is hot. The children are playing in the garden behind the house. The end."
+    assert engine.translate(text, way(engine, "eng", "fra"), Deadline.after(60)) == text
+    assert scripted.asked == [
+        "The dinner is ready. The soup is hot.",
+        "The children are playing in the garden behind the house.",
+        "The end.",
+    ]
+
+
+def test_between_chinese_sentences_is_no_space(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+    Scripted(engine, monkeypatch)
+    monkeypatch.setattr(seamless_text, "_PIECE_CHARACTERS", 5)
+    text = "The dinner is ready. The soup is hot."
+    said = engine.translate(text, way(engine, "eng", "cmn"), Deadline.after(60))
+    assert said == "The dinner is ready.The soup is hot."
+
+
+def test_a_text_that_never_ends_is_cut_into_parts(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted = Scripted(engine, monkeypatch)
+    monkeypatch.setattr(seamless_text, "is_repetitive", lambda _: False)
+    engine.translate("the soup and " * 500, way(engine, "eng", "fra"), Deadline.after(60))
+    lengths = [len(engine._loaded.tokens(part)) for part in scripted.asked]
+    assert len(lengths) > 2
+    assert max(lengths) <= 260  # counted again from the text of each part
+
+
+@pytest.mark.parametrize(
+    "row", [Row([40, 41, 42], -0.1, ended=False), Row([], -0.1, ended=True), Row([40, 41] * 60, -0.1, ended=True)]
+)
+def test_no_words_or_the_same_again_and_again_are_an_error(
+    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch, row: Row
+) -> None:
+    Scripted(engine, monkeypatch, row)
+    with pytest.raises(EngineError):
+        engine.translate("The dinner is ready.", way(engine, "eng", "fra"), Deadline.after(60))
+
+
+def test_the_deadline_is_checked_between_tokens_and_before_the_first(
+    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seamless_text, "loops", never)
+    deadline, steps = Deadline.after(60), []
+
+    def second_step_cancels(*_: Any) -> None:
+        steps.append(1)
+        if len(steps) == 2:
+            deadline.cancel()
+
+    hook = engine._loaded.model.lm_head.register_forward_hook(second_step_cancels)
+    try:
+        with pytest.raises(DeadlineExceededError):
+            engine.translate(SENTENCES[0], way(engine, "eng", "deu"), deadline)
+        with pytest.raises(DeadlineExceededError):
+            engine.translate(SENTENCES[0], way(engine, "eng", "deu"), deadline)
+    finally:
+        hook.remove()
+    assert len(steps) == 2
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
+    engine = SeamlessText(load(checkpoint, dtype), threads=1)
+    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
+    assert engine.translate(SENTENCES[0], way(engine, "eng", "pol"), Deadline.after(60)) != "[]"

@@ -1,0 +1,190 @@
+"""The Whisper engine on the real model."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from babblefish.cli.demo import read_speech
+from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
+from babblefish.engines.contracts import SpeechRequest
+from babblefish.engines.whisper import Whisper, _Row
+from babblefish.models import install
+from babblefish.settings import Settings
+from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return Whisper(install.locate("whisper-base", Settings().model_dir), threads=2)
+
+
+def nothing(_: str) -> tuple[str, ...]:
+    return ()
+
+
+def english(_: str) -> tuple[str, ...]:
+    return ("eng",)
+
+
+def test_language_transcript_and_english_come_from_one_encoder_pass(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[Any] = []
+    encode = whisper._encode
+    monkeypatch.setattr(whisper, "_encode", lambda *args: passes.append(args) or encode(*args))
+    heard = whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english))
+    assert heard.transcript.lang == "fra"
+    assert heard.transcript.lang_confidence > 0.9
+    assert "très heureuse de vous voir ce soir" in heard.transcript.text
+    assert "very happy to see you tonight" in heard.translations["eng"]
+    assert len(passes) == 1
+    assert heard.timings_ms.keys() == {"encode", "detect_language", "decode"}
+
+
+def test_a_row_may_have_as_many_tokens_as_speech_of_its_length_and_one_that_ends_there_is_doubted(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = whisper._encode(read_speech(ENGLISH_SPEECH), 10.0, {})
+    tokenizer, written = whisper._tokenizer, []
+    monkeypatch.setattr(whisper, "_tokenizer", mock := Mock(wraps=tokenizer))
+    mock.decode.side_effect = lambda ids: written.append(len(ids)) or tokenizer.decode(ids)
+
+    def row(most_tokens: int) -> _Row:
+        monkeypatch.setattr("babblefish.engines.whisper.token_limit", lambda _: most_tokens)
+        return whisper._decode(encoded, "eng", [whisper._transcribe], 4.4, {})[0]
+
+    whole = row(40)
+    assert not whole.cut_short
+    assert row(written[0] + 1) == whole
+    cut = row(written[0] - 3)
+    assert written == [written[0], written[0], written[0] - 3]
+    assert cut.cut_short
+    assert whole.text.startswith(cut.text)
+
+
+def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisper) -> None:
+    asked: list[str] = []
+    heard = whisper.translate(
+        SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), lambda lang: asked.append(lang) or ())
+    )
+    assert asked == ["eng"]
+    assert heard.translations == {}
+    assert "The dinner is ready" in heard.transcript.text
+
+
+@pytest.mark.parametrize(
+    ("possible", "taken"),
+    [({"fra", "pol"}, {"fra"}), ({"pol", "spa"}, {"pol", "spa"}), ({"gle"}, {"fra"}), (set(), {"fra"})],
+)
+def test_of_several_possible_languages_the_likeliest_is_taken_and_unknown_ones_do_not_count(
+    whisper: Whisper, possible: set[str], taken: set[str]
+) -> None:
+    heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible)
+    assert heard in taken
+    assert 0 < confidence <= 1
+
+
+def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> None:
+    heard = whisper.translate(
+        SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), nothing, frozenset({"fra"}))
+    )
+    assert (heard.transcript.lang, heard.transcript.lang_confidence) == ("fra", 1.0)
+    assert "detect_language" not in heard.timings_ms
+
+
+def test_the_language_alone_is_detected_for_other_engines(whisper: Whisper) -> None:
+    lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH))
+    assert lang == "fra"
+    assert 0.9 < confidence <= 1.0
+
+
+def test_english_is_its_only_target(whisper: Whisper) -> None:
+    assert whisper.targets("deu") == {"eng": Quality.GOOD}
+    assert whisper.targets("fra") == {"eng": Quality.DRAFT}
+    assert whisper.targets("eng") == {}
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "hum", "click", "tone"])
+def test_words_are_not_made_up_where_there_are_none(whisper: Whisper, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    time_s = np.arange(3 * 16000) / 16000
+    samples = {
+        "silence": np.zeros(48000),
+        "noise": rng.normal(0, 0.1, 48000),
+        "hum": 0.1 * np.sin(2 * np.pi * 50 * time_s) + rng.normal(0, 0.01, 48000),
+        "click": np.eye(1, 48000, 1000)[0],
+        "tone": 0.3 * np.sin(2 * np.pi * 440 * time_s),
+    }[kind]
+    with pytest.raises(NoSpeechError):
+        whisper.translate(SpeechRequest(samples.astype(np.float32), Deadline.after(60), english))
+
+
+def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows_s: list[float] = []
+    encode, decode = whisper._encode, whisper._decode
+    good: list[_Row] = []
+
+    def record(samples: Any, window_s: float, timings_ms: Any) -> Any:
+        windows_s.append(window_s)
+        return encode(samples, window_s, timings_ms)
+
+    def loop_first(*args: Any) -> list[_Row]:
+        if len(windows_s) == 1:
+            return [_Row("the soup the soup the soup the soup", -0.1, 0.0, True)]
+        good.extend(decode(*args))
+        return good
+
+    monkeypatch.setattr(whisper, "_encode", record)
+    monkeypatch.setattr(whisper, "_decode", loop_first)
+    samples = read_speech(ENGLISH_SPEECH)
+    heard = whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, frozenset({"eng"})))
+    assert windows_s == [pytest.approx(len(samples) / 16000 + 5, abs=0.01), 30.0]
+    assert heard.transcript.text == good[0].text
+    # What goes on is recognised again anyway.
+    windows_s.clear()
+    with pytest.raises(NoSpeechError):
+        whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, frozenset({"eng"}), interim=True))
+    assert len(windows_s) == 1
+
+
+def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = whisper._decode
+
+    def loop_english(*args: Any) -> list[_Row]:
+        return [decode(*args)[0], _Row("and and and and", -0.1, 0.0, True)]
+
+    monkeypatch.setattr(whisper, "_decode", loop_english)
+    heard = whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english))
+    assert heard.translations == {}
+    assert "Bonjour" in heard.transcript.text
+
+
+def test_a_translation_that_repeats_the_transcript_is_none(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = whisper._decode
+
+    def leave_in_french(*args: Any) -> list[_Row]:
+        said = decode(*args)[0]
+        return [said, _Row(said.text.replace("è", "e"), -0.1, 0.0, False)]
+
+    monkeypatch.setattr(whisper, "_decode", leave_in_french)
+    assert whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english)).translations == {}
+
+
+def test_repetition_is_seen_in_the_text_itself() -> None:
+    assert _Row("na " * 60, -0.1, 0.0, False).repeats
+    assert not _Row("The dinner is ready and the soup is still hot.", -0.1, 0.0, False).repeats
+
+
+def test_the_deadline_is_checked_between_steps(whisper: Whisper) -> None:
+    with pytest.raises(DeadlineExceededError):
+        whisper.translate(SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(-1), nothing))

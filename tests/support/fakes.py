@@ -1,0 +1,215 @@
+"""Engines whose words and timing are scripted, and speech for them that says what it is.
+
+Fake speech is a constant level: level 12 (a sample value of 0.12) is the phrase number 12, spoken by voice 1.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
+from babblefish.engines.contracts import Embedding, Engines, Route, SpeechRequest, SpeechTranslation, VoiceScale
+
+VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used_s=10.0)
+
+PHRASES: dict[int, tuple[str, str]] = {
+    11: ("fra", "bonjour tout le monde"),
+    12: ("fra", "comment allez vous ce soir"),
+    21: ("eng", "good evening my dear friends"),
+    22: ("eng", "the train leaves at seven"),
+    31: ("pol", "dobry wieczór drodzy przyjaciele"),
+}
+
+
+def speech(phrase: int, duration_s: float = 2.0) -> Samples:
+    """Fake speech: shape [duration_s · 16000]."""
+    return np.full(int(duration_s * 16000), phrase / 100, dtype=np.float32)
+
+
+def silence(duration_s: float) -> Samples:
+    return np.zeros(int(duration_s * 16000), dtype=np.float32)
+
+
+def _phrase(samples: Samples) -> int:
+    return round(float(np.median(samples[np.abs(samples) > 0.005])) * 100) if np.any(np.abs(samples) > 0.005) else 0
+
+
+@dataclass
+class Calls:
+    """Counts the calls of all fakes of one server, and the threads they came on."""
+
+    count: Counter[str] = field(default_factory=Counter)
+    threads: set[int] = field(default_factory=set)
+
+    def note(self, call: str) -> None:
+        self.count[call] += 1
+        self.threads.add(threading.get_ident())
+
+
+class FakeVoiceDetector:
+    name = "fake-voice"
+    chunk_samples = 512
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    def open_stream(self) -> FakeVoiceDetector:
+        return self
+
+    def probability(self, chunk: Samples) -> float:
+        self.calls.note("voice")
+        return 0.99 if float(np.abs(chunk).mean()) > 0.005 else 0.01
+
+
+class FakeSpeakerEncoder:
+    name = "fake-speaker"
+    scale = VOICE_SCALE
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.broken = False
+
+    def embed(self, samples: Samples) -> Embedding:
+        self.calls.note("embed")
+        if self.broken:
+            raise RuntimeError("scripted failure")
+        embedding = np.zeros(16, dtype=np.float32)
+        embedding[_phrase(samples) // 10] = 1.0
+        return embedding
+
+
+class FakeSpeechTranslator:
+    """Says what the phrase says; translates to English itself. ``before`` runs first and may wait or raise."""
+
+    name = "fake-translator"
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.delay_s = 0.0
+        self.before: Callable[[int], None] = lambda phrase: None
+        self.requests: list[SpeechRequest] = []
+
+    def targets(self, source_lang: str) -> Mapping[str, Quality]:
+        return {} if source_lang == "eng" else {"eng": Quality.GOOD}
+
+    def translate(self, request: SpeechRequest) -> SpeechTranslation:
+        self.calls.note("encode")
+        phrase = _phrase(request.samples)
+        self.requests.append(request)
+        self.before(phrase)
+        time.sleep(self.delay_s)
+        request.deadline.check()
+        if phrase not in PHRASES:
+            raise NoSpeechError("no words were recognised")
+        lang, text = PHRASES[phrase]
+        return SpeechTranslation(
+            transcript=Transcript(text, lang, 0.9, 0.9),
+            translations={target: f"<{target}> {text}" for target in request.choose_targets(lang)},
+            timings_ms={"encode": 1.0, "decode": 1.0},
+        )
+
+
+class FakeTextTranslator:
+    """Goes between English, French and Spanish."""
+
+    name = "fake-text"
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.broken = False
+        self.delay_s = 0.0
+        self.prepared: set[tuple[str, ...]] = set()
+        self.closed = False
+
+    def route(self, source_lang: str, target_lang: str) -> Route | None:
+        known = {"eng", "fra", "spa"}
+        return Route((source_lang, target_lang), Quality.DRAFT) if {source_lang, target_lang} <= known else None
+
+    def translate(self, text: str, route: Route, deadline: Deadline) -> str:
+        self.calls.note(f"text {route.path[-1]}")
+        time.sleep(self.delay_s)
+        if self.broken:
+            raise EngineError("scripted failure")
+        return f"<{route.path[-1]}> {text}"
+
+    def prepare(self, route: Route, deadline: Deadline) -> None:
+        self.calls.note("prepare")
+        self.prepared.add(route.path)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeSynthesizer:
+    """Speaks two pieces of a tenth of a second each, with ``delay_s`` before each."""
+
+    name = "fake-voices"
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.langs = {"eng", "fra", "spa"}
+        self.broken_after: int | None = None
+        self.delay_s: dict[str, float] = {}
+        self.piece_samples = 2400
+
+    def voice(self, lang: str) -> str | None:
+        return f"fake:{lang}" if lang in self.langs else None
+
+    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        self.calls.note(f"speak {lang}")
+        for piece in range(2):
+            if piece == self.broken_after:
+                raise RuntimeError("scripted failure")
+            time.sleep(self.delay_s.get(lang, 0.0))
+            self.calls.threads.add(threading.get_ident())
+            yield Speech(np.full(self.piece_samples, 0.1 * (piece + 1), dtype=np.float32), 24000, lang, f"fake:{lang}")
+
+
+@dataclass
+class Fakes:
+    """One set of fake engines, each reachable to script it."""
+
+    calls: Calls
+    voice_detector: FakeVoiceDetector
+    speaker_encoder: FakeSpeakerEncoder
+    speech_translator: FakeSpeechTranslator
+    text_translator: FakeTextTranslator
+    synthesizer: FakeSynthesizer
+
+    @property
+    def engines(self) -> Engines:
+        return Engines(
+            voice_detector=self.voice_detector,
+            speaker_encoder=self.speaker_encoder,
+            speech_translator=self.speech_translator,
+            text_translator=self.text_translator,
+            synthesizers=(self.synthesizer,),
+        )
+
+
+def make_fakes() -> Fakes:
+    calls = Calls()
+    return Fakes(
+        calls,
+        FakeVoiceDetector(calls),
+        FakeSpeakerEncoder(calls),
+        FakeSpeechTranslator(calls),
+        FakeTextTranslator(calls),
+        FakeSynthesizer(calls),
+    )
+
+
+class Clock:
+    """A clock that a test sets: Unix time where that matters, or any."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s

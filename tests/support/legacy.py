@@ -1,0 +1,110 @@
+"""The V1 servers under test: in this process with scripted engines, or as their owner starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+
+from babblefish.audio import pcm
+from babblefish.domain import Samples
+from babblefish.engines.contracts import Engines
+from babblefish.pipeline.interpreter import Interpreter, opened
+from babblefish.settings import Settings
+from legacy.serving import server_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    create_app: Callable[[Interpreter], FastAPI], settings: Settings, engines: Engines
+) -> AsyncIterator[int]:
+    """Serve with these engines in this test's event loop and yield the port."""
+    async with opened(settings, engines) as interpreter:
+        server = uvicorn.Server(server_config(create_app(interpreter), settings))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            task = asyncio.create_task(server.serve([listener]))
+            while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
+                await asyncio.sleep(0.01)
+            try:
+                yield listener.getsockname()[1]
+            finally:
+                server.should_exit = True
+                await task
+
+
+@contextlib.contextmanager
+def process(module: str, log: Path) -> Iterator[int]:
+    """Start a server as its owner does, on a free port, until it is left; yields the port."""
+    port = free_port()
+    with log.open("w") as out:
+        running = subprocess.Popen(
+            [sys.executable, "-m", f"legacy.{module}", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out
+        )
+        try:
+            give_up_s = time.monotonic() + 120
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                    break
+                assert running.poll() is None, log.read_text()
+                assert time.monotonic() < give_up_s, log.read_text()
+                time.sleep(0.1)
+            yield port
+        finally:
+            running.terminate()
+            assert running.wait(30) == 0, log.read_text()
+
+
+def upload(data: bytes, name: str = "speech.wav") -> dict[str, Any]:
+    """Return a file as httpx sends it."""
+    return {"file": (name, data)}
+
+
+@contextlib.asynccontextmanager
+async def client_of(port: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Connect to a REST server."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def talking_to(port: int, **query: str) -> AsyncIterator[ClientConnection]:
+    """Connect to a socket server and wait until it is ready."""
+    async with connect(f"ws://127.0.0.1:{port}/ws?{urlencode(query)}", max_size=None) as client:
+        assert (await hear(client))["type"] == "ready"
+        yield client
+
+
+async def say(client: ClientConnection, samples: Samples, frame_ms: int = 40) -> None:
+    """Stream audio in frames, as fast as the socket takes them."""
+    step = 16 * frame_ms
+    for start in range(0, len(samples), step):
+        await client.send(pcm.float_to_pcm16(samples[start : start + step]))
+
+
+async def hear(client: ClientConnection, timeout_s: float = 30.0) -> dict[str, Any]:
+    """Return the next message."""
+    async with asyncio.timeout(timeout_s):
+        message: dict[str, Any] = json.loads(await client.recv())
+    return message

@@ -1,0 +1,63 @@
+"""Messages of the wire."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from babblefish.domain import BabbleFishError, InvalidMessageError, UnknownLanguageError
+from babblefish.wire import client_messages, server_messages
+
+
+def test_a_client_that_says_nothing_about_itself_gets_the_defaults() -> None:
+    join = client_messages.parse_join({})
+    assert (join.target_lang, join.source_lang, join.room, join.mode, join.audio) == (
+        "eng",
+        "auto",
+        "main",
+        "utterance",
+        "wav",
+    )
+
+
+def test_parameters_it_does_not_know_and_empty_ones_are_ignored() -> None:
+    assert client_messages.parse_join({"utm_source": "mail", "name": "", "room": ""}).room == "main"
+
+
+def test_a_two_letter_code_is_refused_with_a_hint() -> None:
+    with pytest.raises(UnknownLanguageError, match="ISO 639-3"):
+        client_messages.parse_join({"target_lang": "en"})
+
+
+def test_what_a_client_sent_is_not_echoed_at_length() -> None:
+    with pytest.raises(BabbleFishError) as caught:
+        client_messages.parse_control('{"type": "set", "target_lang": "' + "x" * 10_000 + '"}')
+    assert len(caught.value.message) < 300
+
+
+def test_every_control_message_is_understood() -> None:
+    for text, kind in {
+        '{"type": "set", "name": " Dan "}': client_messages.Set,
+        '{"type": "flush"}': client_messages.Flush,
+        '{"type": "ping"}': client_messages.Ping,
+        '{"type": "resume", "history_id": "0f", "after_seq": 3}': client_messages.Resume,
+        '{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "Dan"}': client_messages.RenameSpeaker,
+    }.items():
+        assert isinstance(client_messages.parse_control(text), kind)
+
+
+def test_a_misspelt_field_is_an_error_that_names_it() -> None:
+    with pytest.raises(InvalidMessageError, match="target_language"):
+        client_messages.parse_control('{"type": "set", "target_language": "eng"}')
+
+
+def test_errors_carry_their_code() -> None:
+    encoded = json.loads(server_messages.encode(server_messages.error_message(UnknownLanguageError("no"), "u1")))
+    assert encoded == {
+        "type": "error",
+        "code": "unknown_language",
+        "message": "no",
+        "fatal": False,
+        "utterance_id": "u1",
+    }

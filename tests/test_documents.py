@@ -1,4 +1,4 @@
-"""The documents and the program name the same things: routes, messages, controls, error codes, metrics."""
+"""The documents and the program name the same things: routes, messages, controls, error codes, metrics, benchmarks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from babblefish.server.app import create_app
 from babblefish.settings import Settings
 from babblefish.telemetry.prometheus import Metrics, error_codes
 from babblefish.wire import client_messages, server_messages
+from benchmarks import run
 from tests.support.fakes import make_fakes
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 DEPLOYMENT = (ROOT / "DEPLOYMENT.md").read_text()
 BOTH = ARCHITECTURE + DEPLOYMENT
+BENCHMARKS = (ROOT / "BENCHMARKS.md").read_text()
+PROSE = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "legacy" / "README.md"])
 GRAFANA: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
 
 SERIES = re.compile(r"\b(?:babblefish_[a-z_]+|process_[a-z_]*(?:seconds|bytes|total|fds))\b")
@@ -82,6 +85,37 @@ def test_every_route_is_in_a_document_and_no_other() -> None:
     named = {path.partition("?")[0] for path in re.findall(r"(?:`|:9000)(/[a-z0-9./-]*(?:\?[^`]*)?)`", BOTH)}
     files = {path for path in named if path.startswith(("/etc/", "/opt/", "/var/"))}
     assert named - files == routes()
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the fragments that the headings of a document can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(((?!https?:|mailto:)[^)]+)\)", document.read_text()):
+        path, _, fragment = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        assert not fragment or fragment in anchors(file), target
+
+
+def test_every_benchmark_has_its_section_in_benchmarks_md_and_no_other() -> None:
+    sections = re.findall(r"^### `(\w+)`$", BENCHMARKS, re.MULTILINE)
+    assert sorted(sections) == sorted(run.BENCHMARKS)
+
+
+def test_every_benchmark_that_can_be_started_is_one_that_all_are_run_with() -> None:
+    programs = {file.stem for file in (ROOT / "benchmarks").glob("*.py") if "__main__" in file.read_text()}
+    assert programs == {*run.BENCHMARKS, "run"}
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_benchmark_that_a_document_names_exists(document: Path) -> None:
+    for name in re.findall(r"\bbenchmarks[./]([a-z]\w*)", document.read_text()):
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
 
 
 def panels() -> list[dict[str, Any]]:

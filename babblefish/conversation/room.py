@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from itertools import product
 
+from structlog.contextvars import bind_contextvars
+
 from babblefish.conversation.delivery import Channel, Delivery, Turn, all_set, transcribed
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.history import Entry, History
@@ -25,7 +27,6 @@ from babblefish.domain import (
 from babblefish.pipeline.pipeline import Pipeline, Recognised
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
-from babblefish.telemetry import logs
 from babblefish.telemetry.prometheus import CANCELLED, RESULT
 from babblefish.telemetry.recorder import Recorder
 from babblefish.wire import client_messages, server_messages
@@ -249,7 +250,7 @@ class Room:
             self._spawn(self._pipeline.prepare(wanted), self._preparations)
 
     async def _serve(self, utterance: Utterance, sender: Member, turn: Turn) -> None:
-        logs.about(utterance_id=utterance.utterance_id, client_id=utterance.client_id)
+        bind_contextvars(utterance_id=utterance.utterance_id, client_id=utterance.client_id)
         self.recorder.began(utterance)
         outcome = CANCELLED
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
+from structlog.contextvars import bind_contextvars
 
 from babblefish.domain import (
     BabbleFishError,
@@ -24,13 +25,12 @@ from babblefish.domain import (
 from babblefish.engines.contracts import Engines
 from babblefish.server.access import Admission
 from babblefish.server.dashboard import Dashboard
-from babblefish.server.middleware import Guard
+from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
 from babblefish.server.routes import about_the_service, address_of, around_the_conversation, watching_the_service
 from babblefish.server.server import Server
 from babblefish.server.session import Session
 from babblefish.server.tls import CHECK_EVERY_S, Certificate
 from babblefish.settings import Settings
-from babblefish.telemetry import logs
 from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     client_id, admission = await server.admit(join, websocket.query_params.get("token", ""), address)
     session = _session(server, websocket, join, client_id, admission)
     server.sessions[client_id] = session
-    logs.about(client_id=client_id)
+    bind_contextvars(client_id=client_id)
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await session.run(_ready(server, session, join, admission.token))
@@ -171,12 +171,12 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
 
     app = FastAPI(title="BabbleFish", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.server = server
-    app.add_middleware(Guard, sites=server.sites, settings=settings)
+    app.add_middleware(SecurityMiddleware, sites=server.sites, settings=settings)
     app.state.dashboard = dashboard
     app.include_router(around_the_conversation(server))
     app.include_router(about_the_service(server))
     app.include_router(watching_the_service(dashboard))
-    app.add_middleware(logs.RequestIds)
+    app.add_middleware(RequestIdMiddleware)
 
     @app.websocket("/ws/client")
     async def client(websocket: WebSocket) -> None:

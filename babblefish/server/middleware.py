@@ -1,17 +1,18 @@
-"""What every HTTP request and answer passes: the name the server was called by, and the headers browsers obey."""
+"""ASGI middleware that every request passes: the host check, browsers' security headers, and the request id."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import logging
+import secrets
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from babblefish.server.sites import Sites
 from babblefish.settings import Settings
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_Application = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+_log = logging.getLogger(__name__)
 
 _ALWAYS = {
     b"x-content-type-options": b"nosniff",
@@ -21,7 +22,7 @@ _ALWAYS = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 
-# The pages carry the rest of their policy themselves, as one of them is opened as a file as well.
+# The pages carry the rest of their policy themselves, as one of them can also be opened as a file.
 _PAGE_POLICY = b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
@@ -34,42 +35,69 @@ _MISDIRECTED = 421
 _REFUSAL = b"This server does not go by that name. BABBLEFISH_ALLOWED_HOSTS can add it.\n"
 
 
-class Guard:
-    """Stands before an ASGI application; sockets are looked at where they are admitted."""
+class SecurityMiddleware:
+    """Refuses requests for other hosts and adds security headers; WebSockets are checked when they join."""
 
-    def __init__(self, application: _Application, sites: Sites, settings: Settings) -> None:
-        """Guard an application.
+    def __init__(self, app: ASGIApp, sites: Sites, settings: Settings) -> None:
+        """Wrap an application.
 
-        A browser is told to insist on HTTPS only by a server with a certificate of its owner's on the port that
-        belongs to it: the promise holds for every port of the name, so it must not be made beside others, nor for a
-        private CA that may have to be replaced.
+        Browsers are told to insist on HTTPS (HSTS) only by a server with its owner's certificate on the standard port:
+        HSTS holds for every port of the name, so other services must not be bound by it, and a private CA may have to
+        be replaced.
         """
-        self._application = application
+        self._app = app
         self._sites = sites
         insist = settings.tls_cert is not None and settings.port == _HTTPS_PORT
         self._headers = _ALWAYS | ({b"strict-transport-security": _ONE_YEAR} if insist else {})
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: _Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = self._with_headers(list(message.get("headers", ())))
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) == 1 and self._sites.answers_to(hosts[0]):
-            await self._application(scope, receive, send_guarded)
+            await self._app(scope, receive, send_with_headers)
             return
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(_REFUSAL)).encode())]
-        await send_guarded({"type": "http.response.start", "status": _MISDIRECTED, "headers": headers})
-        await send_guarded({"type": "http.response.body", "body": _REFUSAL})
+        await send_with_headers({"type": "http.response.start", "status": _MISDIRECTED, "headers": headers})
+        await send_with_headers({"type": "http.response.body", "body": _REFUSAL})
 
     def _with_headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         given = {name.lower(): value for name, value in headers}
         is_page = given.get(b"content-type", b"").startswith(b"text/html")
         wanted = self._headers | {b"content-security-policy": _PAGE_POLICY if is_page else _DATA_POLICY}
         return [*headers, *((name, value) for name, value in wanted.items() if name not in given)]
+
+
+class RequestIdMiddleware:
+    """Gives each HTTP request and each WebSocket an id, for its lines in the log and for its response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(6)
+        bind_contextvars(request_id=request_id)
+        started_s = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+                # The query is left out: it may hold a name or a token.
+                took_ms = (time.perf_counter() - started_s) * 1000
+                _log.debug("%s %s: %d, %.1f ms", scope["method"], scope["path"], message["status"], took_ms)
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)

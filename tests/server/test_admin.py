@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from babblefish.server.middleware import Guard
+from babblefish.server.middleware import SecurityMiddleware
 from babblefish.server.sites import Sites
 from babblefish.settings import Settings
 from tests.server.test_invitation import read_page
@@ -221,6 +221,6 @@ async def test_browsers_are_told_to_insist_on_https_only_where_the_name_is_ours_
     async def send(message: dict[str, object]) -> None:
         sent.append(message)
 
-    guard = Guard(answer, Sites(settings, tuple), settings)
+    guard = SecurityMiddleware(answer, Sites(settings, tuple), settings)
     await guard({"type": "http", "headers": [(b"host", b"localhost")]}, None, send)
     assert (b"strict-transport-security" in dict(sent[0]["headers"])) is insists

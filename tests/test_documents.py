@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import TypeAdapter
 
 from babblefish.server.app import create_app
 from babblefish.settings import Settings
@@ -19,7 +20,8 @@ from tests.support.fakes import make_fakes
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 DEPLOYMENT = (ROOT / "DEPLOYMENT.md").read_text()
-BOTH = ARCHITECTURE + DEPLOYMENT
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+GUIDES = ARCHITECTURE + DEPLOYMENT + PROTOCOL
 BENCHMARKS = (ROOT / "BENCHMARKS.md").read_text()
 PROSE = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "legacy" / "README.md"])
 GRAFANA: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
@@ -60,16 +62,44 @@ def asked_for(expression: str) -> set[str]:
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in SERIES.findall(expression)}
 
 
-def test_the_table_of_controls_is_what_a_client_may_say() -> None:
-    assert table(ARCHITECTURE, "control") == types(client_messages.Control)
+def test_the_table_of_client_messages_is_what_a_client_may_say() -> None:
+    assert table(PROTOCOL, "client message") == types(client_messages.Control)
 
 
 def test_the_table_of_messages_is_what_the_server_says() -> None:
-    assert table(ARCHITECTURE, "message") == types(server_messages.ServerMessage)
+    assert table(PROTOCOL, "server message") == types(server_messages.ServerMessage)
 
 
 def test_the_table_of_error_codes_is_what_can_go_wrong() -> None:
-    assert table(ARCHITECTURE, "error code") == set(error_codes())
+    assert table(PROTOCOL, "error code") == set(error_codes())
+
+
+def test_the_table_of_parameters_is_what_the_server_reads_from_the_query() -> None:
+    assert table(PROTOCOL, "parameter") == {*client_messages.Join.model_fields, "token"}
+
+
+def test_the_table_of_the_result_has_each_of_its_fields() -> None:
+    assert table(PROTOCOL, "field") == server_messages.Result.model_fields.keys() - {"type"}
+
+
+def test_the_table_of_close_codes_has_each_that_the_server_closes_with() -> None:
+    found = re.search(r"^\| close code \|.*\n((?:\|.*\n)+)", PROTOCOL, re.MULTILINE)
+    assert found
+    named = {int(code) for row in found[1].splitlines() for code in re.findall(r"\d{4}", row.split("|")[1])}
+    ours = {value for name, value in vars(server_messages).items() if name.startswith("CLOSE_")}
+    assert ours < named
+
+
+def test_the_example_of_the_protocol_is_what_the_types_say() -> None:
+    sides = {"client": 0, "server": 0}
+    for side, text in re.findall(r"^```json (client|server)\n(.*?)^```", PROTOCOL, re.MULTILINE | re.DOTALL):
+        sides[side] += 1
+        if side == "client":
+            client_messages.parse_control(text)
+        else:
+            message = TypeAdapter[Any](server_messages.ServerMessage).validate_json(text)
+            assert json.loads(server_messages.encode(message)) == json.loads(text)
+    assert min(sides.values()) > 1
 
 
 def test_the_table_of_metrics_is_what_prometheus_is_told() -> None:
@@ -78,11 +108,11 @@ def test_the_table_of_metrics_is_what_prometheus_is_told() -> None:
 
 
 def test_no_document_names_a_metric_that_is_not_there() -> None:
-    assert asked_for(BOTH) - metrics() == set()
+    assert asked_for(GUIDES) - metrics() == set()
 
 
 def test_every_route_is_in_a_document_and_no_other() -> None:
-    named = {path.partition("?")[0] for path in re.findall(r"(?:`|:9000)(/[a-z0-9./-]*(?:\?[^`]*)?)`", BOTH)}
+    named = {path.partition("?")[0] for path in re.findall(r"(?:`|:9000)(/[a-z0-9./-]*(?:\?[^`]*)?)`", GUIDES)}
     files = {path for path in named if path.startswith(("/etc/", "/opt/", "/var/"))}
     assert named - files == routes()
 

@@ -29,7 +29,8 @@ CLOSE_FULL = 1013
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    # every field is always sent, and the schema for other people's clients says so
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class LanguageInfo(_Message):

@@ -1,4 +1,7 @@
-"""Every setting of the server, in one frozen class that is read once and passed down."""
+"""Every setting of the server, by part; ``Settings`` holds them all, is read once, and is passed down.
+
+A new setting goes into the class of its part, and into that part's table in DEPLOYMENT.md.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SpeechTranslatorName = Literal["whisper", "seamless"]
@@ -19,12 +22,12 @@ WorkerName = Literal["translation", "text-translation", "synthesis", "speaker", 
 
 
 def _cpu_count() -> int:
-    """Count the CPUs this process may run on, which a container can make fewer than the machine's."""
+    """Count the CPUs this process may run on; a container can have fewer than the machine."""
     return len(os.sched_getaffinity(0))
 
 
 def _share(percent: int, at_least: int = 1) -> int:
-    """Return a share of the machine in threads, rounded up: 25, 12, 3 and 6 % of 128 CPUs are 32, 16, 4 and 8."""
+    """Return a share of the CPUs as a number of threads, rounded up: 25, 12, 3 and 6 % of 128 are 32, 16, 4 and 8."""
     return max(-(-_cpu_count() * percent // 100), min(at_least, _cpu_count()))
 
 
@@ -54,19 +57,19 @@ def _cpus(written: str) -> frozenset[int]:
         ends = [tuple(map(int, part.split("-"))) for part in written.split(",")]
         return frozenset(cpu for first, *last in ends for cpu in range(first, (last or [first])[0] + 1))
     except ValueError:
-        raise ValueError("CPUs are written as 0-31 or 0-15,64-79") from None
+        raise ValueError("write CPUs as 0-31 or 0-15,64-79") from None
 
 
 def _usable(cpus: frozenset[int]) -> frozenset[int]:
     if not cpus or cpus - os.sched_getaffinity(0):
-        raise ValueError("some of the CPUs are not there, or not this process's to use")
+        raise ValueError("some of these CPUs do not exist, or this process may not use them")
     return cpus
 
 
 def _site(origin: str) -> str:
     parts = urlsplit(origin.lower())
     if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("a site is written as https://NAME or https://NAME:PORT, with nothing after it")
+        raise ValueError("write a site as https://NAME or https://NAME:PORT, with nothing after it")
     return origin.lower()
 
 
@@ -80,78 +83,93 @@ _Site = Annotated[str, AfterValidator(_site)]
 _Network = Annotated[str, AfterValidator(_network)]
 _Cpus = Annotated[frozenset[int], AfterValidator(_usable)]
 _Listed = (NoDecode, BeforeValidator(_split))
-"""Several items are written with commas between them."""
+"""A list, given as text with commas between its items."""
 
 
-class Settings(BaseSettings):
-    """Settings of one server; each can be given as the environment variable ``BABBLEFISH_<NAME>``."""
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
-    model_config = SettingsConfigDict(env_prefix="BABBLEFISH_", frozen=True, extra="forbid")
+
+class NetworkSettings(_Part):
+    """Network: where the server listens, and how it stops."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
-    port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    tls: Literal["off", "auto"] = Field(
-        "off", description="auto serves HTTPS, with a certificate of a private CA that is made and renewed by itself."
-    )
-    tls_cert: Path | None = Field(None, description="Certificate of one's own, a PEM file; goes before `TLS`.")
-    tls_key: Path | None = Field(None, description="Its private key, a PEM file.")
-    state_dir: Path = Field(
-        default_factory=_default_state_dir, description="Folder for the server's key, the private CA and certificate."
+    port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    drain_s: float = Field(
+        10.0, ge=0, description="Seconds to finish utterances in progress when the server stops; the rest is dropped."
     )
 
+
+class TlsSettings(_Part):
+    """HTTPS: which certificate is used, and where the server keeps its secrets."""
+
+    tls: Literal["off", "auto"] = Field(
+        "off", description="auto serves HTTPS with a certificate of a private CA; both are made and renewed as needed."
+    )
+    tls_cert: Path | None = Field(None, description="Your own certificate, a PEM file; used instead of `TLS`.")
+    tls_key: Path | None = Field(None, description="The certificate's private key, a PEM file.")
+    state_dir: Path = Field(
+        default_factory=_default_state_dir,
+        description="Folder for the server's key, the private CA and the certificate.",
+    )
+
+
+class AccessSettings(_Part):
+    """Access control: who may join, under which names, and through which proxies."""
+
     access: Literal["auto", "required", "off"] = Field(
-        "auto", description="Whether joining takes a token; auto asks for none where it listens for this machine alone."
+        "auto", description="Whether joining requires a token; auto requires none while only this machine can connect."
     )
     key_file: Path | None = Field(
-        None, description="Key that tokens are signed with, 64 hexadecimal digits; by default one in `STATE_DIR`."
+        None, description="Key that signs the tokens, 64 hexadecimal digits; by default a file in `STATE_DIR`."
     )
-    link_hours: float = Field(12.0, gt=0, le=8784, description="Hours that a link to a room lets people in.")
+    link_hours: float = Field(12.0, gt=0, le=8784, description="Hours for which a link to a room is valid.")
     allowed_hosts: Annotated[tuple[_Item, ...], *_Listed] = Field(
-        (), description="Further names the server is called by, as behind a proxy; *.NAME for all below it."
+        (),
+        description="More host names of the server, such as a proxy's; *.NAME for subdomains. Comma-separated.",
     )
     allowed_origins: Annotated[tuple[_Site, ...], *_Listed] = Field(
-        (), description="Other sites whose pages may join (https://NAME)."
+        (), description="Other sites whose pages may join (https://NAME). Comma-separated."
     )
     trusted_proxies: Annotated[tuple[_Network, ...], *_Listed] = Field(
-        (), description="Addresses or networks of proxies that are believed whom they speak for (X-Forwarded-For)."
+        (), description="Addresses or networks of proxies whose X-Forwarded-* headers are trusted. Comma-separated."
     )
-    connections_per_address: int = Field(
-        64, ge=1, description="Connections at once from one network address; a further one is refused as too many."
-    )
-    audio_s_per_minute: float = Field(
-        4800.0, gt=0, description="Seconds of audio that one network address may send within a minute."
-    )
-    messages_per_minute: int = Field(
-        240_000, ge=1, description="Messages, audio's frames among them, that one network address may send in a minute."
-    )
-    retain: bool = Field(
-        True, description="Whether rooms remember anything: no keeps no history, and no voices once a room is empty."
-    )
+
+
+class EngineSettings(_Part):
+    """Engines and models: what recognises, translates and speaks, and where the weights are."""
+
     profile: Literal["auto", "embedded", "cascade", "full"] = Field(
-        "auto", description="Set of engines; auto takes full where its packages and weights are, else embedded."
+        "auto", description="Set of engines; auto means full if its packages and weights are installed, else embedded."
     )
     speech_translator: SpeechTranslatorName | None = Field(
-        None, description="What recognises and translates speech, if not the profile's."
+        None, description="Engine that recognises and translates speech, instead of the profile's."
     )
-    text_translator: TextTranslatorName | None = Field(None, description="What translates text, if not the profile's.")
+    text_translator: TextTranslatorName | None = Field(
+        None, description="Engine that translates text, instead of the profile's."
+    )
     speaker_encoder: SpeakerEncoderName | None = Field(
-        None, description="What tells the voices apart, if not the profile's."
+        None, description="Engine that tells voices apart, instead of the profile's."
     )
     speaker_model: str = Field(
-        "wespeaker-voxceleb-resnet34-LM", description="pyannote's model: a name of `models list`, or a path."
+        "wespeaker-voxceleb-resnet34-LM", description="pyannote's model: a name from `models list`, or a path."
     )
     nllb_model: str = Field(
-        "nllb-200-distilled-600M-int8", description="NLLB's model: a converted one of `models list`, or a path."
+        "nllb-200-distilled-600M-int8", description="NLLB's model: a converted one from `models list`, or a path."
     )
-    kokoro: KokoroRuntime | None = Field(None, description="What runs Kokoro's model, if not the profile's.")
-    seamless_beams: int = Field(1, ge=1, le=10, description="Beams of SeamlessM4T's search; 1 decodes greedily.")
+    kokoro: KokoroRuntime | None = Field(None, description="Runtime of Kokoro's model, instead of the profile's.")
+    seamless_beams: int = Field(1, ge=1, le=10, description="Beams of SeamlessM4T's search; 1 is greedy decoding.")
     parallel_utterances: int = Field(
-        8, ge=1, description="Utterances that SeamlessM4T decodes in one batch; further ones wait."
+        8, ge=1, description="Utterances that SeamlessM4T decodes in one batch; more of them wait."
     )
     seamless_dtype: Literal["int8", "bfloat16", "float32"] = Field(
         "int8", description="Type of SeamlessM4T's weights; int8 keeps a converted copy beside them."
     )
-    model_dir: Path = Field(default_factory=_default_model_dir, description="Folder that holds the model weights.")
+    model_dir: Path = Field(default_factory=_default_model_dir, description="Folder of the model weights.")
+
+
+class ThreadSettings(_Part):
+    """Threads and CPUs: what each worker may use of the machine."""
 
     translation_threads: int = Field(
         default_factory=lambda: _share(25), ge=1, description="Threads of the speech translator (25 %)."
@@ -165,76 +183,118 @@ class Settings(BaseSettings):
     parallel_syntheses: int = Field(
         default_factory=lambda: max(1, _cpu_count() // _share(12, at_least=2)),
         ge=1,
-        description="Pieces of speech made at the same time; the one that is needed soonest comes first.",
+        description="Pieces of speech synthesized at the same time; the most urgent one goes first.",
     )
     speaker_threads: int = Field(
         default_factory=lambda: _share(3), ge=1, description="Threads of the speaker encoder (3 %)."
     )
     socket_threads: int = Field(
-        default_factory=lambda: _share(6), ge=1, description="Threads for voice activity and encoding (6 %)."
+        default_factory=lambda: _share(6), ge=1, description="Threads for voice activity detection and encoding (6 %)."
     )
-
     worker_cpus: Annotated[dict[WorkerName, _Cpus], NoDecode, BeforeValidator(_placed)] = Field(
-        default_factory=dict, description="CPUs of workers, as `translation=0-31 synthesis=32-47`; others run anywhere."
+        default_factory=dict,
+        description="CPUs of single workers, as `translation=0-31 synthesis=32-47`; other workers run anywhere.",
     )
 
-    max_clients: int = Field(64, ge=1, description="Clients at once; a further one is refused with 1013.")
-    members_per_room: int = Field(64, ge=1, description="Clients in one room; a further one is refused with 1013.")
-    kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices and history are remembered.")
-    history_limit: int = Field(
-        200, ge=0, description="Results a room remembers for clients that come back; 0 remembers none."
+
+class LimitSettings(_Part):
+    """Limits: how much the server, one client and one network address may have at once."""
+
+    max_clients: int = Field(64, ge=1, description="Clients at once; the next one is refused with 1013.")
+    members_per_room: int = Field(64, ge=1, description="Clients in one room; the next one is refused with 1013.")
+    connections_per_address: int = Field(
+        64, ge=1, description="Connections at once from one network address; the next one is refused as `too_many`."
+    )
+    audio_s_per_minute: float = Field(4800.0, gt=0, description="Seconds of audio per minute from one network address.")
+    messages_per_minute: int = Field(
+        240_000, ge=1, description="Messages per minute from one network address, frames of audio included."
+    )
+    utterances_per_client: int = Field(
+        8, ge=1, description="Unfinished utterances of one client; the next one is refused as `overloaded`."
+    )
+    queue_limit: int = Field(
+        16, ge=1, description="Jobs that may wait for one worker; the next one is refused as `overloaded`."
+    )
+    inbox_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=32_000,
+        description="Bytes of unprocessed audio of one client; beyond them its socket is not read.",
+    )
+    outbox_limit: int = Field(
+        256, ge=1, description="Messages that may wait for a slow client before it is disconnected."
     )
     max_frame_bytes: int = Field(
-        4 * 1024 * 1024, ge=3200, description="Largest WebSocket frame; a larger one closes with 1009."
+        4 * 1024 * 1024, ge=3200, description="Largest WebSocket frame; a larger one closes the connection with 1009."
     )
+
+
+class UtteranceSettings(_Part):
+    """Utterances: where speech begins and ends, and how long one may take."""
+
+    speech_threshold: float = Field(
+        0.5, gt=0, lt=1, description="Voice probability from which a chunk of audio counts as speech."
+    )
+    pre_roll_ms: int = Field(300, ge=0, description="Audio kept from before the first chunk of speech.")
+    hangover_ms: int = Field(400, ge=64, description="Silence that ends an utterance.")
+    min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
+    min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio is refused as `too_short`.")
     max_utterance_s: float = Field(
         20.0, ge=2.0, le=25.0, description="Longest utterance; longer speech is split at a pause."
     )
-    min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio holds no word and is refused as too short.")
     utterance_deadline_s: float = Field(
-        30.0, gt=0, description="An utterance not finished this long after it was taken is given up, with an error."
+        30.0, gt=0, description="Seconds after which an unfinished utterance is given up with an error."
     )
-    drain_s: float = Field(
-        10.0, ge=0, description="When the server ends, utterances in flight may take this long to be finished."
-    )
-    queue_limit: int = Field(16, ge=1, description="Jobs that may wait for one worker before it is overloaded.")
-    utterances_per_client: int = Field(
-        8, ge=1, description="Unfinished utterances of one client; a further one is refused as overloaded."
-    )
-    inbox_bytes: int = Field(
-        4 * 1024 * 1024, ge=32_000, description="Audio of one client that may wait; then its socket is not read."
-    )
-    outbox_limit: int = Field(
-        256, ge=1, description="Messages that may wait for one slow client before it is disconnected."
-    )
+
+
+class ConversationSettings(_Part):
+    """Conversation: what rooms show and remember, and when two voices are one speaker."""
 
     partials: bool = Field(
-        True, description="Interim captions while somebody still speaks, where the engines have nothing else to do."
+        True, description="Interim captions while somebody is still speaking, when the engines are otherwise idle."
     )
-
-    speech_threshold: float = Field(
-        0.5, gt=0, lt=1, description="Voice probability from which a chunk counts as speech."
+    retain: bool = Field(
+        True, description="Whether rooms remember anything; false keeps no history, and no voices in an empty room."
     )
-    pre_roll_ms: int = Field(300, ge=0, description="Audio kept from before the first chunk of speech.")
-    hangover_ms: int = Field(400, ge=64, description="Silence after which an utterance has ended.")
-    min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
-
+    history_limit: int = Field(
+        200, ge=0, description="Results that a room keeps for clients that reconnect; 0 keeps none."
+    )
+    kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices and history are kept.")
     speaker_threshold: float | None = Field(
         None,
         ge=-1,
         le=1,
-        description="Similarity, corrected for length, from which two utterances are one voice; "
-        "by default the speaker encoder's own.",
+        description="Length-corrected similarity from which two voices are the same, instead of the encoder's own.",
     )
-    speaker_min_s: float = Field(1.0, ge=0, description="Less speech than this never makes a new speaker.")
+    speaker_min_s: float = Field(1.0, ge=0, description="Less speech than this never creates a new speaker.")
+
+
+class LogSettings(_Part):
+    """Log: what is written to standard error."""
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
-        "info", description="Level of the log on standard error."
+        "info", description="Lowest level that is logged."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="text for people; json for machines, one object a line."
+        "text", description="text for people; json for log collectors, one object per line."
     )
-    log_transcripts: bool = Field(False, description="Write what is said into the log.")
+    log_transcripts: bool = Field(False, description="Write what is said to the log.")
+
+
+class Settings(
+    NetworkSettings,
+    TlsSettings,
+    AccessSettings,
+    EngineSettings,
+    ThreadSettings,
+    LimitSettings,
+    UtteranceSettings,
+    ConversationSettings,
+    LogSettings,
+    BaseSettings,
+):
+    """Settings of one server; each can be given as the environment variable ``BABBLEFISH_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="BABBLEFISH_", frozen=True, extra="forbid")
 
     @model_validator(mode="after")
     def _frame_holds_an_utterance(self) -> Self:

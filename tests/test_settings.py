@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings
 
 from babblefish.languages import LANGUAGES, from_whisper
 from babblefish.settings import Settings
@@ -74,6 +76,17 @@ def test_every_language_whisper_names_has_a_code_on_the_wire() -> None:
     assert {LANGUAGES[from_whisper(code)].whisper for code in _LANGUAGE_CODES} == set(_LANGUAGE_CODES)
 
 
-def test_every_setting_is_in_the_deployment_guide() -> None:
+PARTS = [base for base in Settings.__bases__ if base is not BaseSettings]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_each_part_has_a_table_in_the_deployment_guide(part: type[BaseModel]) -> None:
     guide = (Path(__file__).resolve().parents[1] / "DEPLOYMENT.md").read_text()
-    assert [name for name in Settings.model_fields if f"| `{name.upper()}` |" not in guide] == []
+    title = (part.__doc__ or "").partition(":")[0]
+    section = guide.partition(f"\n### {title}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(name.upper(), field.description) for name, field in part.model_fields.items()]
+
+
+def test_every_setting_belongs_to_exactly_one_part() -> None:
+    assert sorted(name for part in PARTS for name in part.model_fields) == sorted(Settings.model_fields)

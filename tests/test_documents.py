@@ -22,6 +22,7 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 DEPLOYMENT = (ROOT / "DEPLOYMENT.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 GUIDES = ARCHITECTURE + DEPLOYMENT + PROTOCOL
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 BENCHMARKS = (ROOT / "BENCHMARKS.md").read_text()
 PROSE = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "legacy" / "README.md"])
 GRAFANA: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
@@ -140,6 +141,31 @@ def test_every_benchmark_has_its_section_in_benchmarks_md_and_no_other() -> None
 def test_every_benchmark_that_can_be_started_is_one_that_all_are_run_with() -> None:
     programs = {file.stem for file in (ROOT / "benchmarks").glob("*.py") if "__main__" in file.read_text()}
     assert programs == {*run.BENCHMARKS, "run"}
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CLAUDE.md", "CONTRIBUTING.md", "SUMMARY.md"])
+def test_every_file_of_the_project_that_a_document_names_is_there(name: str) -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", (ROOT / name).read_text())
+    ours = [path for path in named if path.split("/")[0] in folders]
+    assert [path for path in ours if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("SpeechTranslatorName", "babblefish/settings.py"),
+        ("TextTranslatorName", "babblefish/settings.py"),
+        ("_control", "babblefish/server/session.py"),
+        ("TEXTS", "client_thin.html"),
+        ("INTERFACE_LANGUAGES", "client_thin.html"),
+        ("CODES", "tests/browser/test_words.py"),
+    ],
+)
+def test_what_contributing_says_to_change_is_in_the_file_it_names(name: str, file: str) -> None:
+    assert f"`{name}`" in CONTRIBUTING
+    assert f"`{file}`" in CONTRIBUTING
+    assert re.search(rf"\b{name}\b", (ROOT / file).read_text())
 
 
 @pytest.mark.parametrize("document", PROSE, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,6 +9,8 @@ ARGS ?=
 
 SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Node.js for the page's checks, pinned like every other tool; whatever the machine has may be too old.
+NPM := PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/npm --silent
 
 .DEFAULT_GOAL := help
 # A virtual environment that was only half made must not pass for one.
@@ -27,21 +29,23 @@ demo: debian $(VENV)/.server weights ## Show a conversation between several lang
 full: debian $(VENV)/.full ## Install the full profile: SeamlessM4T, pyannote, Kokoro (20 GB)
 	$(VENV)/bin/babblefish models pull --profile full
 
-test: debian debian-test $(VENV)/.dev weights ## Run every test, the fast ones first
+test: debian debian-test $(VENV)/.dev node_modules/.ready weights ## Run every test, the fast ones first
+	$(NPM) test
 	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
 	$(VENV)/bin/python -m pytest -m slow $(ARGS)
 
-check: $(VENV)/.dev ## Check style, types and layers
+check: $(VENV)/.dev node_modules/.ready ## Check style, types and layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
+	$(NPM) run check
 
 bench: debian $(VENV)/.dev weights ## Measure speed and quality
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 clean: ## Remove the virtual environment and caches; the weights stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build node_modules *.egg-info
 	find babblefish benchmarks legacy tests -name __pycache__ -prune -exec rm -rf {} +
 
 debian:
@@ -76,4 +80,9 @@ $(VENV)/.full: $(VENV)/.server
 $(VENV)/.dev: $(VENV)/.server
 	@echo "Installing the tools for tests and checks, and the packages of the full profile (about 8 GB)"
 	$(PIP) -c requirements_server.txt -e '.[embedded,legacy,full,dev]'
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json $(VENV)/.dev
+	@echo "Installing the tools that check the page (50 MB)"
+	$(NPM) ci
 	@touch $@

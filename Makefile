@@ -4,7 +4,7 @@ VENV ?= .venv
 # The first Python that the pinned packages work with; looked for only when the virtual environment is made.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c $(SUPPORTED) 2>/dev/null && echo $$python && break; done)
-# Further arguments for what a target starts, e.g. make bench ARGS=--json
+# Further arguments for what a target starts, e.g. make bench ARGS="latency page"
 ARGS ?=
 
 SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'

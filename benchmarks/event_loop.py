@@ -1,7 +1,10 @@
-"""The longest single step of the server's event loop while all engines work: the loop thread's own CPU time.
+"""The longest single steps of the server's event loop while all engines work: the loop thread's own CPU time.
 
 A step is what runs between two returns to the loop; while it runs, no other client is served. CPU time of the thread
-is counted, not wall time, so that the engines' use of the machine does not count as the loop's.
+is counted, not wall time, so that the engines' use of the machine does not count as the loop's. The server has a
+process of its own, so that neither a recording that is read nor a listener counts as its work; what it does before it
+is ready does not count either. Python collects garbage in whichever thread happens to allocate, in the loop's as in any
+other: ``longest`` says for each step what ran in it, and how much of it was garbage collection.
 """
 
 from __future__ import annotations
@@ -9,88 +12,100 @@ from __future__ import annotations
 import argparse
 import asyncio
 import asyncio.events
-import json
+import gc
+import heapq
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import urlencode
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
-import uvicorn
-from websockets.asyncio.client import connect
-
-from babblefish.cli import demo
-from babblefish.server.app import create_app, server_config
+from babblefish.server.app import create_app
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import conversation, harness
 
-_LANGS = ("eng", "fra", "spa", "ita", "pol", "deu")
+_NAMED_MS = 0.5
+"""What ran is noted of steps from this length on, as asking for it takes time, too."""
+
+_LONGEST = 5
 
 
-def _instrument(steps_ms: list[float], thread_id: list[int]) -> None:
-    """Time every step of the loop that runs in the thread ``thread_id`` names."""
+class Step(NamedTuple):
+    """One step: when it ended (``time.monotonic``), its CPU time, that of garbage collection in it, what ran."""
+
+    ended_s: float
+    cpu_ms: float
+    garbage_ms: float
+    name: str
+
+
+def _name(handle: asyncio.events.Handle) -> str:
+    """Name what a handle calls: a task's coroutine, or the function."""
+    callback = handle._callback  # type: ignore[attr-defined]
+    owner = getattr(callback, "__self__", None)
+    found = owner.get_coro() if isinstance(owner, asyncio.Task) else callback
+    return str(getattr(found, "__qualname__", found))
+
+
+def _note_steps(steps: list[Step]) -> None:
+    """From now on note each step of the event loop that runs in this thread."""
     run = asyncio.events.Handle._run
+    own_thread = threading.get_ident()
+    garbage_s = begun_s = 0.0
+
+    def collecting(phase: str, _: dict[str, int]) -> None:
+        nonlocal garbage_s, begun_s
+        if threading.get_ident() != own_thread:
+            return
+        if phase == "start":
+            begun_s = time.thread_time()
+        else:
+            garbage_s += time.thread_time() - begun_s
 
     def timed(handle: asyncio.events.Handle) -> None:
+        nonlocal garbage_s
+        garbage_s = 0.0
         started_s = time.thread_time()
         run(handle)
-        if thread_id and threading.get_ident() == thread_id[0]:
-            steps_ms.append((time.thread_time() - started_s) * 1000)
+        cpu_ms = (time.thread_time() - started_s) * 1000
+        name = _name(handle) if cpu_ms >= _NAMED_MS else ""
+        steps.append(Step(time.monotonic(), cpu_ms, garbage_s * 1000, name))
 
+    gc.callbacks.append(collecting)
     asyncio.events.Handle._run = timed  # type: ignore[method-assign]
 
 
-async def converse(port: int, rounds: int, langs: Sequence[str]) -> int:
-    """Let listeners of several languages hear two people at once; returns the number of results that arrived."""
-    results = 0
-
-    async def listen(lang: str, speaking: list[harness.Clip]) -> None:
-        nonlocal results
-        query = {"target_lang": lang, "mode": "stream", "audio": "wav" if lang in ("spa", "pol") else "stream"}
-        async with connect(f"ws://127.0.0.1:{port}/ws/client?{urlencode(query)}", max_size=None) as client:
-
-            async def count() -> None:
-                nonlocal results
-                async for text in client:
-                    results += json.loads(text)["type"] == "result"
-
-            counting = asyncio.create_task(count())
-            for clip in speaking:
-                await demo.play(client, clip.samples)
-            await asyncio.sleep(10)
-            counting.cancel()
-
-    french, english = harness.clips(["fra"]) * rounds, harness.clips(["eng"]) * rounds
-    async with asyncio.TaskGroup() as tasks:
-        for lang in langs:
-            tasks.create_task(listen(lang, {"fra": french, "eng": english}.get(lang, [])))
-    return results
+def _serve(listener: socket.socket, settings: Settings, noted: Connection) -> None:
+    steps: list[Step] = []
+    _note_steps(steps)
+    harness.serve_app(listener, create_app(settings), settings)
+    noted.send(steps)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run the server in a thread of its own, its loop instrumented, and talk to it from this one."""
+    """Run the server with its loop instrumented, and talk to it from here."""
+    said = conversation.recordings(options.rounds)
     settings = Settings(profile="embedded", log_level="error")
-    steps_ms: list[float] = []
-    thread_id: list[int] = []
-    _instrument(steps_ms, thread_id)
-    app = create_app(settings)
-    server = uvicorn.Server(server_config(app, settings))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while app.state.server.engines is None:
-            time.sleep(0.1)
-        assert thread.ident is not None
-        thread_id.append(thread.ident)
-        results = asyncio.run(converse(listener.getsockname()[1], options.rounds, _LANGS))
-        server.should_exit = True
-        thread.join()
+    receiving, sending = Pipe(duplex=False)
+    with harness.serving(_serve, settings, sending) as (port, process):
+        sending.close()  # so that the other end is the only one, and its end is noticed
+        from_s = time.monotonic()
+        results = asyncio.run(conversation.hold(port, conversation.LANGS, said))
+        until_s = time.monotonic()
+        process.terminate()
+        steps: list[Step] = [step for step in receiving.recv() if from_s <= step.ended_s <= until_s]
+    longest = heapq.nlargest(_LONGEST, steps, key=lambda step: step.cpu_ms)
     return {
         "results": results,
-        "steps": len(steps_ms),
-        "longest_ms": round(max(steps_ms), 2),
-        **harness.spread(steps_ms, 3),
+        "steps": len(steps),
+        "longest_ms": round(longest[0].cpu_ms, 2),
+        "without_garbage_collection_ms": round(max(step.cpu_ms - step.garbage_ms for step in steps), 2),
+        "step_ms": harness.spread([step.cpu_ms for step in steps], 3),
+        "longest": [
+            {"cpu_ms": round(step.cpu_ms, 2), "garbage_ms": round(step.garbage_ms, 2), "what": step.name}
+            for step in longest
+        ],
     }
 
 

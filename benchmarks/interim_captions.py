@@ -22,8 +22,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish.domain import SAMPLE_RATE_HZ
-from benchmarks import harness
 from benchmarks.latency import say
+from benchmarks.support import harness
 
 _LISTENER = {"fra": "eng", "eng": "fra"}
 _LOUD = 0.1

@@ -32,7 +32,7 @@ from babblefish.engines.kokoro.synthesizer import Runner
 from babblefish.engines.kokoro.torch_runner import TorchRunner
 from babblefish.languages import KOKORO_VOICES, LANGUAGES
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 from tests.support.tiny_kokoro import make_checkpoint
 
 SAMPLE_RATE_HZ = 24_000

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish.cli import demo
-from benchmarks import harness
+from benchmarks.support import harness
 
 _LISTENER = {"fra": "eng", "eng": "fra"}
 _PATIENCE_S = 30.0

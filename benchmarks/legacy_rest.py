@@ -21,7 +21,7 @@ from babblefish.cli.demo import CARRIED_SPEECH, read_speech
 from babblefish.domain import SAMPLE_RATE_HZ
 from babblefish.models import install
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 _CALLERS = (1, 4, 16)
 _TEXT = "The train to Paris leaves tomorrow morning at seven. I am very happy to see you here this evening."

@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed
 from babblefish.audio import pcm
 from babblefish.cli.demo import CARRIED_SPEECH, read_speech
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 _PATIENCE_S = 180.0
 

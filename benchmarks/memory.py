@@ -9,8 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness
-from benchmarks.event_loop import converse
+from benchmarks.support import conversation, harness
 
 
 def _peak_mb(pid: int) -> float:
@@ -33,10 +32,11 @@ def _children_mb(pid: int) -> float:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, talk to it in three languages, then in six, and read the kernel's own peak each time."""
+    said = conversation.recordings(options.rounds)
     with harness.server_process() as (port, pid):
         figures: dict[str, Any] = {"after_start": {"server_peak_mb": _peak_mb(pid)}}
-        for langs in (("eng", "fra", "spa"), ("eng", "fra", "spa", "ita", "pol", "deu")):
-            results = asyncio.run(converse(port, options.rounds, langs))
+        for langs in (conversation.LANGS[:3], conversation.LANGS):
+            results = asyncio.run(conversation.hold(port, langs, said))
             figures[f"{len(langs)}_languages"] = {
                 "results": results,
                 "server_peak_mb": _peak_mb(pid),

@@ -27,7 +27,7 @@ from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
 from babblefish.telemetry.prometheus import Metrics
 from babblefish.telemetry.recorder import Recorder
-from benchmarks import harness
+from benchmarks.support import harness
 from tests.support.fakes import make_fakes, speech
 
 _LANGS = ("eng", "spa", "fra")

@@ -22,7 +22,7 @@ from babblefish.languages import FLORES_CODES
 from babblefish.models.catalogue import CATALOGUE
 from babblefish.models.conversion import convert
 from babblefish.models.entries import ConvertedAsset
-from benchmarks import harness
+from benchmarks.support import harness
 
 (ASSET,) = (entry for entry in CATALOGUE if entry.name == "nllb-200-distilled-600M-int8")
 WORDS = 256_001

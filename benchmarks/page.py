@@ -8,8 +8,8 @@
   it plays one voice after another, and while somebody speaks into its microphone all the time. ``page``: its renderer,
   ``everything`` also the browser, the network and the audio process; ``main_thread`` and ``script`` are what the
   renderer's main thread does (``Performance.getMetrics``).
-- ``microphone_to_server``: see ``page_microphone``.
-- ``conversation``: see ``page_voices``.
+- ``microphone_to_server``: see ``support.page_microphone``.
+- ``conversation``: see ``support.page_voices``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import soundfile
 from playwright.sync_api import Browser, CDPSession, Playwright, sync_playwright
 
 from babblefish.wire import server_messages
-from benchmarks import harness, page_microphone, page_voices
+from benchmarks.support import harness, page_microphone, page_voices
 from tests.support.browser import (
     PAGE,
     QUIET,

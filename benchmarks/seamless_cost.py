@@ -37,7 +37,7 @@ from babblefish.engines.seamless import speech
 from babblefish.engines.seamless.decoder import Decoder
 from babblefish.engines.seamless.int8 import Int8Linear
 from babblefish.engines.seamless.model import SeamlessModel, load_weights
-from benchmarks import harness
+from benchmarks.support import harness
 
 AUDIO_S = 3
 TOKENS = 15

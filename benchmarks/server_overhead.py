@@ -1,96 +1,164 @@
 """What the server adds over the engines' own time (receive, queue, encode, send), with engines of a set cost.
 
-The engines sleep: 100 ms for the speech translator, 20 ms for the text translator, twice 60 ms for a synthesis that
-makes three seconds of speech. What a listener waits beyond the sum of its own path is the server's.
+The engines sleep: 100 ms for the speech translator, 20 ms for the text translator, 60 ms for each of two pieces of
+speech, which are heard for 1.5 s each. What arrives later than the engines alone would have it is the server's, and the
+benchmark's own reading of it. What the engines alone would take follows what the server is specified to do: texts are
+translated side by side, and ``parallel_syntheses`` pieces of speech are made at a time, the one that is needed soonest
+first (``Worker.stream``).
+
+Three in four listeners get pieces of speech as they are made, the others one ``file`` with all of it. The server learns
+that a synthesis has ended only when it asks for another piece, in its turn; what a file waits for that is counted, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
+import json
 import socket
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from babblefish.audio import pcm
 from babblefish.domain import Deadline, Speech
-from babblefish.server.app import create_app, server_config
+from babblefish.server.app import create_app
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 from tests.support.fakes import FakeSynthesizer, make_fakes, speech
 
 _TRANSLATOR_S, _TEXT_S, _PIECE_S = 0.100, 0.020, 0.060
-_ENGINES_S = {
-    "eng": _TRANSLATOR_S + 2 * _PIECE_S,
-    "spa": _TRANSLATOR_S + _TEXT_S + 2 * _PIECE_S,
-    "fra": _TRANSLATOR_S,
-}
+_PIECES, _HEARD_S = 2, 1.5
+_SPOKEN = "fra"
+_CAPTION_S = {"eng": _TRANSLATOR_S, "spa": _TRANSLATOR_S + _TEXT_S, _SPOKEN: _TRANSLATOR_S}
+_PATIENCE_S = 30.0
 
 
 class _Voice(FakeSynthesizer):
     """Speaks for three seconds, as a sentence does."""
 
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
-        noise = np.random.default_rng(0).normal(0, 0.1, 36000).astype(np.float32)
-        for _ in range(2):
+        noise = np.random.default_rng(0).normal(0, 0.1, int(_HEARD_S * 24_000)).astype(np.float32)
+        for _ in range(_PIECES):
             time.sleep(_PIECE_S)
-            yield Speech(noise, 24000, lang, f"fake:{lang}")
+            yield Speech(noise, 24_000, lang, f"fake:{lang}")
 
 
-def _serve(listener: socket.socket) -> None:
+def pieces_s(asked_s: Mapping[str, float], at_once: int) -> dict[str, list[float]]:
+    """Return when each piece of speech is made if nothing but making it takes time.
+
+    Args:
+        asked_s: Language → when its speech is asked for.
+        at_once: Pieces that are made at a time: always that of the language whose listeners run out of speech first.
+
+    Returns:
+        Language → when each of its pieces is there, on the same clock.
+    """
+    free_s = [0.0] * at_once
+    ready_s, runs_out_s = dict(asked_s), dict(asked_s)
+    made_s: dict[str, list[float]] = {lang: [] for lang in asked_s}
+    while ready_s:
+        place = free_s.index(min(free_s))
+        begins_s = max(free_s[place], min(ready_s.values()))
+        waiting = [lang for lang, at_s in ready_s.items() if at_s <= begins_s]
+        lang = min(waiting, key=lambda lang: (runs_out_s[lang], ready_s[lang]))
+        ends_s = free_s[place] = ready_s[lang] = begins_s + _PIECE_S
+        runs_out_s[lang] = max(runs_out_s[lang], ends_s) + _HEARD_S
+        made_s[lang].append(ends_s)
+        if len(made_s[lang]) == _PIECES:
+            del ready_s[lang]
+    return made_s
+
+
+def expected_s(at_once: int) -> dict[tuple[str, str], dict[str, float]]:
+    """Return what the engines alone would take, from the end of speech.
+
+    Args:
+        at_once: Pieces of speech that are made at a time.
+
+    Returns:
+        For each language and audio format what arrives, by its name, and when. The first and the last piece of speech
+        are one message each; ``file`` is the caption with all of its speech.
+    """
+    made_s = pieces_s({lang: at_s for lang, at_s in _CAPTION_S.items() if lang != _SPOKEN}, at_once)
+    expected = {}
+    for lang, at_s in _CAPTION_S.items():
+        first_s, last_s = made_s.get(lang, (0.0, 0.0))
+        spoken = {"first piece": first_s, "last piece": last_s} if lang in made_s else {}
+        expected[lang, "stream"] = {"caption": at_s, **spoken}
+        expected[lang, "wav"] = {"file": last_s} if lang in made_s else {"caption": at_s}
+    return expected
+
+
+def _serve(listener: socket.socket, settings: Settings) -> None:
     fakes = make_fakes()
     fakes.speech_translator.delay_s = _TRANSLATOR_S
     fakes.text_translator.delay_s = _TEXT_S
     fakes.synthesizer = _Voice(fakes.calls)
-    settings = Settings(log_level="error")
-    uvicorn.Server(server_config(create_app(settings, fakes.engines), settings)).run([listener])
+    harness.serve_app(listener, create_app(settings, fakes.engines), settings)
 
 
-async def _listen(port: int, utterances: int, listeners: int) -> list[float]:
-    langs = [("eng", "spa", "fra")[index % 3] for index in range(listeners)]
+def _name(message: dict[str, Any]) -> str | None:
+    """Name what a message brings, as ``expected_s`` does; None for what nobody waits for."""
+    match message["type"]:
+        case "result":
+            return "file" if message["tts_audio"] else "caption"
+        case "speech" if message["audio"]:
+            return "first piece" if message["index"] == 0 else "last piece"
+    return None
+
+
+async def _listen(port: int, utterances: int, listeners: int, at_once: int) -> dict[str, list[float]]:
+    expected = expected_s(at_once)
+    kinds = [(("eng", "spa", "fra")[index % 3], "wav" if index % 4 == 3 else "stream") for index in range(listeners)]
     clients = [
-        await connect(f"ws://127.0.0.1:{port}/ws/client?target_lang={lang}", max_size=None, compression=None)
-        for lang in langs
+        await connect(
+            f"ws://127.0.0.1:{port}/ws/client?target_lang={lang}&audio={audio}", max_size=None, compression=None
+        )
+        for lang, audio in kinds
     ]
-
-    async def result(client: ClientConnection) -> float:
-        while not (await client.recv()).startswith('{"type":"result"'):
-            pass
-        return time.perf_counter()
-
-    added_ms = []
     frames = [pcm.float_to_pcm16(speech(phrase)) for phrase in (11, 12)]
-    for index in range(utterances):
-        waiting = [asyncio.create_task(result(client)) for client in clients]
+
+    async def arrivals(index: int) -> dict[str, float]:
+        """Wait for all that one client is to get."""
+        arrived: dict[str, float] = {}
+        while arrived.keys() != expected[kinds[index]].keys():
+            text = await clients[index].recv()
+            now_s = time.perf_counter()
+            name = _name(json.loads(text))
+            if name is not None:
+                arrived[name] = now_s
+        return arrived
+
+    added_ms: dict[str, list[float]] = defaultdict(list)
+    for number in range(utterances):
+        waiting = [asyncio.create_task(arrivals(index)) for index in range(listeners)]
         await asyncio.sleep(0.05)
         sent_s = time.perf_counter()
-        await clients[0].send(frames[index % 2])
-        arrived = await asyncio.wait_for(asyncio.gather(*waiting), 30)
-        if index:  # the first utterance warms up
-            added_ms += [(at_s - sent_s - _ENGINES_S[lang]) * 1000 for at_s, lang in zip(arrived, langs, strict=True)]
+        await clients[0].send(frames[number % 2])
+        for kind, arrived in zip(kinds, await asyncio.wait_for(asyncio.gather(*waiting), _PATIENCE_S), strict=True):
+            for name, at_s in arrived.items():
+                if number:  # the first utterance warms up
+                    added_ms[name].append((at_s - sent_s - expected[kind][name]) * 1000)
     for client in clients:
         await client.close()
     return added_ms
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Serve utterances to listeners in three languages and subtract the engines' time."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,))
-        server.start()
-        try:
-            time.sleep(2)
-            added_ms = asyncio.run(_listen(listener.getsockname()[1], options.utterances, options.listeners))
-        finally:
-            server.terminate()
-            server.join(10)
-    return {"listeners": options.listeners, "added_ms": harness.spread(added_ms, 2)}
+    """Serve utterances to listeners in three languages and subtract what the engines alone would take."""
+    settings = Settings(log_level="error")
+    with harness.serving(_serve, settings) as (port, _):
+        added_ms = asyncio.run(_listen(port, options.utterances, options.listeners, settings.parallel_syntheses))
+    return {
+        "listeners": options.listeners,
+        "parallel_syntheses": settings.parallel_syntheses,
+        "added_ms": {name: harness.spread(values, 2) for name, values in sorted(added_ms.items())},
+    }
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from babblefish.engines import registry
 from babblefish.engines.contracts import Embedding, SpeakerEncoder
 from babblefish.engines.profiles import choose
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 _CUTS_PER_FILE = 3
 

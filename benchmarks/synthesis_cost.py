@@ -21,7 +21,7 @@ from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.models import install
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 THREADS = (1, 2)
 SIDE_BY_SIDE = ("eng", "fra")

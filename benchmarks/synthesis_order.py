@@ -14,7 +14,7 @@ from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.models import install
 from babblefish.pipeline.workers import Worker
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 _SENTENCES = {
     "eng": "Hello everyone, I am very happy to see you tonight. The train for Paris leaves tomorrow morning at seven.",

@@ -24,8 +24,8 @@ from babblefish.engines.seamless.model import load_weights
 from babblefish.engines.torch_threads import use_threads
 from babblefish.models import install
 from babblefish.settings import Settings
-from benchmarks import harness
 from benchmarks.seamless_cost import LANGUAGES, NO_END, TOKENS, audio, best_s, make_checkpoint, median_s, start
+from benchmarks.support import harness
 
 SENTENCE = "The dinner is ready and the soup is still hot, so come and sit with us."
 ROWS = 4

@@ -18,7 +18,7 @@ from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.whisper import Whisper
 from babblefish.models import install
 from babblefish.settings import Settings
-from benchmarks import harness
+from benchmarks.support import harness
 
 _GOOD = 50.0
 

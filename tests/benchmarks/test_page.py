@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
-from benchmarks import page_microphone, page_voices
-from benchmarks.page_voices import AMPLITUDE, Event, Glitches, glitches, pitch_hz
+from benchmarks.support import page_microphone, page_voices
+from benchmarks.support.page_voices import AMPLITUDE, Event, Glitches, glitches, pitch_hz
 from tests.support.browser import ROOT, ScriptedServer, joined
 
 pytest_plugins = ["tests.support.browser_fixtures"]

@@ -38,7 +38,7 @@ import soxr
 from playwright.sync_api import Playwright
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
-from benchmarks import harness
+from benchmarks.support import harness
 from tests.support.browser import browser_hearing, joined, scripted_server, wait_until
 
 FILE_HZ = 48_000

@@ -26,7 +26,7 @@ from babblefish.engines.contracts import Engines
 from babblefish.server.access import Admission
 from babblefish.server.dashboard import Dashboard
 from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
-from babblefish.server.routes import about_the_service, address_of, around_the_conversation, watching_the_service
+from babblefish.server.routes import address_of, join_routes, monitoring_routes, status_routes
 from babblefish.server.server import Server
 from babblefish.server.session import Session
 from babblefish.server.tls import CHECK_EVERY_S, Certificate
@@ -173,9 +173,9 @@ def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
     app.state.server = server
     app.add_middleware(SecurityMiddleware, sites=server.sites, settings=settings)
     app.state.dashboard = dashboard
-    app.include_router(around_the_conversation(server))
-    app.include_router(about_the_service(server))
-    app.include_router(watching_the_service(dashboard))
+    app.include_router(join_routes(server))
+    app.include_router(status_routes(server))
+    app.include_router(monitoring_routes(dashboard))
     app.add_middleware(RequestIdMiddleware)
 
     @app.websocket("/ws/client")

@@ -1,4 +1,7 @@
-"""How much one network address may ask for, so that one cannot take the server from the others."""
+"""Limits per network address, so that no client can use up the server for the others.
+
+Rates are token buckets on a monotonic clock; failed tokens are answered with a delay that doubles.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ from babblefish.settings import Settings
 _T = TypeVar("_T")
 
 _REMEMBERED = 4096
-"""Addresses that are remembered; beyond them are only those in use. The one seen longest ago is forgotten first."""
+"""Addresses that are kept when they are not in use; the one seen longest ago is dropped first."""
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
-"""A failed attempt is answered late, twice as late as the one before it, but not later than this."""
+"""A failed attempt is answered after a delay, twice as long as the one before, but never longer than this."""
 
 _FORGIVEN_AFTER_S = 600.0
-"""An address that fails no more for this long begins anew."""
+"""An address without a failure for this long starts again with the shortest delay."""
 
 _WAITING = 8
-"""Failed attempts of one address that may wait for their answer; meanwhile no further one is looked at."""
+"""Failed attempts of one address that may wait for their answer; meanwhile further attempts are refused unread."""
 
 _BYTES_PER_S = 32_000
 
 
-class _Allowance:
-    """So much per minute: a whole minute's at once, and then as fast as it comes back (a token bucket)."""
+class _TokenBucket:
+    """A token bucket: it holds one minute's allowance and refills at the same rate."""
 
     def __init__(self, per_minute: float, now_s: Callable[[], float]) -> None:
         self._per_minute = per_minute
@@ -51,10 +54,10 @@ class _Allowance:
 
 
 class Attempts:
-    """Attempts to come in with a token: one that succeeds is never delayed, one that fails is answered late."""
+    """Attempts to use a token: a valid one is never delayed, a failed one is answered with a delay."""
 
     def __init__(self, now_s: Callable[[], float], sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Begin without a failure."""
+        """Start without failures."""
         self._now_s = now_s
         self._sleep = sleep
         self._failures = 0
@@ -62,14 +65,14 @@ class Attempts:
         self.waiting = 0
 
     async def make(self, attempt: Callable[[], _T]) -> _T:
-        """Let an attempt be made.
+        """Make an attempt.
 
         Raises:
-            NotAllowedError: It failed.
-            TooFastError: Too many others of this address have just failed; this one was not looked at.
+            NotAllowedError: The attempt failed.
+            TooFastError: Too many attempts of this address have just failed; this one was not made.
         """
         if self.waiting >= _WAITING:
-            raise TooFastError("too many attempts have failed; try again in a moment")
+            raise TooFastError("too many failed attempts; try again in a moment")
         try:
             return attempt()
         except NotAllowedError:
@@ -87,29 +90,29 @@ class Attempts:
             self.waiting -= 1
 
 
-class Address:
-    """One network address and what it has asked for lately.
+class AddressLimits:
+    """The limits of one network address.
 
     Attributes:
         joining: Attempts to join a room.
-        administering: Attempts to open what is the admin's. They are apart, so that a page of the admin's that was
-            left open keeps nobody behind the same address from joining.
+        administering: Attempts to open an admin page. They count separately, so that a stale admin page does not keep
+            others behind the same address from joining.
     """
 
     def __init__(
         self, settings: Settings, now_s: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
     ) -> None:
-        """Begin with everything unused."""
+        """Start with nothing used."""
         self._limit = settings.connections_per_address
         self._connections = 0
-        self._audio_s = _Allowance(settings.audio_s_per_minute, now_s)
-        self._messages = _Allowance(settings.messages_per_minute, now_s)
+        self._audio_s = _TokenBucket(settings.audio_s_per_minute, now_s)
+        self._messages = _TokenBucket(settings.messages_per_minute, now_s)
         self.joining = Attempts(now_s, sleep)
         self.administering = Attempts(now_s, sleep)
 
     @property
     def in_use(self) -> bool:
-        """Whether it is connected, or waits for an answer."""
+        """Whether the address is connected or waits for an answer."""
         return bool(self._connections or self.joining.waiting or self.administering.waiting)
 
     @contextmanager
@@ -117,10 +120,10 @@ class Address:
         """Count a connection for as long as it lasts.
 
         Raises:
-            TooManyError: The address has as many as it may have.
+            TooManyError: The address has reached its limit.
         """
         if self._connections >= self._limit:
-            raise TooManyError(f"{self._connections} connections come from your address already; try again later")
+            raise TooManyError(f"your address already has {self._connections} connections; try again later")
         self._connections += 1
         try:
             yield
@@ -128,19 +131,19 @@ class Address:
             self._connections -= 1
 
     def take(self, message: bytes | str) -> None:
-        """Count a message of a client.
+        """Count a message from a client.
 
         Raises:
-            TooFastError: The address has sent more audio or more messages within a minute than it may.
+            TooFastError: The address exceeds its audio or messages per minute.
         """
         if not self._messages.take(1):
-            raise TooFastError("your address sends too many messages; try again in a moment")
+            raise TooFastError("too many messages from your address; try again in a moment")
         if isinstance(message, bytes) and not self._audio_s.take(len(message) / _BYTES_PER_S):
-            raise TooFastError("your address sends more audio than it may; try again in a moment")
+            raise TooFastError("too much audio from your address; try again in a moment")
 
 
-class Limits:
-    """The addresses that are connected or were seen lately, so many and no more."""
+class RateLimits:
+    """The limits of every address that is connected or was seen lately; bounded."""
 
     def __init__(
         self,
@@ -148,26 +151,26 @@ class Limits:
         now_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Begin without an address.
+        """Start without an address.
 
         Args:
-            settings: Of the server.
-            now_s: A clock that never goes back, in seconds.
-            sleep: Waits for some seconds.
+            settings: The server's.
+            now_s: A monotonic clock, in seconds.
+            sleep: Waits for a number of seconds.
         """
         self._parts = (settings, now_s, sleep)
-        self._addresses: OrderedDict[str, Address] = OrderedDict()
+        self._addresses: OrderedDict[str, AddressLimits] = OrderedDict()
 
     def __len__(self) -> int:
-        """Count the addresses that are remembered."""
+        """Count the addresses that are kept."""
         return len(self._addresses)
 
-    def of(self, host: str) -> Address:
-        """Return what is known of the network address that a client comes from."""
-        name = _whose(host)
+    def of(self, host: str) -> AddressLimits:
+        """Return the limits of the network address that a client connects from."""
+        name = _owner(host)
         if name not in self._addresses:
             self._forget()
-            self._addresses[name] = Address(*self._parts)
+            self._addresses[name] = AddressLimits(*self._parts)
         self._addresses.move_to_end(name)
         return self._addresses[name]
 
@@ -178,8 +181,8 @@ class Limits:
                 del self._addresses[unused]
 
 
-def _whose(host: str) -> str:
-    """Return what stands for one owner: an IPv4 address, or the 64-bit network that an IPv6 address is one of.
+def _owner(host: str) -> str:
+    """Return the key that stands for one owner: an IPv4 address, or the /64 network of an IPv6 address.
 
     Within such a network a single device picks its addresses freely (RFC 4291, section 2.5.4).
     """

@@ -97,7 +97,7 @@ async def admin_only(request: Request) -> None:
 ADMIN_ONLY = [Depends(admin_only)]
 
 
-def around_the_conversation(server: Server) -> APIRouter:
+def join_routes(server: Server) -> APIRouter:
     """Make the routes that bring people here."""
     router = APIRouter()
     certificate = server.certificate
@@ -129,7 +129,7 @@ def around_the_conversation(server: Server) -> APIRouter:
     return router
 
 
-def about_the_service(server: Server) -> APIRouter:
+def status_routes(server: Server) -> APIRouter:
     """Make the routes that say what the server can do, whom it knows and how it is."""
     router = APIRouter()
 
@@ -156,7 +156,7 @@ def about_the_service(server: Server) -> APIRouter:
     return router
 
 
-def watching_the_service(dashboard: Dashboard) -> APIRouter:
+def monitoring_routes(dashboard: Dashboard) -> APIRouter:
     """Make the routes for those who run the service: figures for Prometheus and the dashboard."""
     router = APIRouter(dependencies=ADMIN_ONLY)
 

@@ -26,7 +26,7 @@ from babblefish.pipeline.pipeline import Pipeline
 from babblefish.pipeline.routing import plan
 from babblefish.pipeline.workers import Workers
 from babblefish.server.access import Admission, access_of
-from babblefish.server.limits import Address, Limits
+from babblefish.server.limits import AddressLimits, RateLimits
 from babblefish.server.session import Session
 from babblefish.server.sites import Sites
 from babblefish.server.tls import certificate_of
@@ -50,7 +50,7 @@ class Server:
         self.profile = choose(settings)
         self.certificate = certificate_of(settings)
         self.access = access_of(settings)
-        self.limits = Limits(settings)
+        self.limits = RateLimits(settings)
         self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
         self.workers = Workers.start(settings)
         self.engines: Engines | None = None
@@ -122,7 +122,7 @@ class Server:
         except TimeoutError:
             _log.warning("an engine does not end")
 
-    async def admit(self, join: client_messages.Join, token: str, address: Address) -> tuple[str, Admission]:
+    async def admit(self, join: client_messages.Join, token: str, address: AddressLimits) -> tuple[str, Admission]:
         """Find a place for a client that may join; it must be taken before anything else is waited for.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Running the server as a service: an end that loses nothing, and a service manager that knows how it is."""
+"""Running the server as a service: graceful shutdown, and notifications to the service manager."""
 
 from __future__ import annotations
 
@@ -20,103 +20,103 @@ from babblefish.server.systemd import ServiceManager
 _log = logging.getLogger(__name__)
 
 _LOADING_S = 600.0
-"""The first start of the full profile converts its model, which may take minutes on a slow disk; longer is a fault."""
+"""The first start of the full profile converts its model, which can take minutes on a slow disk, but not longer."""
 
-_SAY_AGAIN_S = 2.0
-"""While the engines load, the service manager is asked this often for more time ..."""
+_EXTEND_EVERY_S = 2.0
+"""While the engines load, the service manager is asked for more time this often ..."""
 
-_MORE_TIME_S = 30
-"""... and for this much of it."""
+_EXTEND_BY_S = 30
+"""... and for this much."""
 
 
-class Service(uvicorn.Server):
-    """uvicorn, but a signal first has the server finish what was said, and a second one ends the process at once."""
+class DrainingServer(uvicorn.Server):
+    """uvicorn, except that a signal first drains the server, and a second one ends the process at once."""
 
     def __init__(self, config: uvicorn.Config, server: Server, manager: ServiceManager) -> None:
         """Prepare to serve.
 
         Args:
-            config: Of an application ...
-            server: ... whose state this is.
-            manager: Is told.
+            config: For the application.
+            server: The application's state.
+            manager: Gets the notifications.
         """
         super().__init__(config)
         self._server = server
         self._manager = manager
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal; unlike uvicorn, do not raise it again at the end, as a drained server ended well."""
+        """Handle a signal; unlike uvicorn, do not raise it again at the end, as a drained server ended well."""
         if self.should_exit:
             os._exit(128 + sig)
         self.should_exit = True
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal comes."""
-        telling = asyncio.create_task(self._tell())
+        """Serve until a signal arrives."""
+        notifying = asyncio.create_task(self._notify())
         try:
             await super().serve(sockets)
         finally:
-            telling.cancel()
+            notifying.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End: first what was said, while newcomers are told to come back, then the sockets and the engines."""
-        self._manager.tell(STOPPING=1, STATUS="finishing what was said")
-        _log.info("finishing what was said; a second signal ends the server at once")
+        """Finish the utterances in progress while new clients are turned away, then close sockets and engines."""
+        self._manager.notify(STOPPING=1, STATUS="shutting down: finishing utterances in progress")
+        _log.info("shutting down: finishing utterances in progress; a second signal ends the server at once")
         await self._server.drain()
         await super().shutdown(sockets)
 
-    async def _tell(self) -> None:
-        await self._tell_loading()
+    async def _notify(self) -> None:
+        await self._notify_while_loading()
         if self._server.failure is not None:
-            self._manager.tell(STATUS=self._server.failure)
-            # People who start it themselves find the reason on the page; a manager must not take this for a service.
-            self.should_exit |= self._manager.is_there
+            self._manager.notify(STATUS=self._server.failure)
+            # Started by hand, the server stays up to show the reason on its page; a service manager must see it fail.
+            self.should_exit |= self._manager.is_present
             return
-        self._manager.tell(READY=1, STATUS=self._status())
+        self._manager.notify(READY=1, STATUS=self._status())
         if self._manager.watchdog_s is not None:
             await self._feed_watchdog(self._manager.watchdog_s)
 
-    async def _tell_loading(self) -> None:
+    async def _notify_while_loading(self) -> None:
         give_up_s = time.monotonic() + _LOADING_S
         while not self._server.loaded.is_set():
             if time.monotonic() < give_up_s:
-                self._manager.tell(STATUS="loading the engines", EXTEND_TIMEOUT_USEC=_MORE_TIME_S * 1_000_000)
+                self._manager.notify(STATUS="loading the engines", EXTEND_TIMEOUT_USEC=_EXTEND_BY_S * 1_000_000)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._server.loaded.wait(), _SAY_AGAIN_S)
+                await asyncio.wait_for(self._server.loaded.wait(), _EXTEND_EVERY_S)
 
     async def _feed_watchdog(self, watchdog_s: float) -> None:
-        """Say that the server works as long as the event loop turns and every worker gets on with its work."""
+        """Report the server alive as long as the event loop runs and every worker makes progress."""
         reported = False
         while True:
             stalled = [worker.name for worker in self._server.workers if worker.stalled_s > watchdog_s / 2]
             if not stalled:
-                self._manager.tell(WATCHDOG=1, STATUS=self._status())
+                self._manager.notify(WATCHDOG=1, STATUS=self._status())
             elif not reported:
                 _log.critical("%s: no progress for %.0f s", ", ".join(stalled), watchdog_s / 2)
-                self._manager.tell(STATUS=f"hangs: {', '.join(stalled)}")
+                self._manager.notify(STATUS=f"stalled: {', '.join(stalled)}")
             reported = bool(stalled)
             await asyncio.sleep(watchdog_s / 4)
 
     def _status(self) -> str:
         if self._server.draining:
-            return "finishing what was said"
+            return "shutting down: finishing utterances in progress"
         return f"ready, {self._server.profile.name} profile, {len(self._server.sessions)} clients"
 
 
 def run(config: uvicorn.Config, server: Server, listener: socket.socket) -> int:
     """Serve on a bound socket until a signal ends it, and return the process's exit status.
 
-    A thread that hangs in an engine ends the process here, with that status, as nothing else could.
+    If a thread hangs in an engine, the process exits here with that status, as nothing else could end it.
 
     Args:
-        config: As ``app.server_config`` makes it.
-        server: The state of its application.
-        listener: Is closed at the end.
+        config: From ``app.server_config``.
+        server: The application's state.
+        listener: Closed at the end.
     """
-    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where every thread was
+    faulthandler.enable()  # on a watchdog's SIGABRT the log gets every thread's stack
     manager = ServiceManager(os.environ)
-    Service(config, server, manager).run([listener])
-    status = os.EX_CONFIG if manager.is_there and server.failure is not None else os.EX_OK
+    DrainingServer(config, server, manager).run([listener])
+    status = os.EX_CONFIG if manager.is_present and server.failure is not None else os.EX_OK
     if workers.left_running():
         logging.shutdown()
         os._exit(status)

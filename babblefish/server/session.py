@@ -30,7 +30,7 @@ from babblefish.domain import (
 )
 from babblefish.engines.contracts import VoiceDetector
 from babblefish.pipeline.workers import Workers
-from babblefish.server.limits import Address
+from babblefish.server.limits import AddressLimits
 from babblefish.settings import Settings
 from babblefish.wire import client_messages, server_messages
 
@@ -70,7 +70,7 @@ class Session:
         join: client_messages.Join,
         client_id: str,
         allowed_since_s: float,
-        address: Address,
+        address: AddressLimits,
         rooms: Rooms,
         voice_detector: VoiceDetector,
         workers: Workers,

@@ -1,4 +1,4 @@
-"""What a service manager is told (sd_notify(3)): that the server is ready, that it works, that it ends."""
+"""Notifications to the service manager (sd_notify(3)): the server is ready, alive, or stopping."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _log = logging.getLogger(__name__)
 
 
 class ServiceManager:
-    """The service manager that started this process; without one nobody is told anything."""
+    """The service manager that started this process; without one, notifications go nowhere."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Find it in the process's environment."""
+        """Find it from the process's environment."""
         path = environment.get("NOTIFY_SOCKET", "")
-        # An @ stands for the NUL that begins an address of Linux's abstract namespace (unix(7)).
+        # A leading @ stands for the NUL byte of Linux's abstract socket namespace (unix(7)).
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
-        is_meant = environment.get("WATCHDOG_PID") in (None, str(os.getpid()))
+        is_for_us = environment.get("WATCHDOG_PID") in (None, str(os.getpid()))
         usec = environment.get("WATCHDOG_USEC", "")
-        self.watchdog_s = int(usec) / 1e6 if is_meant and usec.isdigit() and int(usec) else None
-        """It restarts the server when it has not heard ``WATCHDOG=1`` for this long; None where it does not watch."""
+        self.watchdog_s = int(usec) / 1e6 if is_for_us and usec.isdigit() and int(usec) else None
+        """It restarts the server after this long without ``WATCHDOG=1``; None if it does not watch."""
 
     @property
-    def is_there(self) -> bool:
-        """Whether anybody is told."""
+    def is_present(self) -> bool:
+        """Whether a service manager listens."""
         return bool(self._address)
 
-    def tell(self, **state: str | int) -> None:
-        """Tell it variables, as in ``tell(READY=1, STATUS="ready")``; never waits, and what cannot be sent is lost."""
+    def notify(self, **state: str | int) -> None:
+        """Send variables, as in ``notify(READY=1, STATUS="ready")``; never blocks, and drops what cannot be sent."""
         if not self._address:
             return
         lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in state.items()]
@@ -37,4 +37,4 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
                 sender.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
-            _log.warning("the service manager cannot be told %s: %s", ", ".join(state), error.strerror)
+            _log.warning("cannot notify the service manager of %s: %s", ", ".join(state), error.strerror)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from babblefish.server.limits import RateLimits
 from babblefish.server.middleware import SecurityMiddleware
 from babblefish.server.sites import Sites
 from babblefish.settings import Settings
@@ -26,7 +27,7 @@ async def house(tmp_path: Path, fakes: Fakes) -> AsyncIterator[Running]:
     """A server that asks for tokens."""
     settings = Settings(access="required", state_dir=tmp_path, log_level="error")
     async with serving(settings, fakes.engines) as running:
-        running.server.limits._parts = (settings, lambda: 1000.0, at_once)
+        running.server.limits = RateLimits(settings, lambda: 1000.0, at_once)
         yield running
 
 
@@ -113,7 +114,7 @@ async def test_failed_attempts_are_slowed_and_soon_not_looked_at(house: Running,
     async def sleep(delay_s: float) -> None:
         waited_s.append(delay_s)
 
-    house.server.limits._parts = (house.server.settings, lambda: 1000.0, sleep)
+    house.server.limits = RateLimits(house.server.settings, lambda: 1000.0, sleep)
     guess = {"Authorization": "Bearer guess"}
     for _ in range(3):
         assert (await http.get("/speakers", headers=guess)).status_code == 401

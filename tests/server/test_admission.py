@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from babblefish.server.access import Access
+from babblefish.server.limits import RateLimits
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, speech
 from tests.support.phones import WORDS, joined, said
@@ -92,7 +93,7 @@ async def test_failed_attempts_are_slowed_and_a_good_one_is_not(house: Running) 
     async def sleep(delay_s: float) -> None:
         waited_s.append(delay_s)
 
-    house.server.limits._parts = (house.server.settings, lambda: 1000.0, sleep)
+    house.server.limits = RateLimits(house.server.settings, lambda: 1000.0, sleep)
     for _ in range(4):
         await refused(house, token="guess")
     assert waited_s == [0.1, 0.2, 0.4, 0.8]
@@ -106,7 +107,7 @@ async def test_while_failures_wait_for_their_answers_further_attempts_are_too_fa
     async def sleep(delay_s: float) -> None:
         await over.wait()
 
-    house.server.limits._parts = (house.server.settings, lambda: 1000.0, sleep)
+    house.server.limits = RateLimits(house.server.settings, lambda: 1000.0, sleep)
     guesses = [await house.client(wait_ready=False, token="guess") for _ in range(8)]
     attempts = house.server.limits.of("127.0.0.1").joining
     async with asyncio.timeout(5):

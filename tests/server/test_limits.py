@@ -9,7 +9,7 @@ import pytest
 
 from babblefish.domain import NotAllowedError, TooFastError, TooManyError
 from babblefish.server import limits
-from babblefish.server.limits import Address, Attempts, Limits
+from babblefish.server.limits import AddressLimits, Attempts, RateLimits
 from babblefish.settings import Settings
 
 FRAME = bytes(32_000)  # one second
@@ -37,11 +37,11 @@ async def time() -> Time:
     return Time()
 
 
-def known(time: Time, **given: Any) -> Limits:
-    return Limits(Settings(**given), time.clock, time.sleep)
+def known(time: Time, **given: Any) -> RateLimits:
+    return RateLimits(Settings(**given), time.clock, time.sleep)
 
 
-def taken(address: Address, message: bytes | str) -> int:
+def taken(address: AddressLimits, message: bytes | str) -> int:
     """Count how often an address may send a message at once."""
     for count in range(10_000):
         try:

@@ -98,8 +98,8 @@ async def test_the_watchdog_is_not_fed_while_a_worker_hangs_and_again_when_it_go
     watchdog = {**manager.environment, "WATCHDOG_USEC": "400000"}
     async with process(WAITS, **watchdog) as server, server.client(target_lang="fra") as speaker:
         await speaker.say(speech(11))  # its engine waits, the event loop does not
-        hanging = await manager.until(lambda told: "hangs" in told["STATUS"])
-        assert hanging == {"STATUS": "hangs: translation"}
+        hanging = await manager.until(lambda told: "stalled" in told["STATUS"])
+        assert hanging == {"STATUS": "stalled: translation"}
         with pytest.raises(TimeoutError):  # longer than the service manager waits
             await asyncio.wait_for(manager.next(), 0.6)
         await speaker.control(type="ping")
@@ -117,7 +117,7 @@ async def test_a_worker_that_others_wait_for_hangs_however_many_they_are(manager
     ):
         await first.say(speech(22))
         await second.say(speech(11))
-        await manager.until(lambda told: "hangs" in told["STATUS"])
+        await manager.until(lambda told: "stalled" in told["STATUS"])
 
 
 def test_a_watchdog_meant_for_another_process_is_not_ours() -> None:
@@ -130,14 +130,14 @@ def test_a_watchdog_meant_for_another_process_is_not_ours() -> None:
 def test_a_service_manager_that_has_gone_costs_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ServiceManager({}).tell(READY=1)
+    ServiceManager({}).notify(READY=1)
     assert caplog.text == ""
-    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY=1)
+    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).notify(READY=1)
     assert "READY" in caplog.text
 
 
 def test_what_is_told_is_one_line_each(tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
-    ServiceManager(manager.environment).tell(STATUS="two\nlines", READY=1)
+    ServiceManager(manager.environment).notify(STATUS="two\nlines", READY=1)
     assert manager.listener.recv(1000) == b"STATUS=two lines\nREADY=1"
     manager.listener.close()

@@ -14,7 +14,7 @@ from babblefish.server import session
 from babblefish.settings import Settings
 from tests.support.fake_hub import FakeHub, serving_hub_to_this_process
 from tests.support.fakes import Clock, Fakes, make_fakes
-from tests.support.serving import Running, serving
+from tests.support.serving import Running, serving, serving_on_a_port
 
 
 @pytest.fixture
@@ -71,5 +71,13 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def running(settings: Settings, fakes: Fakes) -> AsyncIterator[Running]:
+    """A server in memory."""
     async with serving(settings, fakes.engines) as running:
+        yield running
+
+
+@pytest.fixture
+async def running_on_a_port(settings: Settings, fakes: Fakes) -> AsyncIterator[Running]:
+    """The same with real sockets."""
+    async with serving_on_a_port(settings, fakes.engines) as running:
         yield running

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from babblefish.audio import pcm
 from babblefish.settings import Settings
 from tests.support.fakes import make_fakes, speech
-from tests.support.serving import serving
+from tests.support.serving import serving_on_a_port
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["tests.support.browser_fixtures"]
@@ -48,9 +48,9 @@ def address() -> Iterator[str]:
     started = Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]()
 
     async def serve() -> None:
-        async with serving(Settings(log_level="warning"), make_fakes().engines) as running:
+        async with serving_on_a_port(Settings(log_level="warning"), make_fakes().engines) as running:
             stopped = asyncio.Event()
-            started.set_result((running.http, asyncio.get_running_loop(), stopped))
+            started.set_result((running.url, asyncio.get_running_loop(), stopped))
             await stopped.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))

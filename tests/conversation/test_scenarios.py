@@ -28,7 +28,7 @@ from tests.support.serving import (
     Client,
     Running,
     load_engines,
-    serving,
+    serving_on_a_port,
 )
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def embedded() -> Engines:
 
 @pytest.fixture
 async def real(embedded: Engines) -> AsyncIterator[Running]:
-    async with serving(Settings(profile="embedded", log_level="warning"), embedded) as running:
+    async with serving_on_a_port(Settings(profile="embedded", log_level="warning"), embedded) as running:
         yield running
     embedded.close()
 
@@ -133,7 +133,7 @@ async def test_polish_listeners_are_told_that_there_is_no_way_to_polish(real: Ru
 async def test_what_pierre_says_is_read_in_english_while_he_says_it(real: Running) -> None:
     pierre = await real.client(target_lang="fra", name="Pierre", mode="stream", audio="none")
     dan = await real.client(target_lang="eng", mode="stream", audio="none")
-    await play(pierre.socket, read_speech(FRENCH_SPEECH))
+    await play(pierre.connection, read_speech(FRENCH_SPEECH))
     results = await dan.wait_for("result", timeout_s=PATIENCE_S)
     partials = dan.of_type("partial")
     assert dan.messages.index(partials[0]) < dan.messages.index(results[0])

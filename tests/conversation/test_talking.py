@@ -40,7 +40,7 @@ async def test_who_leaves_talks_no_more(running: Running) -> None:
     listener = await running.client()
     await speaker.stream(speech(11))
     await listener.wait_for("talking")
-    speaker.socket.transport.abort()
+    speaker.vanish()
     await listener.wait_for("talking", 2)
     assert told(listener) == [("pierre", True), ("pierre", False)]
 

@@ -8,17 +8,15 @@ import json
 import threading
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import soundfile
-from websockets.asyncio.client import connect
 
 from babblefish.settings import Settings
 from legacy import realtime_server, realtime_server_multispeaker, realtime_server_tts
 from legacy.realtime import LONGEST_S
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.legacy import hear, say, serving, talking_to
+from tests.support.legacy import connected, hear, say, serving, talking_to
 
 SETTINGS = Settings(log_level="warning", max_utterance_s=LONGEST_S)
 BONJOUR = np.concatenate([speech(11), silence(1)])
@@ -26,7 +24,7 @@ FRIENDS = np.concatenate([speech(21), silence(1)])
 
 
 async def test_speech_becomes_text_and_its_translation(fakes: Fakes) -> None:
-    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         await say(client, BONJOUR)
         result = await hear(client)
         assert result.pop("end") - result.pop("start") == pytest.approx(2, abs=0.2)
@@ -46,7 +44,7 @@ async def test_speech_becomes_text_and_its_translation(fakes: Fakes) -> None:
 
 
 async def test_the_second_server_speaks_what_it_translated(fakes: Fakes) -> None:
-    async with serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         await say(client, BONJOUR)
         result, *pieces = [await hear(client) for _ in range(3)]
         assert result["translation"] == "<eng> bonjour tout le monde"
@@ -64,8 +62,8 @@ async def test_the_second_server_speaks_what_it_translated(fakes: Fakes) -> None
 
 async def test_the_third_server_tells_voices_apart(fakes: Fakes) -> None:
     async with (
-        serving(realtime_server_multispeaker.create_app, SETTINGS, fakes.engines) as port,
-        talking_to(port, target_lang="eng_Latn") as client,
+        serving(realtime_server_multispeaker.create_app, SETTINGS, fakes.engines) as server,
+        talking_to(server, target_lang="eng_Latn") as client,
     ):
         speakers = []
         for utterance in (BONJOUR, FRIENDS, BONJOUR):
@@ -81,15 +79,15 @@ async def test_the_third_server_tells_voices_apart(fakes: Fakes) -> None:
 
 
 async def test_each_connection_has_voices_of_its_own(fakes: Fakes) -> None:
-    async with serving(realtime_server_multispeaker.create_app, SETTINGS, fakes.engines) as port:
+    async with serving(realtime_server_multispeaker.create_app, SETTINGS, fakes.engines) as server:
         for utterance in (BONJOUR, FRIENDS):
-            async with talking_to(port) as client:
+            async with talking_to(server) as client:
                 await say(client, utterance)
                 assert (await hear(client))["speaker_id"] == "speaker_1"
 
 
 async def test_unbroken_speech_is_flushed_every_five_seconds(fakes: Fakes) -> None:
-    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         await say(client, speech(11, 16.0))
         results = [await hear(client) for _ in range(3)]
         assert all(0 < result["end"] - result["start"] <= LONGEST_S for result in results)
@@ -98,7 +96,7 @@ async def test_unbroken_speech_is_flushed_every_five_seconds(fakes: Fakes) -> No
 
 @pytest.mark.parametrize("ending", ["a flush", "silence on the wire"])
 async def test_an_utterance_ends_with_a_flush_or_when_nothing_comes_any_more(fakes: Fakes, ending: str) -> None:
-    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         await say(client, speech(11))
         if ending == "a flush":
             await client.send('{"type": "flush"}')
@@ -107,8 +105,8 @@ async def test_an_utterance_ends_with_a_flush_or_when_nothing_comes_any_more(fak
 
 async def test_a_language_that_no_path_leads_to_costs_the_translation_alone(fakes: Fakes) -> None:
     async with (
-        serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as port,
-        talking_to(port, target_lang="pol_Latn") as client,
+        serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as server,
+        talking_to(server, target_lang="pol_Latn") as client,
     ):
         await say(client, BONJOUR)
         result, error = await hear(client), await hear(client)
@@ -117,7 +115,7 @@ async def test_a_language_that_no_path_leads_to_costs_the_translation_alone(fake
 
 
 async def test_what_fails_or_cannot_be_read_costs_one_utterance_or_nothing(fakes: Fakes) -> None:
-    async with serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         for nonsense, code in (
             (b"x", "invalid_audio"),
             ("?", "invalid_message"),
@@ -139,7 +137,7 @@ async def test_who_speaks_faster_than_can_be_translated_is_told_so(fakes: Fakes)
     settings = SETTINGS.model_copy(update={"utterances_per_client": 1})
     goes_on = threading.Event()
     fakes.speech_translator.before = lambda _: goes_on.wait(30)
-    async with serving(realtime_server.create_app, settings, fakes.engines) as port, talking_to(port) as client:
+    async with serving(realtime_server.create_app, settings, fakes.engines) as server, talking_to(server) as client:
         for _ in range(4):
             await say(client, BONJOUR)
         assert (await hear(client))["code"] == "overloaded"
@@ -151,17 +149,17 @@ async def test_who_speaks_faster_than_can_be_translated_is_told_so(fakes: Fakes)
 @pytest.mark.parametrize(
     ("query", "headers", "code", "close"),
     [
-        ("target_lang=english", {}, "unknown_language", 1008),
-        ("source_lang=xx", {}, "unknown_language", 1008),
-        ("", {"Origin": "http://evil.example"}, "not_allowed", 1008),
+        ({"target_lang": "english"}, {}, "unknown_language", 1008),
+        ({"source_lang": "xx"}, {}, "unknown_language", 1008),
+        ({}, {"Origin": "http://evil.example"}, "not_allowed", 1008),
     ],
 )
 async def test_who_may_not_join_is_told_why(
-    fakes: Fakes, query: str, headers: dict[str, str], code: str, close: int
+    fakes: Fakes, query: dict[str, str], headers: dict[str, str], code: str, close: int
 ) -> None:
     async with (
-        serving(realtime_server.create_app, SETTINGS, fakes.engines) as port,
-        connect(f"ws://127.0.0.1:{port}/ws?{query}", additional_headers=headers) as client,
+        serving(realtime_server.create_app, SETTINGS, fakes.engines) as server,
+        connected(server, headers, **query) as client,
     ):
         assert json.loads(await client.recv())["code"] == code
         await client.wait_closed()
@@ -170,23 +168,23 @@ async def test_who_may_not_join_is_told_why(
 
 async def test_a_full_server_refuses_one_more_until_somebody_leaves(fakes: Fakes) -> None:
     settings = SETTINGS.model_copy(update={"max_clients": 1})
-    async with serving(realtime_server.create_app, settings, fakes.engines) as port:
-        async with talking_to(port), connect(f"ws://127.0.0.1:{port}/ws") as second:
+    async with serving(realtime_server.create_app, settings, fakes.engines) as server:
+        async with talking_to(server), connected(server) as second:
             assert json.loads(await second.recv())["code"] == "full"
             await second.wait_closed()
             assert second.close_code == 1013
         for _ in range(500):
-            async with connect(f"ws://127.0.0.1:{port}/ws") as third:
+            async with connected(server) as third:
                 if json.loads(await third.recv())["type"] == "ready":
                     return
     raise AssertionError("no place became free")
 
 
-@pytest.mark.parametrize("server", [realtime_server, realtime_server_tts, realtime_server_multispeaker])
-async def test_each_serves_the_page_and_the_languages_it_offers(fakes: Fakes, server: Any) -> None:
-    async with serving(server.create_app, SETTINGS, fakes.engines) as port, httpx.AsyncClient() as client:
-        page = await client.get(f"http://127.0.0.1:{port}/")
+@pytest.mark.parametrize("version", [realtime_server, realtime_server_tts, realtime_server_multispeaker])
+async def test_each_serves_the_page_and_the_languages_it_offers(fakes: Fakes, version: Any) -> None:
+    async with serving(version.create_app, SETTINGS, fakes.engines) as server, server.http() as client:
+        page = await client.get("/")
         assert page.headers["content-type"].startswith("text/html")
         assert "//" not in page.text.split("<script>")[0].replace("<!doctype", "")
-        languages = (await client.get(f"http://127.0.0.1:{port}/languages")).json()["languages"]
+        languages = (await client.get("/languages")).json()["languages"]
         assert {"code": "fra_Latn", "name": "Français"} in languages

@@ -16,7 +16,7 @@ from babblefish.cli.demo import read_speech
 from babblefish.domain import Samples
 from tests.support.fakes import silence
 from tests.support.legacy import hear, process, say, talking_to
-from tests.support.serving import FRENCH_SPEECH, SHARED_AUDIO
+from tests.support.serving import FRENCH_SPEECH, SHARED_AUDIO, SocketTransport
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def _spoken(path: Path) -> Samples:
 
 async def _converse(port: int, samples: Samples, until: str, **query: str) -> list[dict[str, Any]]:
     """Stream speech and return what comes up to the first message of a type."""
-    async with talking_to(port, **query) as client:
+    async with talking_to(SocketTransport(port), **query) as client:
         await say(client, samples)
         messages = [await hear(client)]
         while messages[-1]["type"] != until:
@@ -68,7 +68,7 @@ async def test_recorded_voices_are_told_apart_on_the_third(multispeaker: int) ->
     order = [people[0], people[1], people[0], people[1]]
     recordings = {person: iter(sorted(folder.glob(f"{person}-*.flac"))) for person in people}
     said_by = []
-    async with talking_to(multispeaker) as client:
+    async with talking_to(SocketTransport(multispeaker)) as client:
         for person in order:
             await say(client, np.concatenate([read_speech(next(recordings[person]))[: 4 * 16000], silence(1)]))
             while (message := await hear(client))["type"] != "speaker":

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from babblefish.audio.pcm import wav_bytes
-from babblefish.pipeline.interpreter import opened
 from babblefish.settings import Settings
 from legacy import limits
 from legacy.main import create_app
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.legacy import client_of, serving, upload
+from tests.support.legacy import serving, serving_on_a_port, upload
 
 BONJOUR = wav_bytes(speech(11), 16000)
 
@@ -26,16 +25,14 @@ BONJOUR = wav_bytes(speech(11), 16000)
 @pytest.fixture
 async def client(settings: Settings, fakes: Fakes) -> AsyncIterator[httpx.AsyncClient]:
     """A caller of the application itself, for what does not depend on a socket."""
-    async with opened(settings, fakes.engines) as interpreter:
-        transport = httpx.ASGITransport(create_app(interpreter))
-        async with httpx.AsyncClient(transport=transport, base_url="http://legacy") as client:
-            yield client
+    async with serving(create_app, settings, fakes.engines) as server, server.http() as client:
+        yield client
 
 
 @pytest.fixture
 async def remote(settings: Settings, fakes: Fakes) -> AsyncIterator[httpx.AsyncClient]:
     """A caller over a socket."""
-    async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
+    async with serving_on_a_port(create_app, settings, fakes.engines) as server, server.http() as client:
         yield client
 
 
@@ -198,7 +195,7 @@ async def test_a_full_server_says_when_to_come_again(fakes: Fakes) -> None:
         goes_on.wait(30)
 
     fakes.speech_translator.before = hold
-    async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
+    async with serving(create_app, settings, fakes.engines) as server, server.http() as client:
         served = asyncio.create_task(client.post("/transcribe", files=upload(BONJOUR)))
         assert await asyncio.to_thread(waits.wait, 30)
         refused = await client.post("/transcribe", files=upload(BONJOUR))
@@ -220,7 +217,7 @@ async def test_nothing_more_is_done_for_a_caller_who_has_gone(fakes: Fakes) -> N
 
     fakes.speech_translator.before = hold
     three = wav_bytes(np.concatenate([speech(11), silence(1)] * 3), 16000)
-    async with serving(create_app, settings, fakes.engines) as port, client_of(port) as client:
+    async with serving_on_a_port(create_app, settings, fakes.engines) as server, server.http() as client:
         leaving = asyncio.create_task(client.post("/transcribe", files=upload(three)))
         assert await asyncio.to_thread(waits.wait, 30)
         leaving.cancel()

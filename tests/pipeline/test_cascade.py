@@ -16,7 +16,7 @@ from babblefish.models.conversion import convert
 from babblefish.models.entries import ConvertedAsset
 from babblefish.server.app import Server
 from babblefish.settings import Settings
-from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, Running, heard, load_engines, serving
+from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, Running, heard, load_engines, serving_on_a_port
 
 pytest.importorskip("torch", reason="the cascade extra is not installed")
 pytest.importorskip("transformers", reason="the cascade extra is not installed")
@@ -61,7 +61,7 @@ def engines(settings: Settings) -> Engines:
 
 @pytest.fixture
 async def cascade(settings: Settings, engines: Engines) -> AsyncIterator[Running]:
-    async with serving(settings, engines) as running:
+    async with serving_on_a_port(settings, engines) as running:
         yield running
 
 
@@ -113,7 +113,7 @@ async def test_english_becomes_chinese_as_a_draft(cascade: Running) -> None:
 
 async def test_nllb_alone_takes_apertiums_place_in_the_embedded_profile(settings: Settings) -> None:
     mixed = settings.model_copy(update={"profile": "embedded", "text_translator": "nllb"})
-    async with serving(mixed, load_engines(mixed)) as running:
+    async with serving_on_a_port(mixed, load_engines(mixed)) as running:
         client = await running.client(target_lang="hun", source_lang="fra", audio="none")
         await client.say(read_speech(FRENCH_SPEECH))
         (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)

@@ -16,7 +16,15 @@ from babblefish.engines.profiles import choose
 from babblefish.languages import KOKORO_VOICES
 from babblefish.server.server import Server
 from babblefish.settings import Settings
-from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, SPANISH_SPEECH, Running, heard, load_engines, serving
+from tests.support.serving import (
+    ENGLISH_SPEECH,
+    FRENCH_SPEECH,
+    SPANISH_SPEECH,
+    Running,
+    heard,
+    load_engines,
+    serving_on_a_port,
+)
 
 pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("pyannote.audio", reason="the full extra is not installed")
@@ -63,7 +71,7 @@ def engines(settings: Settings) -> Engines:
 
 @pytest.fixture
 async def full(settings: Settings, engines: Engines) -> AsyncIterator[Running]:
-    async with serving(settings, engines) as running:
+    async with serving_on_a_port(settings, engines) as running:
         yield running
 
 
@@ -152,7 +160,7 @@ async def test_a_language_it_does_not_write_is_a_typed_error_and_the_next_uttera
 
 async def test_text_takes_the_way_through_it_where_whisper_recognises(settings: Settings) -> None:
     mixed = settings.model_copy(update={"speech_translator": "whisper", "kokoro": None})
-    async with serving(mixed, load_engines(mixed)) as running:
+    async with serving_on_a_port(mixed, load_engines(mixed)) as running:
         client = await running.client(target_lang="pol", source_lang="fra")
         await client.say(read_speech(FRENCH_SPEECH))
         (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)

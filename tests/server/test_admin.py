@@ -16,7 +16,7 @@ from babblefish.server.sites import Sites
 from babblefish.settings import Settings
 from tests.server.test_invitation import read_page
 from tests.support.fakes import Fakes
-from tests.support.serving import Running, serving
+from tests.support.serving import Running, serving, serving_on_a_port
 
 ADMINS = ("/join", "/speakers")
 EVERYBODYS = ("/", "/languages", "/healthz", "/readyz", "/manifest.webmanifest", "/icon.svg")
@@ -37,7 +37,7 @@ async def at_once(delay_s: float) -> None:
 
 @pytest.fixture
 async def http(house: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=house.http) as http:
+    async with house.http() as http:
         yield http
 
 
@@ -61,7 +61,7 @@ async def test_what_the_page_needs_is_everybodys(http: httpx.AsyncClient, path: 
 
 
 async def test_where_access_is_off_nothing_is_asked_for(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=running.http) as http:
+    async with running.http() as http:
         assert [(await http.get(path)).status_code for path in (*ADMINS, *EVERYBODYS)] == [200] * 8
         assert "token" not in read_page((await http.get("/join")).text)
 
@@ -85,7 +85,7 @@ async def test_a_link_with_the_admins_token_leaves_a_cookie_and_no_token_in_the_
 
 async def test_over_https_the_cookie_is_for_https_only(tmp_path: Path, fakes: Fakes) -> None:
     settings = Settings(access="required", state_dir=tmp_path, trusted_proxies=("127.0.0.1",), log_level="error")
-    async with serving(settings, fakes.engines) as running, httpx.AsyncClient(base_url=running.http) as http:
+    async with serving_on_a_port(settings, fakes.engines) as running, running.http() as http:
         query = {"token": running.server.access.admin_token}
         plain = await http.get("/join", params=query)
         secure = await http.get("/join", params=query, headers={"X-Forwarded-Proto": "https"})
@@ -131,7 +131,7 @@ async def test_a_log_at_info_has_no_token(
     caplog.set_level("WARNING", "httpx")  # the client's own log, which is not the server's
     caplog.set_level("INFO")
     settings = Settings(access="required", state_dir=tmp_path, log_level="info")
-    async with serving(settings, fakes.engines) as running, httpx.AsyncClient(base_url=running.http) as http:
+    async with serving_on_a_port(settings, fakes.engines) as running, running.http() as http:
         access = running.server.access
         secrets = [access.admin_token, access.join_token("main"), access.join_token("kitchen")]
         client = await running.client(token=secrets[1])
@@ -156,7 +156,12 @@ async def test_every_answer_tells_browsers_to_be_careful(http: httpx.AsyncClient
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert [name for name in headers if name.startswith("access-control-")] == []
     assert "strict-transport-security" not in headers
-    assert "server" not in headers
+
+
+async def test_no_answer_says_what_software_sends_it(running_on_a_port: Running) -> None:
+    async with running_on_a_port.http() as http:
+        for path in (*EVERYBODYS, *ADMINS, "/ca.crt", "/nowhere"):
+            assert "server" not in (await http.get(path)).headers
 
 
 async def test_pages_bring_the_rest_of_their_policy_and_data_may_do_nothing(
@@ -192,7 +197,7 @@ async def test_a_proxy_is_believed_only_where_a_setting_names_it(
     tmp_path: Path, fakes: Fakes, proxies: tuple[str, ...], expected: str
 ) -> None:
     settings = Settings(access="off", trusted_proxies=proxies, log_level="error")
-    async with serving(settings, fakes.engines) as running, httpx.AsyncClient(base_url=running.http) as http:
+    async with serving_on_a_port(settings, fakes.engines) as running, running.http() as http:
         claimed = {"Host": "192.0.2.7", "X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.9"}
         assert read_page((await http.get("/join", headers=claimed)).text) == f"{expected}?room=main"
         await http.get("/join", headers={**claimed, "Authorization": "Bearer x"})

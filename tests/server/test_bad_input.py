@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -14,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from babblefish.conversation import room
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.serving import Running, serving, still_works
+from tests.support.serving import Running, serving, serving_on_a_port, still_works
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ from tests.support.serving import Running, serving, still_works
 )
 async def test_a_frame_that_is_no_utterance_is_answered(running: Running, frame: bytes, code: str) -> None:
     client = await running.client(target_lang="fra")
-    await client.socket.send(frame)
+    await client.send(frame)
     (error,) = await client.wait_for("error")
     assert (error["code"], error["fatal"]) == (code, False)
     assert error["message"]
@@ -67,13 +66,15 @@ async def test_a_frame_longer_than_an_utterance_is_split_and_nothing_is_lost(run
     assert [result["source_text"] for result in results] == ["bonjour tout le monde", "comment allez vous ce soir"]
 
 
-async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(running: Running, settings: Settings) -> None:
-    client = await running.client(target_lang="fra")
-    other = await running.client(target_lang="fra")
+async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(
+    running_on_a_port: Running, settings: Settings
+) -> None:
+    client = await running_on_a_port.client(target_lang="fra")
+    other = await running_on_a_port.client(target_lang="fra")
     with contextlib.suppress(ConnectionClosed):  # the refusal may come before the last byte has gone
-        await client.socket.send(bytes(settings.max_frame_bytes + 2))
+        await client.send(bytes(settings.max_frame_bytes + 2))
     await asyncio.wait_for(client.closed.wait(), 5)
-    assert client.socket.close_code == 1009
+    assert client.close_code == 1009
     await still_works(other)
 
 
@@ -97,7 +98,7 @@ async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(running: 
 )
 async def test_a_wrong_control_message_is_answered_and_changes_nothing(running: Running, text: str, code: str) -> None:
     client = await running.client(target_lang="fra")
-    await client.socket.send(text)
+    await client.send(text)
     (error,) = await client.wait_for("error")
     assert (error["code"], error["fatal"]) == (code, False)
     assert len(error["message"]) < 400
@@ -124,7 +125,7 @@ async def test_a_wrong_invitation_is_refused_with_a_reason(running: Running, que
     (error,) = await client.wait_for("error")
     assert (error["code"], error["fatal"]) == (code, True)
     await asyncio.wait_for(client.closed.wait(), 5)
-    assert client.socket.close_code == 1008
+    assert client.close_code == 1008
 
 
 async def test_a_full_server_says_so_and_closes(fakes: Fakes) -> None:
@@ -134,9 +135,9 @@ async def test_a_full_server_says_so_and_closes(fakes: Fakes) -> None:
         (error,) = await second.wait_for("error")
         assert (error["code"], error["fatal"]) == ("full", True)
         await asyncio.wait_for(second.closed.wait(), 5)
-        assert second.socket.close_code == 1013
+        assert second.close_code == 1013
         await still_works(first)
-        await first.socket.close()
+        await first.close()
         async with asyncio.timeout(5):
             while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
                 await asyncio.sleep(0.01)
@@ -145,7 +146,7 @@ async def test_a_full_server_says_so_and_closes(fakes: Fakes) -> None:
 
 async def test_a_server_without_its_engines_says_why(settings: Settings, tmp_path: Any) -> None:
     empty = Settings(model_dir=tmp_path, log_level="critical")
-    async with serving(empty, None) as running, httpx.AsyncClient(base_url=running.http) as http:
+    async with serving(empty, None) as running, running.http() as http:
         async with asyncio.timeout(30):
             while running.server.failure is None:
                 assert (await http.get("/readyz")).status_code == 503
@@ -158,14 +159,14 @@ async def test_a_server_without_its_engines_says_why(settings: Settings, tmp_pat
         assert (error["code"], error["fatal"]) == ("setup", True)
         assert "babblefish models pull" in error["message"]
         await asyncio.wait_for(client.closed.wait(), 5)
-        assert client.socket.close_code == 1008
+        assert client.close_code == 1008
 
 
 async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others(running: Running) -> None:
     speaker = await running.client(target_lang="fra", mode="stream")
     listener = await running.client(target_lang="eng", audio="none")
     await speaker.stream(speech(11))
-    speaker.socket.transport.abort()
+    speaker.vanish()
     (result,) = await listener.wait_for("result")
     assert result["translation"] == "<eng> bonjour tout le monde"
 
@@ -178,7 +179,7 @@ async def test_what_nobody_is_left_to_hear_is_not_recognised(
     await speaker.stream(speech(11, 1.0))
     await speaker.control(type="ping")
     await speaker.wait_for("pong")
-    speaker.socket.transport.abort()
+    speaker.vanish()
     async with asyncio.timeout(5):
         while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
             await asyncio.sleep(0.01)
@@ -192,16 +193,16 @@ async def test_an_utterance_goes_on_when_its_sender_has_gone(running: Running, f
     listener = await running.client(target_lang="eng")
     await speaker.say(speech(11))
     await asyncio.sleep(0.1)
-    speaker.socket.transport.abort()
+    speaker.vanish()
     assert (await listener.wait_for("result"))[0]["tts_audio"]
 
 
 async def test_a_client_that_does_not_read_is_disconnected_and_delays_nobody(fakes: Fakes) -> None:
     fakes.synthesizer.piece_samples = 240_000
-    async with serving(Settings(outbox_limit=4, log_level="error"), fakes.engines) as running:
+    async with serving_on_a_port(Settings(outbox_limit=4, log_level="error"), fakes.engines) as running:
         deaf = await running.client(target_lang="eng")
         quick = await running.client(target_lang="fra")
-        deaf.socket.transport.pause_reading()
+        deaf.connection.transport.pause_reading()
         assert running.server.rooms is not None
         room = running.server.rooms.open("main")
         for _ in range(60):  # until the network's own buffers are full, and then the outbox
@@ -209,14 +210,14 @@ async def test_a_client_that_does_not_read_is_disconnected_and_delays_nobody(fak
             if len(room.members) == 1:
                 break
         assert list(room.members) == [quick.messages[0]["client_id"]]
-        deaf.socket.transport.resume_reading()
+        deaf.connection.transport.resume_reading()
         await asyncio.wait_for(deaf.closed.wait(), 10)
-        assert deaf.socket.close_code == 1013
+        assert deaf.close_code == 1013
         await still_works(quick)
 
 
 async def test_a_burst_of_controls_harms_nobody_else(fakes: Fakes) -> None:
-    async with serving(Settings(outbox_limit=32, log_level="error"), fakes.engines) as running:
+    async with serving_on_a_port(Settings(outbox_limit=32, log_level="error"), fakes.engines) as running:
         eager = await running.client(target_lang="fra")
         patient = await running.client(target_lang="fra")
         with contextlib.suppress(ConnectionClosed):  # it may fall behind with its own answers
@@ -231,8 +232,8 @@ async def test_a_page_of_another_site_may_not_join_and_one_opened_as_a_file_may(
     (error,) = await foreign.wait_for("error")
     assert (error["code"], error["fatal"]) == ("not_allowed", True)
     await asyncio.wait_for(foreign.closed.wait(), 5)
-    assert foreign.socket.close_code == 1008
-    for origin in ("null", "file://", running.http):
+    assert foreign.close_code == 1008
+    for origin in ("null", "file://", running.url):
         assert (await running.client(origin=origin)).of_type("ready")
 
 
@@ -251,7 +252,7 @@ async def test_a_room_more_than_there_are_is_refused(fakes: Fakes) -> None:
         gone = await running.client(room="one")
         await gone.say(speech(11))
         await running.client(room="two")
-        await gone.socket.close()
+        await gone.close()
         async with asyncio.timeout(5):
             while len(running.server.sessions) > 1:  # noqa: ASYNC110 - the server has noticed when it has
                 await asyncio.sleep(0.01)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import httpx
 import pytest
 
 from babblefish.server import dashboard as watching
@@ -36,8 +35,8 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def look(running: Running, query: str = "") -> dict[str, Any]:
-    async with httpx.AsyncClient() as browser:
-        state: dict[str, Any] = (await browser.get(f"{running.http}/dashboard{query}")).json()
+    async with running.http() as browser:
+        state: dict[str, Any] = (await browser.get(f"/dashboard{query}")).json()
     return state
 
 
@@ -71,9 +70,9 @@ async def test_it_has_the_shape_of_the_first_design(running: Running) -> None:
 
 
 async def test_a_browser_gets_the_page_and_everybody_else_the_figures(running: Running) -> None:
-    async with httpx.AsyncClient() as browser:
-        page = await browser.get(f"{running.http}/dashboard", headers=HTML)
-        figures = await browser.get(f"{running.http}/dashboard?format=json", headers=HTML)
+    async with running.http() as browser:
+        page = await browser.get("/dashboard", headers=HTML)
+        figures = await browser.get("/dashboard?format=json", headers=HTML)
     assert page.headers["content-type"].startswith("text/html")
     assert "<title>BabbleFish dashboard" in page.text
     assert figures.json()["health"] == {"state": "well", "reasons": []}
@@ -83,8 +82,8 @@ async def test_no_word_of_a_conversation_is_in_it(running: Running) -> None:
     client = await running.client(target_lang="eng")
     await client.say(speech(11))
     await client.wait_for("result")
-    async with httpx.AsyncClient() as browser:
-        text = (await browser.get(f"{running.http}/dashboard")).text
+    async with running.http() as browser:
+        text = (await browser.get("/dashboard")).text
     assert len(text) > 500
     assert not [word for word in ("bonjour", "tout le monde") if word in text]
 

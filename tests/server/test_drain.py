@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def close_code(client: Client) -> int | None:
-    return client.socket.close_code
+    return client.close_code
 
 
 def marked(state_dir: Path) -> list[psutil.Process]:

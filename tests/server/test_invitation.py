@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
 import numpy as np
 import psutil
 import pytest
@@ -21,7 +20,7 @@ from babblefish.server.addresses import Machine, names_of
 from babblefish.settings import Settings
 from babblefish.wire import client_messages
 from tests.support.fakes import Fakes
-from tests.support.serving import Running, serving
+from tests.support.serving import Running, serving, serving_on_a_port
 
 MACHINE = Machine(("kitchen.local", "kitchen"), (ip_address("192.168.1.20"), ip_address("fd00::7")))
 
@@ -130,7 +129,7 @@ def test_without_the_kernels_table_of_ipv6_every_address_counts(
 
 
 async def page(running: Running, path: str = "/join", **headers: str) -> str:
-    async with httpx.AsyncClient(base_url=running.http, headers=headers) as http:
+    async with running.http(headers=headers) as http:
         response = await http.get(path)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
@@ -180,7 +179,7 @@ async def test_the_page_says_what_keeps_the_phones_from_talking(fakes: Fakes) ->
         allowed_hosts=("babblefish.example.org",),
         trusted_proxies=("127.0.0.1",),
     )
-    async with serving(settings, fakes.engines) as running:
+    async with serving_on_a_port(settings, fakes.engines) as running:
         assert "--tls auto" in await page(running, Host="192.168.1.20:9000")
         assert "--host 0.0.0.0" in await page(running)
         behind_a_proxy = await page(running, Host="babblefish.example.org", **{"X-Forwarded-Proto": "https"})
@@ -224,7 +223,7 @@ async def test_the_page_speaks_its_browsers_language_and_says_what_to_do_in_all_
 
 
 async def test_what_a_stranger_writes_into_the_address_stays_text(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=running.http) as http:
+    async with running.http() as http:
         answer = await http.get("/join", headers={"Host": '"><b>x</b>'})
         assert answer.status_code == 421
         assert "<b>x" not in answer.text
@@ -232,12 +231,12 @@ async def test_what_a_stranger_writes_into_the_address_stays_text(running: Runni
 
 
 async def test_a_server_without_an_authority_says_so(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=running.http) as http:
+    async with running.http() as http:
         assert (await http.get("/ca.crt")).status_code == 404
 
 
 async def test_what_installing_the_page_takes_is_served_with_its_types(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=running.http) as http:
+    async with running.http() as http:
         answer = await http.get("/manifest.webmanifest")
         assert answer.headers["content-type"] == "application/manifest+json"
         manifest = json.loads(answer.text)

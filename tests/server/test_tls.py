@@ -26,7 +26,7 @@ from babblefish.server.addresses import Machine
 from babblefish.server.tls import Certificate, Chain, certificate_of, ensure
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes
-from tests.support.serving import serving
+from tests.support.serving import serving_on_a_port
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
@@ -260,7 +260,7 @@ async def test_a_running_server_speaks_https_and_takes_an_address_it_gets_later(
     machines = [MACHINE]
     monkeypatch.setattr(tls.addresses, "this_machine", lambda: machines[-1])
     settings = Settings(log_level="warning", tls="auto", state_dir=tmp_path)
-    async with serving(settings, fakes.engines) as running:
+    async with serving_on_a_port(settings, fakes.engines) as running:
         trusting = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.crt"))
         trusting.verify_flags |= ssl.VERIFY_X509_STRICT
         base = f"https://127.0.0.1:{running.port}"
@@ -291,7 +291,7 @@ async def test_a_certificate_is_looked_after_while_the_server_runs(
     monkeypatch.setattr("babblefish.server.app.CHECK_EVERY_S", 0.01)
     cert, key = own(tmp_path)
     settings = Settings(log_level="warning", tls_cert=cert, tls_key=key)
-    async with serving(settings, fakes.engines) as running:
+    async with serving_on_a_port(settings, fakes.engines) as running:
         trusting = ssl.create_default_context(cafile=str(tmp_path / "made" / "ca.crt"))
         cert.write_text("half a file")
         async with asyncio.timeout(10):

@@ -7,7 +7,6 @@ import base64
 import io
 import wave
 
-import httpx
 import pytest
 
 from babblefish.settings import Settings
@@ -280,7 +279,7 @@ async def test_everyone_sees_who_is_there(running: Running) -> None:
     await first.wait_until(lambda: seen() == [("dan", "Dan", "eng"), ("pierre", "Pierre", "fra")])
     await second.control(type="set", target_lang="spa")
     await first.wait_until(lambda: seen()[-1] == ("pierre", "Pierre", "spa"))
-    await second.socket.close()
+    await second.close()
     await first.wait_until(lambda: seen() == [("dan", "Dan", "eng")])
 
 
@@ -320,7 +319,7 @@ async def test_http_tells_state_languages_and_speakers(running: Running) -> None
     client = await running.client(target_lang="eng", name="Pierre", room="kitchen")
     await client.say(speech(11))
     await client.wait_for("result")
-    async with httpx.AsyncClient(base_url=running.http) as http:
+    async with running.http() as http:
         assert (await http.get("/healthz")).json() == {"status": "ok"}
         assert (await http.get("/readyz")).json() == {"ready": True}
         state = (await http.get("/")).json()

@@ -9,15 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
-import uvicorn
 from fastapi import FastAPI
-from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish.audio import pcm
 from babblefish.domain import Samples
@@ -25,6 +22,8 @@ from babblefish.engines.contracts import Engines
 from babblefish.pipeline.interpreter import Interpreter, opened
 from babblefish.settings import Settings
 from legacy.serving import server_config
+from tests.support.in_memory import InMemoryTransport
+from tests.support.serving import Connection, SocketTransport, listening
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,19 +38,24 @@ def free_port() -> int:
 @contextlib.asynccontextmanager
 async def serving(
     create_app: Callable[[Interpreter], FastAPI], settings: Settings, engines: Engines
-) -> AsyncIterator[int]:
-    """Serve with these engines in this test's event loop and yield the port."""
+) -> AsyncIterator[InMemoryTransport]:
+    """Serve with these engines in this test's event loop, in memory."""
+    async with (
+        opened(settings, engines) as interpreter,
+        InMemoryTransport(create_app(interpreter), settings.port) as transport,
+    ):
+        yield transport
+
+
+@contextlib.asynccontextmanager
+async def serving_on_a_port(
+    create_app: Callable[[Interpreter], FastAPI], settings: Settings, engines: Engines
+) -> AsyncIterator[SocketTransport]:
+    """Serve with these engines in this test's event loop, with real sockets."""
     async with opened(settings, engines) as interpreter:
-        server = uvicorn.Server(server_config(create_app(interpreter), settings))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            task = asyncio.create_task(server.serve([listener]))
-            while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-                await asyncio.sleep(0.01)
-            try:
-                yield listener.getsockname()[1]
-            finally:
-                server.should_exit = True
-                await task
+        config = server_config(create_app(interpreter), settings)
+        async with listening(config) as port:
+            yield SocketTransport(port)
 
 
 @contextlib.contextmanager
@@ -82,28 +86,33 @@ def upload(data: bytes, name: str = "speech.wav") -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def client_of(port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """Connect to a REST server."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-        yield client
-
-
-@contextlib.asynccontextmanager
-async def talking_to(port: int, **query: str) -> AsyncIterator[ClientConnection]:
+async def talking_to(server: InMemoryTransport | SocketTransport, **query: str) -> AsyncIterator[Connection]:
     """Connect to a socket server and wait until it is ready."""
-    async with connect(f"ws://127.0.0.1:{port}/ws?{urlencode(query)}", max_size=None) as client:
+    async with connected(server, **query) as client:
         assert (await hear(client))["type"] == "ready"
         yield client
 
 
-async def say(client: ClientConnection, samples: Samples, frame_ms: int = 40) -> None:
+@contextlib.asynccontextmanager
+async def connected(
+    server: InMemoryTransport | SocketTransport, headers: Mapping[str, str] | None = None, **query: str
+) -> AsyncIterator[Connection]:
+    """Connect to a socket server, which may refuse."""
+    client = await server.connect(f"/ws?{urlencode(query)}", headers)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def say(client: Connection, samples: Samples, frame_ms: int = 40) -> None:
     """Stream audio in frames, as fast as the socket takes them."""
     step = 16 * frame_ms
     for start in range(0, len(samples), step):
         await client.send(pcm.float_to_pcm16(samples[start : start + step]))
 
 
-async def hear(client: ClientConnection, timeout_s: float = 30.0) -> dict[str, Any]:
+async def hear(client: Connection, timeout_s: float = 30.0) -> dict[str, Any]:
     """Return the next message."""
     async with asyncio.timeout(timeout_s):
         message: dict[str, Any] = json.loads(await client.recv())

@@ -51,7 +51,7 @@ class Phone:
         """Lose the connection, and wait until the server has noticed."""
         self.last_seq = max((result["seq"] for result in self.results), default=self.last_seq)
         client_id = self._query["client_id"]
-        self.now.socket.transport.abort()
+        self.now.vanish()
         async with asyncio.timeout(5):
             while client_id in self._running.server.sessions:  # noqa: ASYNC110 - nothing else to wait for
                 await asyncio.sleep(0.01)

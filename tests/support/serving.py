@@ -1,4 +1,4 @@
-"""A real server on a free loopback port, and clients that speak its protocol."""
+"""A server in this test's event loop, in memory or on a free loopback port, and clients that speak its protocol."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import contextlib
 import io
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import numpy as np
 import soundfile
 import uvicorn
@@ -29,6 +30,7 @@ from babblefish.server.app import create_app, server_config
 from babblefish.server.server import Server
 from babblefish.settings import Settings
 from tests.support.fakes import speech
+from tests.support.in_memory import InMemoryConnection, InMemoryTransport
 
 SHARED_AUDIO = Path(__file__).resolve().parents[3] / "shared" / "audio"
 """Recorded human speech that some machines have beside the project."""
@@ -38,22 +40,41 @@ SPANISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_spa.wav")
 ENGLISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_eng.wav")
 
 
+Connection = ClientConnection | InMemoryConnection
+
+
 @dataclass
 class Client:
     """A connected client that keeps every message it gets, in order."""
 
-    socket: ClientConnection
+    connection: Connection
     messages: list[dict[str, Any]] = field(default_factory=list)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def listen(self) -> None:
         with contextlib.suppress(Exception):
-            async for text in self.socket:
+            async for text in self.connection:
                 async with self.arrived:
                     self.messages.append(json.loads(text))
                     self.arrived.notify_all()
         self.closed.set()
+
+    @property
+    def close_code(self) -> int | None:
+        return self.connection.close_code
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+    def vanish(self) -> None:
+        """Be gone without a word, as a phone that loses its network."""
+        gone = self.connection if isinstance(self.connection, InMemoryConnection) else self.connection.transport
+        gone.abort()
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send a frame as it is."""
+        await self.connection.send(frame)
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["type"] == kind]
@@ -76,35 +97,58 @@ class Client:
 
     async def say(self, samples: Samples) -> None:
         """Send one utterance as one binary frame."""
-        await self.socket.send(pcm.float_to_pcm16(samples))
+        await self.connection.send(pcm.float_to_pcm16(samples))
 
     async def stream(self, samples: Samples, frame_ms: int = 40) -> None:
         """Send audio in frames, as fast as the socket takes them."""
         step = 16 * frame_ms
         for start in range(0, len(samples), step):
-            await self.socket.send(pcm.float_to_pcm16(samples[start : start + step]))
+            await self.connection.send(pcm.float_to_pcm16(samples[start : start + step]))
 
     async def control(self, **message: Any) -> None:
-        await self.socket.send(json.dumps(message))
+        await self.connection.send(json.dumps(message))
+
+
+class SocketTransport:
+    """How a server that listens on a port of the loopback interface is reached."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def connect(self, path: str, headers: Mapping[str, str] | None = None) -> ClientConnection:
+        return await connect(f"ws://127.0.0.1:{self.port}{path}", max_size=None, additional_headers=headers)
+
+    def http(self, **given: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", **given)
 
 
 @dataclass
 class Running:
     """A server that runs in this test's event loop."""
 
-    port: int
     server: Server
+    transport: InMemoryTransport | SocketTransport
     stack: contextlib.AsyncExitStack
 
     @property
-    def http(self) -> str:
+    def port(self) -> int:
+        return self.transport.port
+
+    @property
+    def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def client(self, wait_ready: bool = True, origin: str | None = None, **query: str) -> Client:
+    def http(self, **given: Any) -> httpx.AsyncClient:
+        """Make an HTTP client; see ``httpx.AsyncClient`` for what may be given."""
+        return self.transport.http(**given)
+
+    async def client(
+        self, wait_ready: bool = True, origin: str | None = None, host: str | None = None, **query: str
+    ) -> Client:
         """Connect a client that is closed with the server."""
-        url = f"ws://127.0.0.1:{self.port}/ws/client?{urlencode(query)}"
-        headers = {"Origin": origin} if origin else {}
-        connection = await self.stack.enter_async_context(connect(url, max_size=None, additional_headers=headers))
+        headers = {"Origin": origin, "Host": host}
+        given = {name: value for name, value in headers.items() if value is not None}
+        connection = await self.transport.connect(f"/ws/client?{urlencode(query)}", given)
         client = Client(connection)
         listening = asyncio.create_task(client.listen())
 
@@ -120,17 +164,30 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, engines: Engines | None) -> AsyncIterator[Running]:
-    """Run a real uvicorn on a free loopback port."""
+    """Run a server in memory."""
     app = create_app(settings, engines)
-    config = server_config(app, settings)
+    async with InMemoryTransport(app, settings.port) as transport, contextlib.AsyncExitStack() as stack:
+        yield Running(app.state.server, transport, stack)
+
+
+@contextlib.asynccontextmanager
+async def serving_on_a_port(settings: Settings, engines: Engines | None) -> AsyncIterator[Running]:
+    """Run a server with real sockets: for what a network, its limits or uvicorn has a part in."""
+    app = create_app(settings, engines)
+    async with listening(server_config(app, settings)) as port, contextlib.AsyncExitStack() as stack:
+        yield Running(app.state.server, SocketTransport(port), stack)
+
+
+@contextlib.asynccontextmanager
+async def listening(config: uvicorn.Config) -> AsyncIterator[int]:
+    """Run uvicorn on a free loopback port, which is yielded."""
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
             await asyncio.sleep(0.01)
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                yield Running(listener.getsockname()[1], app.state.server, stack)
+            yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             await task

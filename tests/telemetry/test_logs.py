@@ -7,13 +7,12 @@ import logging
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from babblefish.settings import Settings
 from babblefish.telemetry import logs
 from tests.support.fakes import PHRASES, Fakes, speech
-from tests.support.serving import Running, serving
+from tests.support.serving import Running, serving, serving_on_a_port
 
 WORDS = {word for _, text in PHRASES.values() for word in text.split() if len(word) > 3}
 
@@ -48,8 +47,8 @@ async def converse(running: Running, fakes: Fakes) -> str:
     fakes.speech_translator.before = breaks
     await pierre.say(speech(21))
     (error,) = await pierre.wait_for("error")
-    async with httpx.AsyncClient() as browser:
-        await browser.get(f"{running.http}/speakers?token=secret")
+    async with running.http() as browser:
+        await browser.get("/speakers?token=secret")
     return str(error["utterance_id"])
 
 
@@ -59,7 +58,7 @@ async def test_a_debug_log_of_a_conversation_holds_none_of_its_words(
 ) -> None:
     settings = Settings(log_level="debug", log_format=form)
     logs.configure(settings)
-    async with serving(settings, fakes.engines) as running:
+    async with serving_on_a_port(settings, fakes.engines) as running:
         await converse(running, fakes)
     written = capsys.readouterr().err
     assert "scripted failure" in written, "the log is looked at"
@@ -106,8 +105,8 @@ async def test_each_request_has_an_id_in_its_answer_and_in_the_log(
     settings: Settings, fakes: Fakes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure(Settings(log_level="debug"))
-    async with serving(settings, fakes.engines) as running, httpx.AsyncClient() as browser:
-        answers = [await browser.get(f"{running.http}/{path}") for path in ("healthz", "nowhere")]
+    async with serving(settings, fakes.engines) as running, running.http() as browser:
+        answers = [await browser.get(f"/{path}") for path in ("healthz", "nowhere")]
     written = capsys.readouterr().err
     for answer, line in zip(answers, ("GET /healthz: 200", "GET /nowhere: 404"), strict=True):
         request_id = answer.headers["x-request-id"]

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from babblefish.languages import FLORES_CODES
-from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert
-from babblefish.models.entries import ConvertedAsset
 from benchmarks.support import harness
 
 (ASSET,) = (entry for entry in CATALOGUE if entry.name == "nllb-200-distilled-600M-int8")

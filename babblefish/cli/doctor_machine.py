@@ -22,7 +22,7 @@ from babblefish.engines.apertium import INSTALL_COMMAND, Apertium
 from babblefish.engines.profiles import FULL_PACKAGES, INSTALL_COMMANDS, Profile, choose
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE
-from babblefish.models.folder import State, megabytes
+from babblefish.models.store import State, megabytes
 from babblefish.server import invitation
 from babblefish.server.addresses import is_loopback, this_machine
 from babblefish.server.tls import RENEW_BEFORE, certificate_of
@@ -184,21 +184,21 @@ def _debian_packages(profile: Profile) -> Check:
 
 def _weights(settings: Settings, profile: Profile) -> Iterator[Check]:
     lines: list[str] = []
-    wanted = [entry for entry in CATALOGUE if profile.name in entry.needed_by]
+    wanted = [asset for asset in CATALOGUE if profile.name in asset.needed_by]
     states = install.verify(settings.model_dir, wanted, lines.append)
-    for entry in wanted:
-        name = f"weights {entry.name}"
-        match states[entry.name]:
+    for asset in wanted:
+        name = f"weights {asset.name}"
+        match states[asset.name]:
             case State.GOOD:
                 yield ok(name, "whole and genuine")
             case State.UNVERIFIED:
                 yield warning(name, "whole, but of unknown origin", "pull them again where there is a network")
-            case State.MISSING if entry.without is not None:
-                yield warning(name, f"missing: {entry.without}", install.pull_command(entry))
+            case State.MISSING if asset.without is not None:
+                yield warning(name, f"missing: {asset.without}", install.pull_command(asset))
             case State.MISSING:
-                yield failed(name, f"not in {settings.model_dir}", install.pull_command(entry))
+                yield failed(name, f"not in {settings.model_dir}", install.pull_command(asset))
             case State.DAMAGED:
-                yield failed(name, "damaged", "; ".join(line for line in lines if line.startswith(f"{entry.name}:")))
+                yield failed(name, "damaged", "; ".join(line for line in lines if line.startswith(f"{asset.name}:")))
 
 
 def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:

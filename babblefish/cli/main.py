@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from babblefish.cli import demo, doctor, models, tokens
 from babblefish.domain import BabbleFishError
-from babblefish.models.entries import PROFILES
+from babblefish.models.catalogue import PROFILES
 from babblefish.server import invitation, service
 from babblefish.server.access import Access
 from babblefish.server.addresses import is_loopback, this_machine

@@ -9,9 +9,8 @@ from typing import Any
 
 from babblefish.domain import SetupError
 from babblefish.models import install
-from babblefish.models.catalogue import CATALOGUE
-from babblefish.models.entries import PROFILES, Entry
-from babblefish.models.folder import State
+from babblefish.models.catalogue import CATALOGUE, PROFILES, Asset
+from babblefish.models.store import State
 from babblefish.settings import Settings
 
 
@@ -37,41 +36,41 @@ def add_to(commands: Any) -> None:
     verify.set_defaults(run=_verify)
 
 
-def _of_profile(profile: str | None) -> list[Entry]:
+def _of_profile(profile: str | None) -> list[Asset]:
     """Return what a profile can use, whether pulled for it or optional; everything for None."""
-    return [entry for entry in CATALOGUE if profile is None or profile in entry.needed_by + entry.optional_in]
+    return [asset for asset in CATALOGUE if profile is None or profile in asset.needed_by + asset.optional_in]
 
 
 def _list(parsed: argparse.Namespace) -> None:
     folder = Settings().model_dir
-    for entry in _of_profile(parsed.profile):
-        there = "present" if install.is_installed(entry, folder) else "missing"
-        profiles = [*entry.needed_by, *(f"({profile})" for profile in entry.optional_in)]
+    for asset in _of_profile(parsed.profile):
+        there = "present" if install.is_installed(asset, folder) else "missing"
+        profiles = [*asset.needed_by, *(f"({profile})" for profile in asset.optional_in)]
         print(
-            f"{entry.name:30} {install.size_text(entry, folder):>13}  {there:8} {' '.join(profiles):21}  {entry.terms}"
+            f"{asset.name:30} {install.size_text(asset, folder):>13}  {there:8} {' '.join(profiles):21}  {asset.terms}"
         )
     print(f"(in brackets: optional, pulled by name only; the weights are in {folder})", file=sys.stderr)
 
 
 def _pull(parsed: argparse.Namespace) -> None:
     folder = Settings().model_dir
-    unknown = set(parsed.names) - {entry.name for entry in CATALOGUE}
+    unknown = set(parsed.names) - {asset.name for asset in CATALOGUE}
     if unknown:
-        known = ", ".join(entry.name for entry in CATALOGUE)
+        known = ", ".join(asset.name for asset in CATALOGUE)
         raise SetupError(f"no such weights: {', '.join(sorted(unknown))}; there are {known}")
     if parsed.names:
-        chosen = [entry for entry in CATALOGUE if entry.name in parsed.names]
+        chosen = [asset for asset in CATALOGUE if asset.name in parsed.names]
     else:
-        chosen = [entry for entry in CATALOGUE if parsed.profile in entry.needed_by]
-    install.install(folder, print, None, chosen, parsed.source)
+        chosen = [asset for asset in CATALOGUE if parsed.profile in asset.needed_by]
+    install.install(folder, chosen, print, parsed.source)
     refused = [name for name in parsed.names if not install.is_installed(_named(name), folder)]
     if refused:
         raise SetupError(f"not installed: {', '.join(refused)}")
     print(f"the weights are in {folder}")
 
 
-def _named(name: str) -> Entry:
-    return next(entry for entry in CATALOGUE if entry.name == name)
+def _named(name: str) -> Asset:
+    return next(asset for asset in CATALOGUE if asset.name == name)
 
 
 def _verify(parsed: argparse.Namespace) -> None:

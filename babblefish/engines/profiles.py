@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from babblefish.models import install
-from babblefish.models.entries import Profile as ProfileName
+from babblefish.models.catalogue import ProfileName
 from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
 
 INSTALL_COMMANDS: dict[ProfileName, str] = {

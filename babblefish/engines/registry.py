@@ -16,8 +16,7 @@ from babblefish.engines.contracts import Engines, SpeechRequest, SpeechTranslato
 from babblefish.engines.profiles import INSTALL_COMMANDS, Profile
 from babblefish.languages import SPOKEN_WITH
 from babblefish.models import install
-from babblefish.models.catalogue import CATALOGUE
-from babblefish.models.entries import Profile as ProfileName
+from babblefish.models.catalogue import CATALOGUE, ProfileName
 from babblefish.settings import Settings, WorkerName
 
 Loader = Callable[[], Any]

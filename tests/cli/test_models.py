@@ -12,8 +12,7 @@ import pytest
 
 from babblefish.domain import SetupError
 from babblefish.models import install
-from babblefish.models.catalogue import CATALOGUE
-from babblefish.models.entries import HubAsset
+from babblefish.models.catalogue import CATALOGUE, HubAsset
 from tests.support.fake_hub import FakeHub, archive, safetensors, serving_hub
 
 pytestmark = pytest.mark.slow

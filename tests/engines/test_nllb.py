@@ -14,9 +14,8 @@ import pytest
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
 from babblefish.engines.contracts import Route
 from babblefish.languages import FLORES_CODES, LANGUAGES, language_of
-from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert
-from babblefish.models.entries import ConvertedAsset
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")

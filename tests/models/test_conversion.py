@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from babblefish.domain import SetupError
-from babblefish.models import conversion, install, repository
-from babblefish.models.catalogue import CATALOGUE
-from babblefish.models.entries import ConvertedAsset
-from babblefish.models.folder import FetchError, State
+from babblefish.models import conversion, install, store
+from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
+from babblefish.models.store import FetchError, State
 from tests.support.fake_hub import COMMIT, FakeHub
 
 NAME = "nllb-200-distilled-600M-int8"
@@ -37,7 +36,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def pull(model_dir: Path, source: Path | None = None) -> list[str]:
     lines: list[str] = []
-    install.install(model_dir, lines.append, None, (ASSET,), source)
+    install.install(model_dir, (ASSET,), lines.append, source)
     return lines
 
 
@@ -76,7 +75,7 @@ def test_a_model_is_pulled_converted_once_and_verified(
     assert any(line.startswith(f"{NAME}: converted") for line in lines)
     assert {path.name for path in model_dir.iterdir()} == {NAME, ORIGIN.name, ".lock"}
     assert "README.md" not in hub.fetched()
-    manifest = json.loads((model_dir / NAME / repository.MANIFEST_NAME).read_text())
+    manifest = json.loads((model_dir / NAME / store.MANIFEST_NAME).read_text())
     assert (manifest["repository"], manifest["commit"]) == (ORIGIN.repository, COMMIT)
     assert set(manifest["files"]) == {"config.json", "model.bin", "shared_vocabulary.json", "tokenizer.json"}
     assert install.verify(model_dir, (ORIGIN, ASSET)) == {ORIGIN.name: State.GOOD, NAME: State.GOOD}
@@ -115,11 +114,15 @@ def test_what_is_interrupted_leaves_nothing_that_counts(
 ) -> None:
     hub.files[ORIGIN.repository] = published
 
-    def dies(folder: Path, manifest: object) -> None:
-        raise KeyboardInterrupt
+    write = store.write_manifest
+
+    def dies_in_the_conversion(folder: Path, manifest: store.Manifest) -> None:
+        if folder.name == "made":
+            raise KeyboardInterrupt
+        write(folder, manifest)
 
     with monkeypatch.context() as broken:
-        broken.setattr(conversion, "write_manifest", dies)
+        broken.setattr(store, "write_manifest", dies_in_the_conversion)
         with pytest.raises(KeyboardInterrupt):
             pull(model_dir)
     assert {path.name for path in model_dir.iterdir()} == {ORIGIN.name, ".lock"}
@@ -143,7 +146,7 @@ def test_a_conversion_of_another_machine_is_copied_and_needs_no_converter(
 def test_published_files_of_a_folder_are_copied_and_converted(
     model_dir: Path, tmp_path: Path, published: dict[str, bytes]
 ) -> None:
-    with pytest.raises(FetchError, match=f"does not hold {ORIGIN.name}"):
+    with pytest.raises(FetchError, match=f"does not hold a complete copy of {ORIGIN.name}"):
         pull(model_dir, source=tmp_path)
     (tmp_path / ORIGIN.name).mkdir()
     for name, content in published.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import threading
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import file_download
 
 from babblefish.domain import SetupError
-from babblefish.models import install, repository
-from babblefish.models.folder import FetchError, State
+from babblefish.models import hub as hub_module
+from babblefish.models import install, store
+from babblefish.models.store import FetchError, State
 from tests.support.fake_hub import COMMIT, REPOSITORY, SPEECH, FakeHub, safetensors, speech_files
 
 FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
@@ -23,7 +24,7 @@ PULLED = set(speech_files()) - {"original_checkpoint.pt", "README.md"}
 
 def pull(model_dir: Path) -> list[str]:
     lines: list[str] = []
-    install.install(model_dir, lines.append, None, (SPEECH,))
+    install.install(model_dir, (SPEECH,), lines.append)
     return lines
 
 
@@ -47,7 +48,7 @@ def test_the_files_of_the_catalogue_are_pulled_and_no_others(hub: FakeHub, model
     files = hub.files[REPOSITORY]
     folder = model_dir / "speech"
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert there == PULLED | {repository.MANIFEST_NAME}
+    assert there == PULLED | {store.MANIFEST_NAME}
     assert {name: (folder / name).read_bytes() for name in PULLED} == {name: files[name] for name in PULLED}
     assert {path.name for path in model_dir.iterdir()} == {"speech", ".lock"}
     assert is_there(model_dir)
@@ -59,7 +60,7 @@ def test_the_files_of_the_catalogue_are_pulled_and_no_others(hub: FakeHub, model
 def test_the_manifest_says_what_was_pulled(hub: FakeHub, model_dir: Path) -> None:
     pull(model_dir)
 
-    manifest = json.loads((model_dir / "speech" / repository.MANIFEST_NAME).read_text())
+    manifest = json.loads((model_dir / "speech" / store.MANIFEST_NAME).read_text())
     assert (manifest["repository"], manifest["commit"]) == (REPOSITORY, COMMIT)
     assert {name: file["size_bytes"] for name, file in manifest["files"].items()} == {
         name: len(hub.files[REPOSITORY][name]) for name in PULLED
@@ -77,7 +78,7 @@ def test_two_pulls_at_once_take_turns_and_fetch_everything_once(hub: FakeHub, mo
         assert "waiting" in line
         hub.hold.set()
 
-    install.install(model_dir, let_the_first_go_on, None, (SPEECH,))
+    install.install(model_dir, (SPEECH,), let_the_first_go_on)
 
     first.join()
     assert len(pulled) == 1
@@ -94,7 +95,7 @@ def test_a_second_pull_asks_the_hub_nothing(hub: FakeHub, model_dir: Path) -> No
 
 def test_a_broken_pull_is_no_model_and_the_next_fetches_only_the_rest(hub: FakeHub, model_dir: Path) -> None:
     hub.cut_after = 2500
-    with pytest.raises(FetchError, match="what has come is kept, and this fetches the rest: babblefish models pull"):
+    with pytest.raises(FetchError, match="and this command fetches the rest: babblefish models pull speech"):
         pull(model_dir)
     assert not is_there(model_dir)
     assert state(model_dir) is State.MISSING
@@ -106,6 +107,18 @@ def test_a_broken_pull_is_no_model_and_the_next_fetches_only_the_rest(hub: FakeH
     assert "config.json" not in hub.fetched()
     first = [request for request in hub.requests if request.path.endswith(FIRST)]
     assert {(request.range, request.accept_encoding) for request in first} == {("bytes=2500-", "identity")}
+    assert state(model_dir) is State.GOOD
+
+
+def test_a_server_without_ranges_sends_a_broken_file_anew(hub: FakeHub, model_dir: Path) -> None:
+    hub.cut_after = 2500
+    with pytest.raises(FetchError):
+        pull(model_dir)
+    hub.cut_after = None
+    hub.knows_ranges = False
+
+    pull(model_dir)
+
     assert state(model_dir) is State.GOOD
 
 
@@ -221,28 +234,23 @@ def test_what_has_come_needs_no_room_any_more(hub: FakeHub, model_dir: Path, mon
 def test_a_disk_that_fills_up_meanwhile_is_said_and_the_next_pull_goes_on(
     hub: FakeHub, model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        """A file that takes one chunk and no more."""
+    class Full(io.FileIO):
+        """A file that takes a hundred bytes and no more."""
 
-        def __init__(self, file: Any) -> None:
-            self._file, self._left = file, 1
+        def write(self, content: Any) -> int:
+            super().write(content[:100])
+            raise OSError(28, "No space left on device")
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._file, name)
+    real = hub_module._download
 
-        def write(self, content: bytes) -> int:
-            if not self._left:
-                raise OSError(28, "No space left on device")
-            self._left -= 1
-            return int(self._file.write(content))
-
-    real = file_download.http_get
-
-    def http_get(url: str, out: Any, **options: Any) -> None:
-        real(url, Full(out) if url.endswith(FIRST) else out, **options)
+    def download(url: str, headers: dict[str, str], file: Any, out: Any) -> None:
+        if not file.path.endswith(FIRST):
+            return real(url, headers, file, out)
+        with Full(out.name, "ab") as full:
+            real(url, headers, file, full)
 
     with monkeypatch.context() as filling:
-        filling.setattr(file_download, "http_get", http_get)
+        filling.setattr(hub_module, "_download", download)
         with pytest.raises(SetupError, match=r"cannot install the weights in .*: No space left on device"):
             pull(model_dir)
     assert not is_there(model_dir)
@@ -258,7 +266,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_and_the_next_pull_goes_on(
 def test_a_file_name_that_leads_out_of_the_folder_is_refused(hub: FakeHub, model_dir: Path, name: str) -> None:
     hub.files[REPOSITORY][name] = b"evil"
 
-    with pytest.raises(SetupError, match="no path inside its folder"):
+    with pytest.raises(SetupError, match="not a path inside its folder"):
         pull(model_dir)
 
     assert hub.fetched() == []

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from babblefish.domain import SetupError
 from babblefish.models import install
-from babblefish.models.folder import FetchError, State
+from babblefish.models.store import FetchError, State
 from tests.support.fake_hub import REPOSITORY, SPEECH, FakeHub
 
 GATED = replace(SPEECH, gated=True)
@@ -20,7 +20,7 @@ GATED = replace(SPEECH, gated=True)
 
 def pull(model_dir: Path, asset: Any = SPEECH) -> list[str]:
     lines: list[str] = []
-    install.install(model_dir, lines.append, None, (asset,))
+    install.install(model_dir, (asset,), lines.append)
     return lines
 
 

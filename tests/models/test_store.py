@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from babblefish.domain import SetupError
-from babblefish.models import install, repository
-from babblefish.models.entries import Asset, Package, WeightFile
-from babblefish.models.folder import FetchError, State, sha256
-from babblefish.models.repository import FileRecord, Manifest
+from babblefish.models import install, store
+from babblefish.models.catalogue import Package, PackagedAsset, WeightFile
+from babblefish.models.store import FetchError, FileRecord, Manifest, State, sha256
 from tests.support.fake_hub import COMMIT, REPOSITORY, SPEECH, archive, safetensors, speech_files
 
 SHARD = "model-00002-of-00002.safetensors"
@@ -33,9 +32,9 @@ def disk(tmp_path: Path) -> Path:
 def pulled_disk(disk: Path) -> Path:
     """The same with a manifest, as a pull leaves it."""
     folder = disk / "speech"
-    names = repository.files_there(SPEECH, folder)
+    names = store.files_there(SPEECH, folder)
     files = {name: FileRecord((folder / name).stat().st_size, sha256(folder / name)) for name in names}
-    repository.write_manifest(folder, Manifest(REPOSITORY, COMMIT, files))
+    store.write_manifest(folder, Manifest(REPOSITORY, COMMIT, files))
     return disk
 
 
@@ -46,7 +45,7 @@ def model_dir(tmp_path: Path) -> Path:
 
 def copy(model_dir: Path, source: Path) -> list[str]:
     lines: list[str] = []
-    install.install(model_dir, lines.append, None, (SPEECH,), source)
+    install.install(model_dir, (SPEECH,), lines.append, source)
     return lines
 
 
@@ -88,15 +87,15 @@ def test_a_file_cut_short_is_found_without_a_manifest(disk: Path, model_dir: Pat
     path.write_bytes(path.read_bytes()[:-5])
 
     assert not install.is_installed(SPEECH, disk)
-    assert repository.verify(SPEECH, disk) == (State.DAMAGED, [f"speech/{name}"])
-    with pytest.raises(FetchError, match="or not all of it"):
+    assert store.verify(SPEECH, disk) == (State.DAMAGED, [f"speech/{name}"])
+    with pytest.raises(FetchError, match="does not hold a complete copy of speech"):
         copy(model_dir, disk)
 
 
 def test_a_shard_that_only_the_index_names_is_missed(disk: Path) -> None:
     (disk / "speech" / SHARD).unlink()
 
-    assert repository.verify(SPEECH, disk) == (State.DAMAGED, [f"speech/{SHARD}"])
+    assert store.verify(SPEECH, disk) == (State.DAMAGED, [f"speech/{SHARD}"])
 
 
 def test_a_folder_that_lacks_a_needed_file_is_no_model(disk: Path) -> None:
@@ -110,14 +109,14 @@ def test_a_folder_that_lacks_a_needed_file_is_no_model(disk: Path) -> None:
     ["", "[]", "{}", '{"files": {}, "repository": "a/b", "commit": "c"}', '{"files": {"config.json": 3}}'],
 )
 def test_a_manifest_that_states_nothing_proves_nothing(disk: Path, manifest: str) -> None:
-    (disk / "speech" / repository.MANIFEST_NAME).write_text(manifest)
+    (disk / "speech" / store.MANIFEST_NAME).write_text(manifest)
 
     assert not install.is_installed(SPEECH, disk)
     assert state(disk) is State.DAMAGED
 
 
 def test_a_manifest_that_names_a_file_elsewhere_is_refused(pulled_disk: Path, model_dir: Path) -> None:
-    path = pulled_disk / "speech" / repository.MANIFEST_NAME
+    path = pulled_disk / "speech" / store.MANIFEST_NAME
     manifest = json.loads(path.read_text())
     (pulled_disk / "evil").write_bytes(b"evil")
     manifest["files"]["../evil"] = {"size_bytes": 4, "sha256": sha256(pulled_disk / "evil")}
@@ -130,7 +129,7 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(pulled_disk: Path, mo
 
 
 def test_a_disk_that_does_not_hold_the_model_is_said(tmp_path: Path, model_dir: Path) -> None:
-    with pytest.raises(FetchError, match="does not hold speech"):
+    with pytest.raises(FetchError, match="does not hold a complete copy of speech"):
         copy(model_dir, tmp_path)
 
 
@@ -149,15 +148,15 @@ def test_weights_out_of_packages_are_copied_and_verified_too(tmp_path: Path, mod
     (tmp_path / "voice.onnx").write_bytes(content)
     digest = sha256(tmp_path / "voice.onnx")
     file = WeightFile("voice.onnx", len(content), digest, ((Package("voice", "1.0.0", 9), "voice.onnx"),))
-    voice = Asset(name="voice", path="voice.onnx", licence="MIT", files=(file,))
+    voice = PackagedAsset(name="voice", path="voice.onnx", licence="MIT", files=(file,))
 
-    install.install(model_dir, print, None, (voice,), tmp_path)
+    install.install(model_dir, (voice,), print, tmp_path)
 
     assert install.verify(model_dir, (voice,)) == {"voice": State.GOOD}
     (model_dir / "voice.onnx").unlink()
     (tmp_path / "voice.onnx").write_bytes(content[::-1])
     with pytest.raises(SetupError, match="is damaged"):
-        install.install(model_dir, print, None, (voice,), tmp_path)
+        install.install(model_dir, (voice,), print, tmp_path)
     assert not (model_dir / "voice.onnx").exists()
 
 
@@ -175,7 +174,7 @@ def test_weights_out_of_packages_are_copied_and_verified_too(tmp_path: Path, mod
 def test_what_contradicts_its_own_format_is_not_whole(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
 
-    assert not repository.is_whole(tmp_path / name)
+    assert not store.is_complete(tmp_path / name)
 
 
 @pytest.mark.slow
@@ -188,9 +187,9 @@ def test_files_that_torch_and_safetensors_wrote_are_whole_until_they_are_cut(tmp
     torch.save(tensors["weight"], tmp_path / "voice.pt")
     save_file(tensors, tmp_path / "model.safetensors")
     for path in sorted(tmp_path.iterdir()):
-        assert repository.is_whole(path)
+        assert store.is_complete(path)
         path.write_bytes(path.read_bytes()[:-1])
-        assert not repository.is_whole(path)
+        assert not store.is_complete(path)
 
 
 @pytest.mark.slow

@@ -1,32 +1,59 @@
-"""A folder with the files of one model: whether it is whole, and whether it is what was published, or made here.
+"""The model folder: one installer at a time, room on its disk, and what state its weights are in.
 
-A pull or a conversion leaves a manifest beside the files, which states the size and the hash of each. A folder that
-somebody copied by hand may have none; then its files are asked themselves: formats that state their own length cannot
-be cut short unnoticed.
+Each asset that is pulled or converted has a folder of its own, and beside its files a manifest that states the size and
+hash of each. A folder that was copied by hand may have none; then the files themselves are asked: a format that states
+its own length shows when a file was cut short.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import shutil
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from babblefish.domain import SetupError
-from babblefish.models.entries import FolderAsset
-from babblefish.models.folder import State, sha256
+from babblefish.models.catalogue import FolderAsset
 
 MANIFEST_NAME = "babblefish-manifest.json"
 """Of the manifest in its folder; it travels with the folder."""
 
+SCRATCH_PREFIX = ".install-"
+"""Of temporary folders; what a killed installation leaves in one is of no use to the next."""
+
 _INDEX_SUFFIX = ".safetensors.index.json"
+
+_RESERVE_BYTES = 64 * 1024 * 1024
+
+Report = Callable[[str], None]
+"""Is given one line of progress at a time."""
+
+
+class State(StrEnum):
+    """What ``verify`` found."""
+
+    GOOD = "good"
+    UNVERIFIED = "unverified"
+    """Complete as far as the files themselves tell, but copied here without the manifest that states their hashes."""
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    """Not what was published; delete it and install again."""
+
+
+class FetchError(SetupError):
+    """Something could not be fetched: its client is missing or failed, or the folder does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What was published as one file.
+    """A file as it was published.
 
     Attributes:
         size_bytes: Exact.
@@ -39,7 +66,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a pull or a conversion has put into a folder.
+    """What a pull or a conversion put into a folder.
 
     Attributes:
         repository: Its name at the hub.
@@ -50,6 +77,57 @@ class Manifest:
     repository: str
     commit: str
     files: Mapping[str, FileRecord]
+
+
+@contextmanager
+def exclusive(model_dir: Path, report: Report) -> Iterator[None]:
+    """Wait until no other process installs here, saying so, then clear away what a killed one left."""
+    with (model_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"waiting: another process is installing weights in {model_dir}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in model_dir.glob(f"{SCRATCH_PREFIX}*"):
+            shutil.rmtree(leftover)
+        yield
+
+
+def check_space(model_dir: Path, needed_bytes: int) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Raises:
+        SetupError: Fewer bytes are free than needed, with a reserve.
+    """
+    needed, free = needed_bytes + _RESERVE_BYTES, shutil.disk_usage(model_dir).free
+    if free < needed:
+        raise SetupError(
+            f"the weights need {megabytes(needed)} MB in {model_dir}, and its disk has {megabytes(free)} MB left"
+        )
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file in hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def megabytes(size_bytes: int) -> int:
+    """Return a size as it is shown to people."""
+    return round(size_bytes / 1_000_000)
+
+
+def work_folder(asset: FolderAsset, model_dir: Path) -> Path:
+    """Return where an asset is put together before it is renamed into its place."""
+    return model_dir / f".pull-{asset.path}"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -75,7 +153,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest beside its files; the caller sees to it that the folder counts only when it is whole."""
+    """Write the manifest beside its files; the caller sees to it that the folder counts only when it is complete."""
     (folder / MANIFEST_NAME).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
 
 
@@ -83,15 +161,15 @@ def require_inside(name: str, origin: str) -> None:
     """Refuse a file name that leads out of the folder it is put into.
 
     Raises:
-        SetupError: It does; the origin is named as who asked for it.
+        SetupError: It does; ``origin`` is blamed for it.
     """
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or not name.isprintable():
-        raise SetupError(f"{origin} names the file {name!r}, which is no path inside its folder")
+        raise SetupError(f"{origin} names the file {name!r}, which is not a path inside its folder")
 
 
 def wanted(asset: FolderAsset, names: Collection[str]) -> list[str]:
-    """Return those of the files that belong to the asset, in the order of their names."""
+    """Return those of the files that belong to the asset, in alphabetical order."""
     return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in asset.files))
 
 
@@ -142,37 +220,68 @@ def verify(asset: FolderAsset, model_dir: Path) -> tuple[State, list[str]]:
     return (State.UNVERIFIED if manifest is None else State.GOOD), []
 
 
+def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> None:
+    """Copy an asset out of a folder that is laid out like the model folder.
+
+    Args:
+        asset: What to copy.
+        model_dir: The model folder, in which no other installation runs.
+        source: Holds the asset's folder; with its manifest, if it comes from a pull.
+        report: Given a line at the end.
+
+    Raises:
+        FetchError: The folder does not hold the asset, or not all of it.
+        SetupError: A file does not match its manifest, or the disk has no room.
+        OSError: The disk cannot be read or written to, or is full.
+    """
+    origin, work, target = source / asset.path, work_folder(asset, model_dir), model_dir / asset.path
+    if not is_present(asset, source):
+        raise FetchError(f"{origin} does not hold a complete copy of {asset.name}")
+    manifest = read_manifest(origin)
+    names = files_there(asset, origin) if manifest is None else list(manifest.files)
+    remove(work)
+    check_space(model_dir, sum((origin / name).stat().st_size for name in names))
+    for name in names:
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(origin / name, path)
+        good = is_complete(path) if manifest is None else sha256(path) == manifest.files[name].sha256
+        if not good:
+            path.unlink()
+            raise SetupError(f"{origin / name} is damaged: it is not the file that was published")
+    if manifest is not None:
+        write_manifest(work, manifest)
+    remove(target)
+    work.rename(target)
+    verified = "unverified, as it came without a manifest" if manifest is None else "verified by its manifest"
+    report(f"{asset.name}: copied, {verified}")
+
+
 def _faults(asset: FolderAsset, folder: Path, manifest: Manifest | None) -> list[str]:
     """Return the files that are missing or of the wrong size."""
     if manifest is not None:
         return lacking(asset, manifest.files) + [
-            name for name, record in manifest.files.items() if _size(folder / name) != record.size_bytes
+            name for name, record in manifest.files.items() if not has_size(folder / name, record.size_bytes)
         ]
     names = files_there(asset, folder)
-    faults = lacking(asset, names) + [name for name in names if not is_whole(folder / name)]
+    faults = lacking(asset, names) + [name for name in names if not is_complete(folder / name)]
     for name in names:
         if name.endswith(_INDEX_SUFFIX) and name not in faults:
             faults += [shard for shard in _shards(folder / name) if not (folder / shard).is_file()]
     return faults
 
 
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+def has_size(path: Path, size_bytes: int) -> bool:
+    """Say whether there is a file of exactly this size."""
+    return path.is_file() and path.stat().st_size == size_bytes
 
 
-def _shards(index: Path) -> list[str]:
-    """Return the files that an index says its tensors are in."""
-    content = json.loads(index.read_text(encoding="utf-8"))
-    weights = content.get("weight_map") if isinstance(content, dict) else None
-    return sorted({str(shard) for shard in weights.values()}) if isinstance(weights, dict) else []
-
-
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Say whether a file ends where its own format says that it ends.
 
     A safetensors file states its tensors' places in a header behind eight bytes that hold the header's length; the
-    archives that ``torch.save`` writes end with their table of contents. Of formats that say nothing, only an empty
-    file is found out.
+    archives that ``torch.save`` writes end with their table of contents. In formats that say nothing, only an empty
+    file is noticed.
     """
     try:
         if path.suffix == ".safetensors":
@@ -184,6 +293,13 @@ def is_whole(path: Path) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
         return False
     return path.stat().st_size > 0
+
+
+def _shards(index: Path) -> list[str]:
+    """Return the files that an index says its tensors are in."""
+    content = json.loads(index.read_text(encoding="utf-8"))
+    weights = content.get("weight_map") if isinstance(content, dict) else None
+    return sorted({str(shard) for shard in weights.values()}) if isinstance(weights, dict) else []
 
 
 def _begins_as_zip(path: Path) -> bool:

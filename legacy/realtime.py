@@ -19,14 +19,13 @@ from babblefish.audio.segmenter import Segment
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
-    Caption,
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
     ServerFullError,
 )
 from babblefish.pipeline.interpreter import Interpreter
-from babblefish.pipeline.pipeline import Recognised
+from babblefish.pipeline.pipeline import Recognition, Rendition
 from babblefish.server.sites import Sites
 from babblefish.wire import client_messages
 from babblefish.wire.server_messages import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
@@ -49,13 +48,13 @@ class Said:
 
     Attributes:
         segment: Its sound and its place in the stream.
-        recognised: What was said, and by what voice where a step asks for that.
-        caption: In the listener's language, or None where nothing leads there.
+        recognition: What was said, and by what voice where a step asks for that.
+        translation: In the listener's language, or None where nothing leads there.
     """
 
     segment: Segment
-    recognised: Recognised
-    caption: Caption | None
+    recognition: Recognition
+    translation: Rendition | None
 
 
 Step = Callable[[Said], AsyncIterator[Message]]
@@ -67,14 +66,14 @@ OpenSteps = Callable[[Interpreter], Sequence[Step]]
 
 async def tell_text(said: Said) -> AsyncIterator[Message]:
     """Say what was heard and what it means."""
-    transcript = said.recognised.transcript
+    transcript = said.recognition.transcript
     yield {
         "type": "result",
         "text": transcript.text,
         "language": flores_or_iso(transcript.lang),
         "language_confidence": round(transcript.lang_confidence, 3),
-        "translation": said.caption.text if said.caption else None,
-        "quality": said.caption.quality if said.caption else None,
+        "translation": said.translation.caption.text if said.translation else None,
+        "quality": said.translation.caption.quality if said.translation else None,
         "start": said.segment.start_sample / SAMPLE_RATE_HZ,
         "end": said.segment.end_sample / SAMPLE_RATE_HZ,
     }
@@ -196,17 +195,17 @@ class _Stream:
 
     async def _answer(self, segment: Segment) -> AsyncIterator[Message]:
         problem: BabbleFishError | None = None
-        caption = None
+        translation = None
         try:
-            recognised = await self._interpreter.recognise(
+            recognition = await self._interpreter.recognise(
                 segment, self._source_lang, self._target_lang, self._with_voice
             )
             try:
-                caption = await self._interpreter.translation(recognised, self._target_lang)
+                translation = await self._interpreter.translation(recognition, self._target_lang)
             except BabbleFishError as error:
                 problem = error
             for step in self._steps:
-                async for message in step(Said(segment, recognised, caption)):
+                async for message in step(Said(segment, recognition, translation)):
                     yield message
         except NoSpeechError:
             return  # a cough, or music

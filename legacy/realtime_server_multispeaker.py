@@ -25,9 +25,9 @@ def tell_speaker(interpreter: Interpreter) -> Step:
     registry = SpeakerRegistry(encoder.scale, settings.speaker_min_s, settings.speaker_threshold)
 
     async def speaker(said: Said) -> AsyncIterator[Message]:
-        if said.recognised.embedding is None:
+        if said.recognition.embedding is None:
             return
-        match = registry.identify(said.recognised.embedding, said.segment.speech_s, client_id="")
+        match = registry.identify(said.recognition.embedding, said.segment.speech_s, client_id="")
         yield {
             "type": "speaker",
             "speaker_id": match.speaker_id,

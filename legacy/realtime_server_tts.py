@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from babblefish.audio.pcm import wav_bytes
 from babblefish.pipeline.interpreter import Interpreter
+from babblefish.pipeline.pipeline import SpokenPiece
 from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.serving import run
@@ -20,13 +19,13 @@ def speak(interpreter: Interpreter) -> Step:
     """Return the step that speaks a translation, piece by piece as it is made; what needed none is not spoken."""
 
     async def pieces(said: Said) -> AsyncIterator[Message]:
-        if said.caption is None or said.caption.lang == said.recognised.transcript.lang:
+        if said.translation is None or said.translation.voice is None:
             return
         index = 0
-        async for speech in interpreter.pipeline.speak(said.recognised, said.caption, {}):
-            wav = await interpreter.workers.sockets.run(wav_bytes, speech.samples, speech.sample_rate_hz)
-            yield {"type": "speech", "index": index, "voice": speech.voice, "audio": base64.b64encode(wav).decode()}
-            index += 1
+        async for made in interpreter.pipeline.speak(said.translation):
+            if isinstance(made, SpokenPiece) and made.wav is not None:
+                yield {"type": "speech", "index": index, "voice": made.voice, "audio": made.wav}
+                index += 1
 
     return pieces
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.pipeline import idle_gate
-from babblefish.server import session
+from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fake_hub import FakeHub, serving_hub_to_this_process
 from tests.support.fakes import Clock, Fakes, make_fakes
@@ -54,10 +53,9 @@ def gate() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a slow machine's pauses mean nothing: neither the end of a stream, nor that drafts take long."""
-    monkeypatch.setattr(session, "_STALLED_S", 1000.0)
-    monkeypatch.setattr(idle_gate, "_VALID_S", 0.0)
+def pace() -> Pace:
+    """The waits of a server; a test that needs others has a fixture or a parameter of this name."""
+    return Pace()
 
 
 @pytest.fixture(autouse=True)
@@ -70,14 +68,14 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def running(settings: Settings, fakes: Fakes) -> AsyncIterator[Running]:
+async def running(settings: Settings, fakes: Fakes, pace: Pace) -> AsyncIterator[Running]:
     """A server in memory."""
-    async with serving(settings, fakes.engines) as running:
+    async with serving(settings, fakes.engines, pace) as running:
         yield running
 
 
 @pytest.fixture
-async def running_on_a_port(settings: Settings, fakes: Fakes) -> AsyncIterator[Running]:
+async def running_on_a_port(settings: Settings, fakes: Fakes, pace: Pace) -> AsyncIterator[Running]:
     """The same with real sockets."""
-    async with serving_on_a_port(settings, fakes.engines) as running:
+    async with serving_on_a_port(settings, fakes.engines, pace) as running:
         yield running

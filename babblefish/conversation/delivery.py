@@ -3,254 +3,192 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+import contextlib
 import logging
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-import numpy as np
-
-from babblefish.audio import pcm
 from babblefish.conversation.echo import EchoGuard
-from babblefish.conversation.history import Entry
-from babblefish.conversation.members import Member, deliver
-from babblefish.domain import BabbleFishError, Caption, Quality, SpeakerMatch, Speech, Utterance
-from babblefish.pipeline.pipeline import Pipeline, Recognised
-from babblefish.pipeline.routing import Way
-from babblefish.pipeline.workers import Workers
+from babblefish.conversation.history import HistoryEntry, KeptCaption
+from babblefish.conversation.members import Member
+from babblefish.conversation.outbox import Envelope, Slot
+from babblefish.conversation.results import result_message, speech_message
+from babblefish.domain import BabbleFishError
+from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition, SpeechEnd
+from babblefish.pipeline.routing import CaptionPlan
 from babblefish.telemetry.recorder import Recorder
-from babblefish.wire import server_messages
+from babblefish.wire.server_messages import AudioFormat, Result
 
 _log = logging.getLogger(__name__)
 
-Channel = tuple[str, server_messages.AudioFormat]
-"""Listeners who get the same messages: those of one target language and one audio format."""
 
-
-@dataclass
-class Turn:
-    """The place of an utterance in the order of its room.
-
-    Each listener gets results in the order in which the utterances ended, however long each took; a turn that fails
-    releases those behind it.
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Listeners who get the same messages: those of one language and one audio format when the utterance ended.
 
     Attributes:
-        number: 1, 2, 3 … in the room; not every turn becomes a result.
-        audience: Who listens, as it was when the utterance ended.
-        before: What each channel's listeners have yet to get from earlier utterances; all of it, because a turn in
-            between may fail while those before it still work.
-        known_before: The same for voices, which become known in the order of the utterances.
-        done: Set when the channel has got its result, or will get none.
-        known: Set when the voice of this one is known and it has become a result, or it will not.
-        entry: Its place in the room's history, from the moment it is known.
+        lang: ISO 639-3 of the language they hear.
+        audio: How they want speech.
+        client_ids: Who they are.
+        slots: Their places for the result, one each.
     """
 
-    number: int
-    audience: dict[Channel, list[Member]]
-    before: dict[Channel, set[asyncio.Event]]
-    known_before: set[asyncio.Event]
-    done: dict[Channel, asyncio.Event] = field(init=False)
-    known: asyncio.Event = field(default_factory=asyncio.Event)
-    entry: Entry | None = None
+    lang: str
+    audio: AudioFormat
+    client_ids: tuple[str, ...]
+    slots: tuple[Slot, ...]
 
-    def __post_init__(self) -> None:
-        self.done = {channel: asyncio.Event() for channel in self.audience}
+    async def released(self) -> None:
+        """Wait until each of them has got the result, behind those of earlier utterances."""
+        for slot in self.slots:
+            await slot.released.wait()
 
-    def end(self) -> None:
-        """Release whoever waits for this turn."""
-        self.known.set()
-        if self.entry is not None:
-            self.entry.complete.set()
-        for done in self.done.values():
-            done.set()
+    def settle(self) -> None:
+        """Let nobody wait any longer for a result that will not come."""
+        for slot in self.slots:
+            slot.settle()
 
 
-async def all_set(events: Iterable[asyncio.Event]) -> None:
-    """Wait until every event is set."""
-    for event in events:
-        await event.wait()
+def open_channels(members: Iterable[Member]) -> list[Channel]:
+    """Reserve a slot with everybody who listens now, grouped by what they get."""
+    groups: dict[tuple[str, AudioFormat], list[Member]] = {}
+    for member in members:
+        groups.setdefault((member.target_lang, member.audio), []).append(member)
+    return [
+        Channel(
+            lang,
+            audio,
+            tuple(member.client_id for member in group),
+            tuple(member.outbox.reserve() for member in group),
+        )
+        for (lang, audio), group in groups.items()
+    ]
 
 
 class Delivery:
     """Makes the captions and the speech of a room's utterances and sends them to those who listen.
 
-    Nothing that fails for one language reaches another: each way ends with what it could make.
+    Nothing that fails for one language reaches another: each plan ends with what it could make.
     """
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, echo: EchoGuard, recorder: Recorder) -> None:
+    def __init__(self, pipeline: Pipeline, echo: EchoGuard, recorder: Recorder) -> None:
         """Serve one room; ``echo`` is told what is spoken in it, ``recorder`` when."""
-        self._recorder = recorder
         self._pipeline = pipeline
-        self._workers = workers
         self._echo = echo
+        self._recorder = recorder
 
-    async def serve_way(
-        self, turn: Turn, entry: Entry, recognised: Recognised, way: Way, targets: frozenset[str]
+    async def serve(self, channels: Collection[Channel], entry: HistoryEntry, recognition: Recognition) -> None:
+        """Make every caption side by side and take it to its listeners; what breaks one does not reach the others.
+
+        Raises:
+            Exception: The first of what went wrong, when all the others are done.
+        """
+        served = (
+            self._serve_plan([channel for channel in channels if channel.lang in targets], entry, recognition, plan)
+            for plan, targets in recognition.targets_by_plan().items()
+        )
+        try:
+            outcomes = await asyncio.gather(*served, return_exceptions=True)
+        except asyncio.CancelledError:
+            recognition.job.deadline.cancel()
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _serve_plan(
+        self, channels: list[Channel], entry: HistoryEntry, recognition: Recognition, plan: CaptionPlan
     ) -> None:
         """Make one caption and its speech, keep the caption, and send both to all who hear them."""
-        timings_ms = dict(recognised.timings_ms)
-        caption = await self._pipeline.caption(recognised, way, timings_ms)
-        result = _captioned(entry.transcript, recognised, caption, timings_ms)
-        entry.add(result)
-        if caption.lang != way.lang:
+        rendition = await self._pipeline.caption(recognition, plan)
+        entry.add(_kept(rendition))
+        if rendition.caption.lang != plan.lang:
             self._recorder.lost("caption")
-        channels = [channel for channel in turn.audience if channel[0] in targets]
-        voice = None
-        if caption.lang != recognised.transcript.lang and any(audio_format != "none" for _, audio_format in channels):
-            voice = self._pipeline.voice(caption.lang)
-        streaming = [channel for channel in channels if voice and channel[1] == "stream"]
-        whole = [channel for channel in channels if voice and channel[1] == "wav"]
+        by_audio: dict[AudioFormat, list[Channel]] = {"none": [], "stream": [], "wav": []}
+        for channel in channels:
+            by_audio[channel.audio if rendition.voice else "none"].append(channel)
         async with asyncio.TaskGroup() as group:
-            for channel in channels:
-                if channel not in whole:
-                    update = {"status": "speaking", "tts_voice": voice} if channel in streaming else {}
-                    group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
-            if streaming or whole:
-                pieces = await self._speak(turn, entry, recognised, caption, streaming, timings_ms)
-                encoded = await self._encode(pieces) if whole else None
-                for channel in whole:
-                    update = {"tts_audio": encoded, "tts_voice": pieces[0].voice} if encoded else {}
-                    group.create_task(self._publish(turn, channel, recognised, result, timings_ms, update))
-        self._recorder.stages(timings_ms, recognised.timings_ms)
+            for channel in by_audio["none"]:
+                group.create_task(self._hand_over(channel, entry, rendition))
+            for channel in by_audio["stream"]:
+                group.create_task(self._hand_over(channel, entry, rendition, is_spoken=True))
+            if by_audio["stream"] or by_audio["wav"]:
+                wav = await self._speak(by_audio["stream"], bool(by_audio["wav"]), entry, rendition)
+                for channel in by_audio["wav"]:
+                    group.create_task(self._hand_over(channel, entry, rendition, wav))
+        self._recorder.stages(rendition.timings.own_ms)
 
     async def _speak(
-        self,
-        turn: Turn,
-        entry: Entry,
-        recognised: Recognised,
-        caption: Caption,
-        streaming: list[Channel],
-        timings_ms: dict[str, float],
-    ) -> list[Speech]:
-        """Synthesize a caption, sending each piece on as it is made; what is made before a failure counts."""
-        pieces: list[Speech] = []
-        spoken_ms: dict[str, float] = {}
-        sent = 0
+        self, streaming: list[Channel], whole: bool, entry: HistoryEntry, rendition: Rendition
+    ) -> str | None:
+        """Speak a caption, sending each piece as it is made, and return all of it as one where that is wanted."""
+        caption = rendition.caption
+        index = 0
+        wav = None
         try:
-            async for piece in self._pipeline.speak(recognised, caption, spoken_ms):
-                pieces.append(piece)
-                self._echo.spoke(caption.text, caption.lang, piece.duration_s)
-                if streaming and (encoded := await self._encode([piece])):
-                    await all_set(turn.done[channel] for channel in streaming)  # their result goes first
-                    self._send_piece(turn, entry, recognised, streaming, sent, encoded, spoken_ms)
-                    if sent == 0:
-                        heard_by = (member.client_id for channel in streaming for member in turn.audience[channel])
-                        self._recorder.spoke(entry.transcript.utterance_id, timings_ms | spoken_ms, heard_by)
-                    sent += 1
+            speaking = self._pipeline.speak(rendition, pieces=bool(streaming), whole=whole)
+            async with contextlib.aclosing(speaking):
+                async for made in speaking:
+                    if isinstance(made, SpeechEnd):
+                        wav = made.wav
+                        await self._send_piece(streaming, entry, rendition, index, None, made.timings_ms)
+                        continue
+                    self._echo.spoke(caption.text, caption.lang, made.duration_s)
+                    if made.wav is not None:
+                        await self._send_piece(streaming, entry, rendition, index, made.wav, made.timings_ms)
+                        index += 1
         except BabbleFishError as error:
             _log.warning("no speech in %s: %s", caption.lang, error)
             self._recorder.lost("speech")
-        await all_set(turn.done[channel] for channel in streaming)
-        self._send_piece(turn, entry, recognised, streaming, sent, None, spoken_ms)
-        timings_ms.update(spoken_ms)
-        return pieces
+        return wav
 
-    async def _encode(self, pieces: list[Speech]) -> str | None:
-        """Encode pieces as one WAV file; without it the caption still goes out."""
-        try:
-            return await self._workers.sockets.run(_wav_base64, pieces) if pieces else None
-        except BabbleFishError as error:
-            _log.warning("speech is lost: %s", error)
-            return None
-
-    def _send_piece(
+    async def _hand_over(
         self,
-        turn: Turn,
-        entry: Entry,
-        recognised: Recognised,
-        streaming: list[Channel],
-        index: int,
-        encoded: str | None,
-        timings_ms: dict[str, float],
-    ) -> None:
-        """Send a piece of speech to those who stream; no ``encoded`` means that it was the last."""
-        for channel in streaming:
-            piece = server_messages.SpeechPiece(
-                utterance_id=recognised.utterance.utterance_id,
-                seq=entry.seq,
-                target_lang=channel[0],
-                index=index,
-                audio=encoded,
-                last=encoded is None,
-                latency_ms=_latency_ms(recognised.utterance),
-                timings=_rounded(timings_ms),
-            )
-            deliver(turn.audience[channel], piece)
-
-    async def _publish(
-        self,
-        turn: Turn,
         channel: Channel,
-        recognised: Recognised,
-        result: server_messages.Result,
-        timings_ms: dict[str, float],
-        update: dict[str, str | None],
+        entry: HistoryEntry,
+        rendition: Rendition,
+        wav: str | None = None,
+        is_spoken: bool = False,
     ) -> None:
-        """Send a result to one channel's listeners once they have those of earlier utterances."""
-        await all_set(turn.before[channel])
-        now = {"latency_ms": _latency_ms(recognised.utterance), "timings": _rounded(timings_ms)}
-        deliver(turn.audience[channel], result.addressed_to(channel[0], {**update, **now}))
-        self._recorder.captioned(result.utterance_id, timings_ms)
-        if "tts_audio" in update:
-            heard_by = (member.client_id for member in turn.audience[channel])
-            self._recorder.spoke(result.utterance_id, timings_ms, heard_by)
-        turn.done[channel].set()
+        """Put a result into its listeners' slots, and see it on its way behind those of earlier utterances."""
+        voice = rendition.voice if is_spoken or wav else None
+        status: Literal["final", "speaking"] = "speaking" if is_spoken else "final"
+        timings_ms = rendition.timings.all_ms
+
+        def make() -> Result:
+            kept = KeptCaption(rendition.caption, rendition.job.latency_ms(), timings_ms)
+            return result_message(entry, kept, channel.lang, status=status, tts_audio=wav, tts_voice=voice)
+
+        result = Envelope(make)
+        for slot in channel.slots:
+            slot.fill(result)
+        await channel.released()
+        self._recorder.captioned(entry.utterance_id, timings_ms)
+        if wav is not None:
+            self._recorder.spoke(entry.utterance_id, timings_ms, channel.client_ids)
+
+    async def _send_piece(
+        self,
+        streaming: list[Channel],
+        entry: HistoryEntry,
+        rendition: Rendition,
+        index: int,
+        wav: str | None,
+        timings_ms: Mapping[str, float],
+    ) -> None:
+        """Send a piece of speech to those who stream, after their result; without ``wav`` it was the last."""
+        for channel in streaming:
+            await channel.released()
+            latency_ms = rendition.job.latency_ms()
+            piece = Envelope(partial(speech_message, entry, channel.lang, index, wav, latency_ms, timings_ms))
+            for slot in channel.slots:
+                slot.send(piece)
+        if streaming and index == 0 and wav is not None:
+            heard_by = [client_id for channel in streaming for client_id in channel.client_ids]
+            self._recorder.spoke(entry.utterance_id, {**rendition.timings.all_ms, **timings_ms}, heard_by)
 
 
-def transcribed(recognised: Recognised, speaker: SpeakerMatch) -> server_messages.Result:
-    """Return the result for a listener of the language spoken; the history gives it its ``seq``."""
-    transcript = recognised.transcript
-    return server_messages.Result(
-        utterance_id=recognised.utterance.utterance_id,
-        seq=0,
-        client_id=recognised.utterance.client_id,
-        speaker_id=speaker.speaker_id,
-        speaker_name=speaker.name,
-        speaker_confidence=round(speaker.confidence, 3),
-        source_text=transcript.text,
-        source_lang=transcript.lang,
-        source_confidence=round(transcript.confidence, 3),
-        source_lang_confidence=round(transcript.lang_confidence, 3),
-        path=(transcript.lang,),
-        translation=transcript.text,
-        target_lang=transcript.lang,
-        requested_lang=transcript.lang,
-        quality=Quality.ORIGINAL,
-        status="final",
-        tts_audio=None,
-        tts_voice=None,
-        latency_ms=_latency_ms(recognised.utterance),
-        timings=_rounded(recognised.timings_ms),
-        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
-
-
-def _captioned(
-    transcript: server_messages.Result, recognised: Recognised, caption: Caption, timings_ms: Mapping[str, float]
-) -> server_messages.Result:
-    return transcript.model_copy(
-        update={
-            "path": caption.path,
-            "translation": caption.text,
-            "target_lang": caption.lang,
-            "requested_lang": caption.lang,
-            "quality": caption.quality,
-            "latency_ms": _latency_ms(recognised.utterance),
-            "timings": _rounded(timings_ms),
-        }
-    )
-
-
-def _wav_base64(pieces: list[Speech]) -> str:
-    samples = np.concatenate([piece.samples for piece in pieces])
-    return base64.b64encode(pcm.wav_bytes(samples, pieces[0].sample_rate_hz)).decode("ascii")
-
-
-def _latency_ms(utterance: Utterance) -> float:
-    return round((time.monotonic() - utterance.ended_at_s) * 1000.0, 1)
-
-
-def _rounded(timings_ms: Mapping[str, float]) -> dict[str, float]:
-    return {step: round(ms, 1) for step, ms in timings_ms.items()}
+def _kept(rendition: Rendition) -> KeptCaption:
+    return KeptCaption(rendition.caption, rendition.job.latency_ms(), rendition.timings.all_ms)

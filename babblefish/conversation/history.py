@@ -6,46 +6,65 @@ import asyncio
 import secrets
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from babblefish.wire import server_messages
+from babblefish.domain import Caption, Quality, SpeakerMatch, Transcript
+from babblefish.pipeline.job import UtteranceJob
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCaption:
+    """A caption and how it was made.
+
+    Attributes:
+        caption: The text.
+        latency_ms: From the end of speech until it was made.
+        timings_ms: Milliseconds per stage until then.
+    """
+
+    caption: Caption
+    latency_ms: float
+    timings_ms: Mapping[str, float]
 
 
 @dataclass(eq=False)
-class Entry:
+class HistoryEntry:
     """One utterance that became a result.
 
     Attributes:
-        transcript: The result for a listener of the language spoken.
+        seq: Its number in the room.
+        speaker: As it was known when the utterance ended.
         due: Captions that are not made yet.
-        captions: What was made, by the language it is in.
+        captions: What was made, by the language it is in; the transcript is there from the beginning.
         complete: Set when no further caption comes.
-        made_s: Unix time.
+        made_at: Time at which it became a result, UTC.
     """
 
-    transcript: server_messages.Result
+    seq: int
+    utterance_id: str
+    client_id: str
+    speaker: SpeakerMatch
+    transcript: Transcript
     due: int
-    captions: dict[str, server_messages.Result] = field(default_factory=dict)
+    captions: dict[str, KeptCaption]
     complete: asyncio.Event = field(default_factory=asyncio.Event)
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     made_s: float = field(default_factory=time.time)
 
-    @property
-    def seq(self) -> int:
-        """Its number in the room."""
-        return self.transcript.seq
-
-    def add(self, caption: server_messages.Result) -> None:
+    def add(self, caption: KeptCaption) -> None:
         """Keep a caption; the last one that is due completes the entry."""
-        self.captions[caption.target_lang] = caption
+        if caption.caption.lang != self.transcript.lang:
+            self.captions[caption.caption.lang] = caption
         self.due -= 1
         if self.due <= 0:
             self.complete.set()
 
-    def best_for(self, lang: str) -> server_messages.Result:
+    def best_for(self, lang: str) -> KeptCaption:
         """Return what a listener of a language can read best: that language, else English, else the transcript."""
-        if lang == self.transcript.target_lang:
-            return self.transcript
-        return self.captions.get(lang) or self.captions.get("eng") or self.transcript
+        captions = self.captions
+        return captions.get(lang) or captions.get("eng") or captions[self.transcript.lang]
 
 
 class History:
@@ -60,21 +79,32 @@ class History:
         """Keep up to ``limit`` results; older ones are forgotten."""
         self.history_id = secrets.token_hex(8)
         self.newest_seq = 0
-        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._entries: deque[HistoryEntry] = deque(maxlen=limit)
 
-    def append(self, transcript: server_messages.Result, due: int) -> Entry:
+    def append(self, job: UtteranceJob, transcript: Transcript, speaker: SpeakerMatch, due: int) -> HistoryEntry:
         """Give an utterance the next number and keep it.
 
         Args:
-            transcript: The result for a listener of the language spoken; its ``seq`` is set here.
+            job: The utterance, recognised.
+            transcript: What was said.
+            speaker: Whose voice it was.
             due: Captions that will be added.
         """
         self.newest_seq += 1
-        entry = Entry(transcript.model_copy(update={"seq": self.newest_seq}), due)
+        original = Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
+        entry = HistoryEntry(
+            seq=self.newest_seq,
+            utterance_id=job.utterance_id,
+            client_id=job.utterance.client_id,
+            speaker=speaker,
+            transcript=transcript,
+            due=due,
+            captions={transcript.lang: KeptCaption(original, job.latency_ms(), job.timings.all_ms)},
+        )
         self._entries.append(entry)
         return entry
 
-    def between(self, after_seq: int, until_seq: int, since_s: float) -> tuple[list[Entry], int]:
+    def between(self, after_seq: int, until_seq: int, since_s: float) -> tuple[list[HistoryEntry], int]:
         """Return what there is with ``after_seq`` < seq ≤ ``until_seq``, in order, and how many of them are missing.
 
         Args:

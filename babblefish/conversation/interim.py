@@ -6,27 +6,20 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from babblefish.audio.segmenter import Segmenter
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.members import Member, offer
-from babblefish.domain import BabbleFishError, Deadline, Utterance
+from babblefish.domain import BabbleFishError, Utterance
 from babblefish.languages import scripts
-from babblefish.pipeline.pipeline import Pipeline, Recognised
-from babblefish.pipeline.routing import Way
-from babblefish.settings import Settings
-from babblefish.wire import server_messages
+from babblefish.pipeline.job import UtteranceJob
+from babblefish.pipeline.pace import Pace
+from babblefish.pipeline.pipeline import Pipeline, Recognition
+from babblefish.wire.server_messages import Partial
 
 _log = logging.getLogger(__name__)
-
-_MIN_SPEECH_S = 1.5
-"""In less speech neither the language nor the words are sure, and it is mostly over before they could be read."""
-
-_EVERY_S = 1.5
-"""Time from one recognition of a client's to the next: readers get a few words at a time."""
 
 _MIN_LANG_CONFIDENCE = 0.5
 """Words in a language that probably is another one would all be replaced."""
@@ -35,12 +28,12 @@ _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "M
 """Scripts that leave no space between words."""
 
 
-class Interim:
-    """What one client is saying at this moment: a recognition of it now and then, and the id its result will have.
+class InterimCaptions:
+    """What one client is saying at this moment, recognised now and then.
 
     The captions of those whose utterance has ended come first. So an interim recognition begins only while its speaker
-    speaks and the engines have nothing else to do (``SpareTime``), and it is given up when an utterance ends. It is
-    lost to a client that reads slowly, and never sent after the end of its utterance.
+    speaks and the engines have nothing else to do (``IdleGate``), and it is given up when an utterance ends. It is lost
+    to a client that reads slowly, and never sent after the end of its utterance.
     """
 
     def __init__(
@@ -49,7 +42,8 @@ class Interim:
         members: Mapping[str, Member],
         pipeline: Pipeline,
         echo: EchoGuard,
-        settings: Settings,
+        pace: Pace,
+        enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Follow a client.
@@ -59,107 +53,119 @@ class Interim:
             members: Of its room, as they come and go.
             pipeline: With the engines.
             echo: Of its room.
-            settings: For ``partials`` and ``utterance_deadline_s``.
+            pace: How often.
+            enabled: Whether there are to be any.
             clock: In seconds.
         """
         self._member = member
         self._members = members
         self._pipeline = pipeline
         self._echo = echo
-        self._enabled = settings.partials
-        self._deadline_s = settings.utterance_deadline_s
+        self._pace = pace
+        self._enabled = enabled
         self._clock = clock
-        self._utterance_id = _new_id()
         self._next_s = -float("inf")
-        self._deadline = Deadline.after(0.0)
+        self._job: UtteranceJob | None = None
         self._task: asyncio.Task[None] | None = None
         self._shown: dict[str, str] = {}
         """Language → text, as the others read it now."""
 
-    def hear(self, segmenter: Segmenter, source_langs: frozenset[str]) -> None:
+    def hear(self, utterance_id: str, segmenter: Segmenter, source_langs: frozenset[str]) -> None:
         """Recognise what is being said, if it is time and there is time.
 
         Args:
+            utterance_id: That the result will have.
             segmenter: Of this client's stream, after each frame.
             source_langs: The languages it may be in, as ``Utterance`` has them.
         """
-        is_due = self._task is None and self._clock() >= self._next_s
-        if not (self._enabled and is_due and segmenter.is_speaking and segmenter.speech_s >= _MIN_SPEECH_S):
+        is_due = self._enabled and self._task is None and self._clock() >= self._next_s
+        if not (is_due and segmenter.is_speaking and segmenter.speech_s >= self._pace.interim_min_speech_s):
             return
         target_langs = {member.target_lang for member in self._listeners()}
-        samples = segmenter.so_far()
-        utterance = Utterance(
-            self._utterance_id, self._member.client_id, samples, source_langs, time.monotonic(), segmenter.speech_s
-        )
-        if not target_langs or not self._pipeline.can_draft(utterance.duration_s):
+        if not target_langs:
             return
-        self._next_s = self._clock() + _EVERY_S
-        self._deadline = Deadline.after(self._deadline_s)
-        self._pipeline.spare.borrow(self._deadline)
-        self._task = asyncio.create_task(self._tell(utterance, target_langs, self._deadline))
+        samples = segmenter.so_far()
+        job = self._pipeline.begin_interim(
+            Utterance(
+                utterance_id,
+                self._member.client_id,
+                samples,
+                source_langs,
+                time.monotonic(),
+                segmenter.speech_s,
+            )
+        )
+        if job is None:
+            return
+        self._next_s = self._clock() + self._pace.interim_every_s
+        self._job = job
+        self._task = asyncio.create_task(self._caption(job, target_langs))
         self._task.add_done_callback(self._done)
 
-    def end(self) -> str:
-        """Give up what is being recognised, and return the id of the utterance that has ended."""
-        ended = self._utterance_id
-        self._deadline.cancel()
-        self._utterance_id = _new_id()
+    def end(self) -> None:
+        """Give up what is being recognised, as the utterance has ended."""
+        if self._job is not None:
+            self._job.deadline.cancel()
         self._shown.clear()
-        return ended
 
     async def close(self) -> None:
         """Give up what is being recognised, as the client has gone."""
-        self._deadline.cancel()
+        self.end()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        self._pipeline.spare.give_back()
+        if self._job is not None:
+            self._pipeline.end(self._job)
+        self._task = self._job = None
         if not task.cancelled() and task.exception() is not None:
-            _log.error("no interim caption, by a fault of the server", exc_info=task.exception())
+            _log.error("unhandled error in an interim caption", exc_info=task.exception())
 
     def _listeners(self) -> list[Member]:
         """Return those who read interim captions; who is being sent what it missed has other things to read."""
-        return [member for member in self._members.values() if member.mode == "stream" and member.held is None]
+        return [
+            member for member in self._members.values() if member.mode == "stream" and not member.outbox.is_catching_up
+        ]
 
-    async def _tell(self, utterance: Utterance, target_langs: set[str], deadline: Deadline) -> None:
+    async def _caption(self, job: UtteranceJob, target_langs: set[str]) -> None:
         # Whatever fails, the result will tell.
         with contextlib.suppress(BabbleFishError):
-            draft = await self._pipeline.draft(utterance, target_langs, deadline)
-            deadline.check()
-            if draft.transcript.lang_confidence < _MIN_LANG_CONFIDENCE:
+            recognition = await self._pipeline.recognise_interim(job, target_langs)
+            job.deadline.check()
+            if recognition.transcript.lang_confidence < _MIN_LANG_CONFIDENCE:
                 return
-            self._echo.compare(utterance, draft.transcript)
-            draft = replace(draft, texts={lang: _steady(text, lang) for lang, text in draft.texts.items()})
-            for way, targets in draft.targets_by_way().items():
-                text = await self._pipeline.draft_text(draft, way)
-                deadline.check()
+            self._echo.compare(job.utterance, recognition.transcript)
+            texts = {lang: _steady(text, lang) for lang, text in recognition.texts.items()}
+            recognition = replace(recognition, texts=texts)
+            for plan, targets in recognition.targets_by_plan().items():
+                text = await self._pipeline.interim_text(recognition, plan)
+                job.deadline.check()
                 # A text that is shorter than the one that is read already says nothing new.
-                if text and not self._shown.get(way.lang, "").startswith(text):
-                    self._send(draft, way, targets, text)
+                if text and not self._shown.get(plan.lang, "").startswith(text):
+                    self._send(recognition, plan.lang, targets, text)
 
-    def _send(self, draft: Recognised, way: Way, targets: frozenset[str], text: str) -> None:
-        lang = draft.transcript.lang
-        self._shown[way.lang] = text
-        self._member.announced.add(draft.utterance.utterance_id)
-        partial = server_messages.Partial(
-            utterance_id=draft.utterance.utterance_id,
+    def _send(self, recognition: Recognition, lang: str, targets: frozenset[str], text: str) -> None:
+        source_lang = recognition.transcript.lang
+        self._shown[lang] = text
+        self._member.captioned.add(recognition.job.utterance_id)
+        partial = Partial(
+            utterance_id=recognition.job.utterance_id,
             client_id=self._member.client_id,
             name=self._member.name,
-            source_text=draft.texts[lang],
-            source_lang=lang,
+            source_text=recognition.texts[source_lang],
+            source_lang=source_lang,
             translation=text,
-            target_lang=way.lang,
+            target_lang=lang,
         )
         offer((member for member in self._listeners() if member.target_lang in targets), partial)
 
 
 def take_back(sender: Member, members: Mapping[str, Member], utterance_id: str) -> None:
     """Tell those who have read an interim caption that nothing came of the utterance; nobody, where none was sent."""
-    if utterance_id in sender.announced:
-        partial = server_messages.Partial(
+    if utterance_id in sender.captioned:
+        sender.captioned.discard(utterance_id)
+        partial = Partial(
             utterance_id=utterance_id,
             client_id=sender.client_id,
             name=sender.name,
@@ -169,7 +175,6 @@ def take_back(sender: Member, members: Mapping[str, Member], utterance_id: str) 
             target_lang="",
         )
         offer((member for member in members.values() if member.mode == "stream"), partial)
-    sender.announced.discard(utterance_id)
 
 
 def _steady(text: str, lang: str) -> str:
@@ -179,7 +184,3 @@ def _steady(text: str, lang: str) -> str:
     and again ("Re-translation versus Streaming for Simultaneous Translation", 2020).
     """
     return text[:-2] if scripts(lang) & _UNSPACED else text.strip().rpartition(" ")[0]
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:12]

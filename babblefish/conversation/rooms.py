@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from babblefish.conversation.room import Room
 from babblefish.domain import ServerFullError
+from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
-from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 from babblefish.telemetry.recorder import Recorder
 
@@ -20,11 +20,13 @@ class Rooms:
     One that is empty is kept, with its voices, until its place is needed; where nothing is to be retained, it is not.
     """
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, settings: Settings, recorder: Recorder) -> None:
+    def __init__(self, pipeline: Pipeline, settings: Settings, recorder: Recorder, pace: Pace) -> None:
         """Open a house without rooms."""
-        self._room_parts = (pipeline, workers, settings, recorder)
+        self._pipeline = pipeline
+        self._settings = settings
+        self._recorder = recorder
+        self._pace = pace
         self._limit = settings.max_clients + settings.kept_rooms
-        self._retain = settings.retain
         self._rooms: OrderedDict[str, Room] = OrderedDict()
 
     def __iter__(self) -> Iterator[Room]:
@@ -51,11 +53,22 @@ class Rooms:
                 if idle is None:
                     raise ServerFullError("all rooms are in use; try again later")
                 del self._rooms[idle]
-            self._rooms[name] = Room(name, *self._room_parts, when_idle=lambda: self._left(name))
+            self._rooms[name] = self._new(name)
         self._rooms.move_to_end(name)
         return self._rooms[name]
 
-    def _left(self, name: str) -> None:
+    def _new(self, name: str) -> Room:
+        # The one call upward in the way of an utterance: a room that is empty says so, and may be forgotten for it.
+        return Room(
+            name,
+            self._pipeline,
+            self._settings,
+            self._recorder,
+            when_idle=lambda: self._forget(name),
+            pace=self._pace,
+        )
+
+    def _forget(self, name: str) -> None:
         room = self._rooms.get(name)
-        if not self._retain and room is not None and room.is_idle:
+        if not self._settings.retain and room is not None and room.is_idle:
             del self._rooms[name]

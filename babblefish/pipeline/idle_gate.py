@@ -1,4 +1,4 @@
-"""When the engines have time for work that may as well be left undone, and when they must have it back."""
+"""Lets interim recognition use the engines while no utterance needs them."""
 
 from __future__ import annotations
 
@@ -7,59 +7,58 @@ from collections.abc import Callable
 
 from babblefish.domain import Deadline
 
-_VALID_S = 30.0
-"""What was measured longer ago says nothing any more: the machine may have been busy with something else."""
 
-
-class SpareTime:
-    """The time in which no utterance is being served, for interim recognitions, one at a time.
+class IdleGate:
+    """Open while no utterance is being served, for one interim recognition at a time.
 
     One that runs cannot be stopped within an engine's step, so an utterance that ends may have to wait for that step.
-    None is begun while somebody is silent, and it takes a further silence to end an utterance; so nobody waits for one
-    that is over by then, and longer ones are not begun. The first, of which nothing is known yet, is.
+    None begins while its speaker is silent, and it takes a further silence to end an utterance; so nobody waits for one
+    that is over by then, and longer ones do not begin. The first, of which nothing is known yet, does.
     """
 
-    def __init__(self, patience_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with nothing to do.
+    def __init__(self, patience_s: float, cost_valid_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin idle.
 
         Args:
             patience_s: Seconds of silence that end an utterance.
+            cost_valid_s: Seconds for which a measured cost counts.
             clock: In seconds.
         """
         self._patience_s = patience_s
+        self._cost_valid_s = cost_valid_s
         self._clock = clock
-        self._claims = 0
-        self._borrowed: Deadline | None = None
+        self._utterances = 0
+        self._interim: Deadline | None = None
         self._cost = 0.0
         """Seconds that a second of audio takes."""
-        self._measured_s = clock() - _VALID_S
+        self._measured_s = clock() - cost_valid_s
 
-    def claim(self) -> None:
-        """Say that an utterance has ended and needs the engines; what runs for an interim caption is given up."""
-        self._claims += 1
-        if self._borrowed is not None:
-            self._borrowed.cancel()
+    def utterance_begins(self) -> None:
+        """Close the gate for an utterance that has ended; an interim recognition that runs is given up."""
+        self._utterances += 1
+        if self._interim is not None:
+            self._interim.cancel()
 
-    def release(self) -> None:
-        """Say that an utterance is served."""
-        self._claims -= 1
+    def utterance_is_served(self) -> None:
+        """Count an utterance as served; the gate opens after the last one."""
+        self._utterances -= 1
 
-    def suffices(self, audio_s: float) -> bool:
+    def is_open(self, audio_s: float) -> bool:
         """Say whether so much audio can be recognised now without making anybody wait."""
-        if self._claims or self._borrowed is not None:
+        if self._utterances or self._interim is not None:
             return False
-        is_known = self._clock() - self._measured_s < _VALID_S
+        is_known = self._clock() - self._measured_s < self._cost_valid_s
         return not is_known or self._cost * audio_s <= self._patience_s
 
-    def borrow(self, deadline: Deadline) -> None:
-        """Use the time, of which there must be some, until ``give_back``; a claim cancels the deadline."""
-        self._borrowed = deadline
+    def interim_begins(self, deadline: Deadline) -> None:
+        """Let an interim recognition through, which the next utterance cancels by its deadline."""
+        self._interim = deadline
 
-    def give_back(self) -> None:
-        """Say that what used the time is over."""
-        self._borrowed = None
+    def interim_is_over(self) -> None:
+        """Make way for the next interim recognition."""
+        self._interim = None
 
     def measured(self, audio_s: float, held_s: float) -> None:
-        """Take note of how long an utterance would have waited for the recognition of so much audio."""
+        """Take note of how long an utterance would have waited for the interim recognition of so much audio."""
         self._cost = held_s / audio_s
         self._measured_s = self._clock()

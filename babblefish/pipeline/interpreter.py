@@ -25,7 +25,7 @@ from babblefish.domain import (
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import Profile, choose
 from babblefish.pipeline.loading import load_engines
-from babblefish.pipeline.pipeline import Pipeline, Recognised
+from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 
@@ -75,7 +75,7 @@ class Interpreter:
 
     async def recognise(
         self, segment: Segment, source_lang: str | None, target_lang: str | None = None, with_voice: bool = False
-    ) -> Recognised:
+    ) -> Recognition:
         """Find out what was said in a segment; see ``Pipeline.recognise``.
 
         Args:
@@ -92,23 +92,27 @@ class Interpreter:
             ended_at_s=time.monotonic(),
             speech_s=segment.speech_s,
         )
-        return await self.pipeline.recognise(utterance, [target_lang] if target_lang else [], with_voice)
+        job = self.pipeline.begin(utterance)
+        try:
+            return await self.pipeline.recognise(job, [target_lang] if target_lang else [], with_voice)
+        finally:
+            self.pipeline.end(job)
 
-    async def translation(self, recognised: Recognised, target_lang: str) -> Caption:
-        """Return the caption in a language that ``recognise`` was given, and in no other.
+    async def translation(self, recognition: Recognition, target_lang: str) -> Rendition:
+        """Make the caption in a language that ``recognise`` was given, and in no other.
 
         Raises:
             NoPathError: No engine of the profile leads from the language spoken to this one.
             EngineError: The text translator failed.
         """
-        way = recognised.ways[target_lang]
-        spoken = recognised.transcript.lang
-        if way.lang != target_lang:
+        plan = recognition.plans[target_lang]
+        spoken = recognition.transcript.lang
+        if plan.lang != target_lang:
             raise NoPathError(f"no engine of this profile leads from {spoken} to {target_lang}")
-        caption = await self.pipeline.caption(recognised, way, {})
-        if caption.lang != target_lang:
+        rendition = await self.pipeline.caption(recognition, plan)
+        if rendition.caption.lang != target_lang:
             raise EngineError(f"the translation from {spoken} to {target_lang} failed")
-        return caption
+        return rendition
 
     async def transcribe(
         self, samples: Samples, source_lang: str | None = None, target_lang: str | None = None
@@ -136,13 +140,14 @@ class Interpreter:
         lines = []
         for segment in sorted(segments, key=lambda segment: segment.speech_s, reverse=True):
             try:
-                recognised = await self.recognise(segment, source_lang, target_lang)
+                recognition = await self.recognise(segment, source_lang, target_lang)
             except NoSpeechError:
                 continue
-            source_lang = recognised.transcript.lang
-            caption = await self.translation(recognised, target_lang) if target_lang else None
+            source_lang = recognition.transcript.lang
+            translation = await self.translation(recognition, target_lang) if target_lang else None
             start_s, end_s = segment.start_sample / SAMPLE_RATE_HZ, segment.end_sample / SAMPLE_RATE_HZ
-            lines.append(Line(start_s, end_s, recognised.transcript, caption))
+            caption = translation.caption if translation else None
+            lines.append(Line(start_s, end_s, recognition.transcript, caption))
         if not lines:
             raise NoSpeechError("nobody speaks in this recording")
         return sorted(lines, key=lambda line: line.start_s)

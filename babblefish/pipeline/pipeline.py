@@ -1,19 +1,24 @@
 """One utterance and a set of target languages become captions and speech, each language once.
 
-Three steps, each bounded by the utterance's deadline: ``recognise`` (speech recognition, translation from speech and
-the voice's embedding, side by side), ``caption`` for each distinct way to a language, ``speak`` for each caption.
+A job begins at the end of speech (``begin``) and is recognised (``recognise``: recognition, translation from speech and
+the voice's embedding, side by side). For each distinct plan a caption is made (``caption``) and spoken (``speak``). All
+of it is bounded by the job's deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from babblefish.audio import pcm
 from babblefish.audio.segmenter import speech_seconds
 from babblefish.domain import (
     BabbleFishError,
@@ -37,8 +42,10 @@ from babblefish.engines.contracts import (
     SpeechRequest,
     SpeechTranslation,
 )
-from babblefish.pipeline.idle_gate import SpareTime
-from babblefish.pipeline.routing import Way, plan
+from babblefish.pipeline.idle_gate import IdleGate
+from babblefish.pipeline.job import Timings, UtteranceJob
+from babblefish.pipeline.pace import Pace
+from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 
@@ -46,50 +53,121 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
-    """What was said, by what voice, and the ways to the listeners' languages.
+class Recognition:
+    """What was said, by what voice, and how the listeners' captions are to be made.
 
     Attributes:
-        embedding: Of the voice, or None where the encoder failed, which costs the name and nothing else.
+        job: The utterance.
+        transcript: In the language spoken.
+        embedding: Of the voice; None where the encoder failed, which costs the name and nothing else, or where it was
+            not asked for.
         texts: Language → text made from the speech itself; holds the transcript too.
-        ways: Target language → way.
-        timings_ms: Milliseconds per step so far.
+        plans: Target language → plan.
     """
 
-    utterance: Utterance
+    job: UtteranceJob
     transcript: Transcript
     embedding: Embedding | None
     texts: Mapping[str, str]
-    ways: Mapping[str, Way]
-    deadline: Deadline
-    timings_ms: Mapping[str, float]
+    plans: Mapping[str, CaptionPlan]
 
-    def targets_by_way(self) -> dict[Way, frozenset[str]]:
+    def targets_by_plan(self) -> dict[CaptionPlan, frozenset[str]]:
         """Group the target languages that share a caption."""
-        groups: dict[Way, set[str]] = defaultdict(set)
-        for target, way in self.ways.items():
-            groups[way].add(target)
-        return {way: frozenset(targets) for way, targets in groups.items()}
+        groups: dict[CaptionPlan, set[str]] = defaultdict(set)
+        for target, plan in self.plans.items():
+            groups[plan].add(target)
+        return {plan: frozenset(targets) for plan, targets in groups.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """A caption, as it is shown and spoken.
+
+    Attributes:
+        job: The utterance.
+        caption: The text.
+        voice: That will speak it, or None where it is not to be spoken: nobody needs to hear the language that was
+            spoken, and some languages have no voice.
+        timings: The job's stages and its own.
+    """
+
+    job: UtteranceJob
+    caption: Caption
+    voice: str | None
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenPiece:
+    """A piece of speech.
+
+    Attributes:
+        duration_s: Length in seconds.
+        voice: ``<engine>:<voice name>``.
+        timings_ms: Stages of the synthesis so far.
+        wav: Base64 of a WAV file, or None where nobody wants pieces, or encoding failed.
+    """
+
+    duration_s: float
+    voice: str
+    timings_ms: Mapping[str, float]
+    wav: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnd:
+    """Comes after the pieces, and after a failure as well.
+
+    Attributes:
+        timings_ms: Stages of the synthesis.
+        wav: Base64 of a WAV file with all pieces, or None where nobody wants it, nothing was made, or encoding failed.
+    """
+
+    timings_ms: Mapping[str, float]
+    wav: str | None = field(repr=False)
 
 
 class Pipeline:
     """The engines in the order an utterance meets them."""
 
-    def __init__(self, engines: Engines, workers: Workers, settings: Settings) -> None:
+    def __init__(self, engines: Engines, workers: Workers, settings: Settings, pace: Pace | None = None) -> None:
         """Use engines that are loaded and warm."""
+        pace = pace or Pace()
         self.engines = engines
-        self.spare = SpareTime(settings.hangover_ms / 1000.0)
+        self._gate = IdleGate(settings.hangover_ms / 1000.0, pace.interim_cost_valid_s)
         self._workers = workers
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
 
-    async def recognise(
-        self, utterance: Utterance, target_langs: Collection[str], with_voice: bool = True
-    ) -> Recognised:
+    def begin(self, utterance: Utterance) -> UtteranceJob:
+        """Take up an utterance that has ended; interim recognition makes way until ``end``."""
+        self._gate.utterance_begins()
+        return UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s))
+
+    def begin_interim(self, utterance: Utterance) -> UtteranceJob | None:
+        """Take up an utterance that goes on, unless somebody would have to wait for that.
+
+        Args:
+            utterance: So far.
+        """
+        if self._workers.translation.pending or not self._gate.is_open(utterance.duration_s):
+            return None
+        job = UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s), is_interim=True)
+        self._gate.interim_begins(job.deadline)
+        return job
+
+    def end(self, job: UtteranceJob) -> None:
+        """Be done with a job, however it went."""
+        if job.is_interim:
+            self._gate.interim_is_over()
+        else:
+            self._gate.utterance_is_served()
+
+    async def recognise(self, job: UtteranceJob, target_langs: Collection[str], with_voice: bool = True) -> Recognition:
         """Find out what was said and by what voice, and translate what the speech translator can.
 
         Args:
-            utterance: Of at most ``max_utterance_s``.
+            job: An utterance of at most ``max_utterance_s``.
             target_langs: ISO 639-3 codes.
             with_voice: Whether the voice is wanted; without, ``embedding`` is None.
 
@@ -99,86 +177,144 @@ class Pipeline:
             EngineError: The speech translator failed.
             DeadlineExceededError: It took too long.
         """
-        deadline = Deadline.after(self._settings.utterance_deadline_s)
-        timings_ms = {"endpoint": (time.monotonic() - utterance.ended_at_s) * 1000.0}
-        if utterance.speech_s is None:
-            utterance = await self._measure_speech(utterance, timings_ms)
-        embedding = asyncio.create_task(self._embed(utterance.samples, timings_ms)) if with_voice else None
+        job.timings.add({"endpoint": (time.monotonic() - job.utterance.ended_at_s) * 1000.0})
+        if job.utterance.speech_s is None:
+            await self._measure_speech(job)
+        embedding = asyncio.create_task(self._embed(job)) if with_voice else None
         try:
-            async with _until(deadline):
-                ways, translation = await self._translate_speech(utterance, target_langs, deadline, timings_ms)
+            async with _until(job.deadline):
+                plans, translation = await self._translate_speech(job, target_langs)
                 voice = await embedding if embedding else None
-            return _recognised(utterance, ways, translation, voice, deadline, timings_ms)
+            return _recognition(job, plans, translation, voice)
         except asyncio.CancelledError:
-            deadline.cancel()
+            job.deadline.cancel()
             raise
         finally:
             if embedding:
                 embedding.cancel()
 
-    def can_draft(self, audio_s: float) -> bool:
-        """Say whether speech of this length can be recognised in passing, without making an utterance wait."""
-        return self._workers.translation.pending == 0 and self.spare.suffices(audio_s)
+    async def recognise_interim(self, job: UtteranceJob, target_langs: Collection[str]) -> Recognition:
+        """Recognise and translate an utterance that goes on, as far as it goes, and without its voice.
 
-    async def draft(self, utterance: Utterance, target_langs: Collection[str], deadline: Deadline) -> Recognised:
-        """Recognise and translate an utterance that goes on, as far as it goes, in spare time and without its voice.
-
-        In an engine that serves several at once, an utterance that ends joins after the present step, and what is
-        being drafted leaves after it; its encoding is the longest one. Any other engine is held from start to end.
+        An engine with continuous batching takes an utterance that ends after its present step and lets the interim one
+        go then, so that what it can be held for is the encoding. Any other engine is held from start to end.
 
         Args:
-            utterance: So far.
+            job: From ``begin_interim``.
             target_langs: The languages it is wanted in.
-            deadline: Cancelled when the utterance, or another, ends.
 
         Raises:
             NoSpeechError, OverloadedError, EngineError, DeadlineExceededError: As ``recognise``.
         """
-        together = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
-        timings_ms: dict[str, float] = {}
+        batches = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
         started_s = time.perf_counter()
         try:
-            ways, translation = await self._translate_speech(
-                utterance, target_langs, deadline, timings_ms, interim=True
-            )
+            plans, translation = await self._translate_speech(job, target_langs)
         finally:
-            longest_ms = timings_ms.get("encode", 0.0) if together else _since_ms(started_s)
-            self.spare.measured(utterance.duration_s, longest_ms / 1000.0)
-        return _recognised(utterance, ways, translation, None, deadline, timings_ms)
+            held_s = job.timings.own_ms.get("encode", 0.0) / 1000.0 if batches else time.perf_counter() - started_s
+            self._gate.measured(job.utterance.duration_s, held_s)
+        return _recognition(job, plans, translation, None)
 
-    async def draft_text(self, draft: Recognised, way: Way) -> str | None:
-        """Return the text of one way, or None where the text translator has something else to do or fails."""
-        text = draft.texts.get(way.start)
-        if not text or way.route is None:
+    async def interim_text(self, recognition: Recognition, plan: CaptionPlan) -> str | None:
+        """Return the text of an interim caption, or None where the text translator is busy or fails."""
+        text = recognition.texts.get(plan.start)
+        if text is None or plan.route is None:
             return text
         if self._workers.text.pending:
             return None
         try:
-            return await self._through_text(text, way.route, draft.deadline)
+            return await self._translate_text(text, plan.route, recognition.job.deadline)
         except BabbleFishError:
             return None
 
-    async def caption(self, recognised: Recognised, way: Way, timings_ms: dict[str, float]) -> Caption:
-        """Make the caption of one way; where the translator fails, the transcript stands in.
+    async def caption(self, recognition: Recognition, plan: CaptionPlan) -> Rendition:
+        """Make one caption; where the text translator fails, the transcript stands in.
 
         Args:
-            recognised: The utterance.
-            way: One of ``recognised.ways``.
-            timings_ms: ``translate`` is added to it.
+            recognition: The utterance.
+            plan: One of ``recognition.plans``.
         """
-        transcript = recognised.transcript
-        text = recognised.texts.get(way.start)
-        if text is not None and way.route is None:
-            return Caption(text, way.lang, way.quality, way.path(transcript.lang))
-        if text is not None and way.route is not None:
-            started_s = time.perf_counter()
-            try:
-                translated = await self._through_text(text, way.route, recognised.deadline)
-                timings_ms["translate"] = _since_ms(started_s)
-                return Caption(translated, way.lang, way.quality, way.path(transcript.lang))
-            except BabbleFishError as error:
-                _log.warning("no caption in %s: %s", way.lang, error)
+        timings = recognition.job.timings.branch()
+        caption = await self._caption(recognition, plan, timings)
+        is_translated = caption.lang != recognition.transcript.lang
+        return Rendition(recognition.job, caption, self.voice(caption.lang) if is_translated else None, timings)
+
+    async def _caption(self, recognition: Recognition, plan: CaptionPlan, timings: Timings) -> Caption:
+        transcript = recognition.transcript
+        text = recognition.texts.get(plan.start)
+        try:
+            if text is not None and plan.route is not None:
+                with timings.stage("translate"):
+                    text = await self._translate_text(text, plan.route, recognition.job.deadline)
+            if text is not None:
+                return Caption(text, plan.lang, plan.quality, plan.path(transcript.lang))
+        except BabbleFishError as error:
+            _log.warning("no caption in %s: %s", plan.lang, error)
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
+
+    async def speak(
+        self, rendition: Rendition, pieces: bool = True, whole: bool = False
+    ) -> AsyncGenerator[SpokenPiece | SpeechEnd, None]:
+        """Synthesize a caption and yield its pieces in order as they are made, then the end.
+
+        The stages ``synthesis_queue``, ``first_speech`` and ``synthesize`` are added to the rendition's timings.
+
+        Args:
+            rendition: With a voice.
+            pieces: Whether each piece is encoded.
+            whole: Whether the end holds all of them as one; what was made before a failure counts.
+
+        Raises:
+            EngineError: The synthesizer failed; what was yielded stays valid.
+            OverloadedError: Too many captions wait to be spoken.
+            DeadlineExceededError: It took too long.
+        """
+        made: list[Speech] = []
+        failure: BabbleFishError | None = None
+        timings = Timings()
+        try:
+            async with contextlib.aclosing(self._synthesize(rendition, timings)) as synthesizing:
+                async for speech in synthesizing:
+                    made.append(speech)
+                    wav = await self._encode([speech]) if pieces else None
+                    yield SpokenPiece(speech.duration_s, speech.voice, timings.own_ms, wav)
+        except BabbleFishError as error:
+            failure = error
+        rendition.timings.add(timings.own_ms)
+        yield SpeechEnd(timings.own_ms, await self._encode(made) if whole and made else None)
+        if failure is not None:
+            raise failure
+
+    async def _synthesize(self, rendition: Rendition, timings: Timings) -> AsyncGenerator[Speech, None]:
+        caption, deadline = rendition.caption, rendition.job.deadline
+        synthesizer = self.engines.synthesizer_for(caption.lang)
+        if synthesizer is None:
+            return
+        asked_s = time.perf_counter()
+
+        def synthesize() -> Iterator[Speech]:
+            timings.add({"synthesis_queue": _since_ms(asked_s)})
+            return synthesizer.synthesize(caption.text, caption.lang, deadline)
+
+        speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s)
+        async with contextlib.aclosing(speeches):
+            while True:
+                async with _until(deadline):
+                    speech = await anext(speeches, None)
+                if speech is None:
+                    break
+                if "first_speech" not in timings.own_ms:
+                    timings.add({"first_speech": _since_ms(asked_s)})
+                yield speech
+        timings.add({"synthesize": _since_ms(asked_s)})
+
+    async def _encode(self, speeches: list[Speech]) -> str | None:
+        """Encode speech as one WAV file; without it the caption still goes out."""
+        try:
+            return await self._workers.sockets.run(_wav_base64, speeches)
+        except BabbleFishError as error:
+            _log.warning("speech is lost: %s", error)
+            return None
 
     async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
         """Translate text that nobody spoke; line breaks stay.
@@ -189,7 +325,7 @@ class Pipeline:
             target_lang: ISO 639-3.
 
         Raises:
-            NoPathError: The text translator has no way between the two languages.
+            NoPathError: The text translator has no route between the two languages.
             OverloadedError: Too many texts are waiting.
             EngineError: The text translator failed.
             DeadlineExceededError: It took too long.
@@ -201,14 +337,7 @@ class Pipeline:
         if route is None:
             raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
         deadline = Deadline.after(self._settings.utterance_deadline_s)
-        return Caption(await self._through_text(text, route, deadline), target_lang, route.quality, route.path)
-
-    async def _through_text(self, text: str, route: Route, deadline: Deadline) -> str:
-        translator = self.engines.text_translator
-        if translator is None:
-            raise EngineError("there is no text translator")
-        async with _until(deadline):
-            return await self._workers.text.run(translator.translate, text, route, deadline)
+        return Caption(await self._translate_text(text, route, deadline), target_lang, route.quality, route.path)
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.
@@ -217,7 +346,7 @@ class Pipeline:
             pairs: Spoken and heard language.
         """
         translator = self.engines.text_translator
-        routes = {plan(spoken, [heard], self.engines)[heard].route for spoken, heard in pairs}
+        routes = {plan_captions(spoken, [heard], self.engines)[heard].route for spoken, heard in pairs}
         for route in routes:
             if route is None or translator is None:
                 continue
@@ -233,108 +362,73 @@ class Pipeline:
         synthesizer = self.engines.synthesizer_for(lang)
         return synthesizer.voice(lang) if synthesizer else None
 
-    async def speak(
-        self, recognised: Recognised, caption: Caption, timings_ms: dict[str, float]
-    ) -> AsyncGenerator[Speech, None]:
-        """Synthesize a caption and yield its pieces in order as they are made.
-
-        Args:
-            recognised: The utterance.
-            caption: In a language that ``voice`` has a voice for.
-            timings_ms: ``synthesis_queue``, ``first_speech`` and, at the end, ``synthesize`` are added to it.
-
-        Raises:
-            EngineError: The synthesizer failed; pieces before stay valid.
-            OverloadedError: Too many captions wait to be spoken.
-            DeadlineExceededError: It took too long.
-        """
-        synthesizer = self.engines.synthesizer_for(caption.lang)
-        if synthesizer is None:
-            return
-        asked_s = time.perf_counter()
-
-        def synthesize() -> Iterator[Speech]:
-            timings_ms["synthesis_queue"] = _since_ms(asked_s)
-            return synthesizer.synthesize(caption.text, caption.lang, recognised.deadline)
-
-        pieces = self._workers.synthesis.stream(synthesize, lambda piece: piece.duration_s)
-        async with contextlib.aclosing(pieces):
-            while True:
-                async with _until(recognised.deadline):
-                    piece = await anext(pieces, None)
-                if piece is None:
-                    break
-                timings_ms.setdefault("first_speech", _since_ms(asked_s))
-                yield piece
-        timings_ms["synthesize"] = _since_ms(asked_s)
+    async def _translate_text(self, text: str, route: Route, deadline: Deadline) -> str:
+        translator = self.engines.text_translator
+        if translator is None:
+            raise EngineError("there is no text translator")
+        async with _until(deadline):
+            return await self._workers.text.run(translator.translate, text, route, deadline)
 
     async def _translate_speech(
-        self,
-        utterance: Utterance,
-        target_langs: Collection[str],
-        deadline: Deadline,
-        timings_ms: dict[str, float],
-        interim: bool = False,
-    ) -> tuple[dict[str, Way], SpeechTranslation]:
+        self, job: UtteranceJob, target_langs: Collection[str]
+    ) -> tuple[dict[str, CaptionPlan], SpeechTranslation]:
         asked_s = time.perf_counter()
-        ways: dict[str, Way] = {}
+        plans: dict[str, CaptionPlan] = {}
 
-        def starts(lang: str) -> Collection[str]:
-            ways.update(plan(lang, target_langs, self.engines))
-            return {way.start for way in ways.values() if way.start != lang}
+        def targets(lang: str) -> Collection[str]:
+            plans.update(plan_captions(lang, target_langs, self.engines))
+            return {plan.start for plan in plans.values() if plan.start != lang}
 
         translator = self.engines.speech_translator
-        request = SpeechRequest(utterance.samples, deadline, starts, utterance.source_langs, interim)
+        utterance = job.utterance
+        request = SpeechRequest(utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim)
         if isinstance(translator, BatchSpeechTranslator):
             translation = await self._workers.translation.share(translator.translate_together, request)
         else:
             translation = await self._workers.translation.run(translator.translate, request)
-        timings_ms.update(translation.timings_ms)
+        job.timings.add(translation.timings_ms)
         # What the engine's own steps leave is the time before it took the utterance up.
-        timings_ms["queue"] = max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))
-        # A translation the engine could not make after all takes the way through text instead, if there is one.
+        job.timings.add({"queue": max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))})
+        # A translation the engine could not make after all is made from the transcript instead, where that is possible.
         made = {translation.transcript.lang, *translation.translations}
-        for target, way in ways.items():
-            if way.start not in made:
-                ways[target] = self._without_speech(translation.transcript.lang, target)
-        return ways, translation
+        for target, plan in plans.items():
+            if plan.start not in made:
+                plans[target] = self._plan_from_transcript(translation.transcript.lang, target)
+        return plans, translation
 
-    def _without_speech(self, source_lang: str, target: str) -> Way:
+    def _plan_from_transcript(self, source_lang: str, target: str) -> CaptionPlan:
         translator = self.engines.text_translator
         route = translator.route(source_lang, target) if translator else None
-        return Way(source_lang, route, route.quality if route else Quality.ORIGINAL)
+        return CaptionPlan(source_lang, route, route.quality if route else Quality.ORIGINAL)
 
-    async def _measure_speech(self, utterance: Utterance, timings_ms: dict[str, float]) -> Utterance:
-        started_s = time.perf_counter()
-        voice = self.engines.voice_detector.open_stream()
-        speech_s = await self._workers.sockets.run(speech_seconds, voice, utterance.samples, self._settings)
-        timings_ms["voice"] = _since_ms(started_s)
+    async def _measure_speech(self, job: UtteranceJob) -> None:
+        stream = self.engines.voice_detector.open_stream()
+        with job.timings.stage("voice"):
+            speech_s = await self._workers.sockets.run(speech_seconds, stream, job.utterance.samples, self._settings)
         if speech_s * 1000 < self._settings.min_speech_ms:
             raise NoSpeechError("nobody speaks in this audio")
-        return replace(utterance, speech_s=speech_s)
+        job.utterance = replace(job.utterance, speech_s=speech_s)
 
-    async def _embed(self, samples: Samples, timings_ms: dict[str, float]) -> Embedding | None:
-        started_s = time.perf_counter()
+    async def _embed(self, job: UtteranceJob) -> Embedding | None:
         try:
-            embedding = await self._workers.speaker.run(self.engines.speaker_encoder.embed, samples)
+            with job.timings.stage("speaker"):
+                return await self._workers.speaker.run(self.engines.speaker_encoder.embed, job.utterance.samples)
         except BabbleFishError as error:
             _log.warning("the voice stays unknown: %s", error)
             return None
-        timings_ms["speaker"] = _since_ms(started_s)
-        return embedding
 
 
-def _recognised(
-    utterance: Utterance,
-    ways: Mapping[str, Way],
-    translation: SpeechTranslation,
-    embedding: Embedding | None,
-    deadline: Deadline,
-    timings_ms: Mapping[str, float],
-) -> Recognised:
+def _recognition(
+    job: UtteranceJob, plans: Mapping[str, CaptionPlan], translation: SpeechTranslation, embedding: Embedding | None
+) -> Recognition:
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
-    return Recognised(utterance, transcript, embedding, texts, ways, deadline, timings_ms)
+    return Recognition(job, transcript, embedding, texts, plans)
+
+
+def _wav_base64(speeches: list[Speech]) -> str:
+    samples: Samples = np.concatenate([speech.samples for speech in speeches])
+    return base64.b64encode(pcm.wav_bytes(samples, speeches[0].sample_rate_hz)).decode("ascii")
 
 
 @contextlib.asynccontextmanager

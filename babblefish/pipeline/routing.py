@@ -1,4 +1,4 @@
-"""Which way an utterance takes to each listener's language: through the speech translator, through text, or both."""
+"""How each listener's caption is made: by the speech translator, by the text translator, or by one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from babblefish.engines.contracts import Engines, Route
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class CaptionPlan:
     """How a caption is made.
 
     Attributes:
@@ -34,8 +34,8 @@ class Way:
         return texts if self.start == source_lang else (source_lang, *texts)
 
 
-def plan(source_lang: str, target_langs: Collection[str], engines: Engines) -> dict[str, Way]:
-    """Choose a way to each target language.
+def plan_captions(source_lang: str, target_langs: Collection[str], engines: Engines) -> dict[str, CaptionPlan]:
+    """Choose how the caption in each target language is made.
 
     Args:
         source_lang: The language spoken.
@@ -43,32 +43,32 @@ def plan(source_lang: str, target_langs: Collection[str], engines: Engines) -> d
         engines: What there is.
 
     Returns:
-        Target → way. A target that no way leads to shares the way to English, which most listeners without a path of
-        their own can read, or else the transcript; the way's ``lang`` then is not the target.
+        Target → plan. A target that nothing leads to shares the plan for English, which most listeners without a path
+        of their own can read, or else the transcript; the plan's ``lang`` then is not the target.
     """
     return {
         target: _best(source_lang, target, engines)
         or _best(source_lang, "eng", engines)
-        or Way(source_lang, None, Quality.ORIGINAL)
+        or CaptionPlan(source_lang, None, Quality.ORIGINAL)
         for target in target_langs
     }
 
 
-def _best(source: str, target: str, engines: Engines) -> Way | None:
+def _best(source: str, target: str, engines: Engines) -> CaptionPlan | None:
     if target == source:
-        return Way(source, None, Quality.ORIGINAL)
+        return CaptionPlan(source, None, Quality.ORIGINAL)
     from_speech = engines.speech_translator.targets(source)
     text = engines.text_translator.route(source, target) if engines.text_translator else None
     if target in from_speech:
         # What was measured decides; else a draft gives way to what promises more.
         promises_more = from_speech[target] is Quality.DRAFT and text is not None and text.quality is Quality.GOOD
         if text is None or not (promises_more or (source, target) in engines.text_preferred):
-            return Way(target, None, from_speech[target])
+            return CaptionPlan(target, None, from_speech[target])
     if text:
-        return Way(source, text, text.quality)
+        return CaptionPlan(source, text, text.quality)
     if engines.text_translator:
         for pivot in from_speech:
             onward = engines.text_translator.route(pivot, target)
             if onward:
-                return Way(pivot, onward, Quality.DRAFT)
+                return CaptionPlan(pivot, onward, Quality.DRAFT)
     return None

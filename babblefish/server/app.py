@@ -23,6 +23,7 @@ from babblefish.domain import (
     TooManyError,
 )
 from babblefish.engines.contracts import Engines
+from babblefish.pipeline.pace import Pace
 from babblefish.server.access import Admission
 from babblefish.server.dashboard import Dashboard
 from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
@@ -96,6 +97,7 @@ def _session(
         server.engines.voice_detector,
         server.workers,
         server.settings,
+        server.pace,
     )
 
 
@@ -143,14 +145,15 @@ async def _keep_valid(certificate: Certificate) -> None:
             _log.warning("the certificate stays as it is: %s", error.message)
 
 
-def create_app(settings: Settings, engines: Engines | None = None) -> FastAPI:
+def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> FastAPI:
     """Make the application.
 
     Args:
         settings: Of this server.
         engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
+        pace: Other waits than the usual ones, for tests.
     """
-    server = Server(settings, engines)
+    server = Server(settings, engines, pace)
     dashboard = Dashboard(server)
 
     @contextlib.asynccontextmanager

@@ -22,8 +22,9 @@ from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose
 from babblefish.languages import LANGUAGES
 from babblefish.pipeline.loading import load_engines
+from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
-from babblefish.pipeline.routing import plan
+from babblefish.pipeline.routing import plan_captions
 from babblefish.pipeline.workers import Workers
 from babblefish.server.access import Admission, access_of
 from babblefish.server.limits import AddressLimits, RateLimits
@@ -44,9 +45,10 @@ _CLOSE_S = 2.0
 class Server:
     """What the routes share: the engines once they are warm, the rooms, the connected clients, who may come in."""
 
-    def __init__(self, settings: Settings, engines: Engines | None = None) -> None:
+    def __init__(self, settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> None:
         """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
         self.settings = settings
+        self.pace = pace or Pace()
         self.profile = choose(settings)
         self.certificate = certificate_of(settings)
         self.access = access_of(settings)
@@ -81,7 +83,8 @@ class Server:
 
     def _use(self, engines: Engines) -> None:
         self.languages = _languages(engines)
-        self.rooms = Rooms(Pipeline(engines, self.workers, self.settings), self.workers, self.settings, self.recorder)
+        pipeline = Pipeline(engines, self.workers, self.settings, self.pace)
+        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace)
         self.engines = engines
         self.loaded.set()
 
@@ -162,7 +165,7 @@ async def _send_home(room: Room, sessions: list[Session]) -> None:
 
 def _languages(engines: Engines) -> list[server_messages.LanguageInfo]:
     """List every language, with the quality of its captions as made from English (English: from French)."""
-    to_each = plan("eng", LANGUAGES.keys() - {"eng"}, engines) | plan("fra", ["eng"], engines)
+    to_each = plan_captions("eng", LANGUAGES.keys() - {"eng"}, engines) | plan_captions("fra", ["eng"], engines)
     found = []
     for code, language in LANGUAGES.items():
         synthesizer = engines.synthesizer_for(code)

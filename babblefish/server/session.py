@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +14,8 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from babblefish.audio import pcm
 from babblefish.audio.segmenter import Segment, Segmenter
-from babblefish.conversation.members import Member, Outbox
+from babblefish.conversation.members import Member
+from babblefish.conversation.outbox import Outbox
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
@@ -29,15 +31,13 @@ from babblefish.domain import (
     UtteranceTooShortError,
 )
 from babblefish.engines.contracts import VoiceDetector
+from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.workers import Workers
 from babblefish.server.limits import AddressLimits
 from babblefish.settings import Settings
 from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
-
-_STALLED_S = 1.0
-"""A microphone sends something every 100 ms; a pause this long is a locked phone or a lost device."""
 
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -75,15 +75,19 @@ class Session:
         voice_detector: VoiceDetector,
         workers: Workers,
         settings: Settings,
+        pace: Pace,
     ) -> None:
         """Serve an accepted socket whose client may join, and might have since a time (Unix, in seconds)."""
         self._websocket = websocket
         self._address = address
         self._workers = workers
         self._settings = settings
+        self._pace = pace
         self._voice_detector = voice_detector
         self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
         self._fed_samples = 0
+        self._utterance_id = _new_id()
+        """Of what is being said, or will be said next."""
         self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
         self._inbox_bytes = 0
         self._inbox_drained = asyncio.Event()
@@ -216,7 +220,7 @@ class Session:
         while self._segmenter is not None and self._segmenter.in_speech:
             arrived_s = time.monotonic()
             try:
-                return await asyncio.wait_for(self._inbox.get(), _STALLED_S)
+                return await asyncio.wait_for(self._inbox.get(), self._pace.stalled_s)
             except TimeoutError:
                 await self._flush(self._segmenter, arrived_s)
         return await self._inbox.get()
@@ -234,8 +238,8 @@ class Session:
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
             self._submit(segments, arrived_s - after_s)
-            self.room.tell_talking(self.member, self._segmenter.in_speech)
-            self._interim.hear(self._segmenter, self.room.may_speak(self.member))
+            self.room.presence.talking(self.member, self._segmenter.in_speech)
+            self._interim.hear(self._utterance_id, self._segmenter, self.room.may_speak(self.member))
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
@@ -243,35 +247,38 @@ class Session:
         if duration_s < self._settings.min_utterance_s:
             raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio hold no word")
         if duration_s <= self._settings.max_utterance_s:
-            self._start(samples, arrived_s, None)
+            self._begin(samples, arrived_s, None)
             return
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
         segments = await self._workers.sockets.run(lambda: [*segmenter.feed(samples), *segmenter.flush()])
         if not segments:
             raise NoSpeechError("nobody speaks in this audio")
         for segment in segments:
-            self._start(segment.samples, arrived_s, segment.speech_s)
+            self._begin(segment.samples, arrived_s, segment.speech_s)
 
     async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
         self._submit(await self._workers.sockets.run(segmenter.flush), arrived_s)
-        self.room.tell_talking(self.member, segmenter.in_speech)
+        self.room.presence.talking(self.member, segmenter.in_speech)
 
     def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
             ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
-            self._start(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
+            self._begin(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
 
-    def _start(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
+    def _begin(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
+        """Hand an utterance that has ended over to the room."""
         utterance = Utterance(
-            utterance_id=self._interim.end(),
+            utterance_id=self._utterance_id,
             client_id=self.member.client_id,
             samples=samples,
             source_langs=self.room.may_speak(self.member),
             ended_at_s=ended_at_s,
             speech_s=speech_s,
         )
+        self._utterance_id = _new_id()
+        self._interim.end()
         try:
-            self.room.start(utterance, self.member)
+            self.room.begin(utterance, self.member)
         except OverloadedError as error:
             self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(server_messages.error_message(error, utterance.utterance_id))
@@ -309,4 +316,8 @@ class Session:
                 audio=member.audio,
             )
         )
-        self.room.tell_presence()
+        self.room.languages_changed()
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from babblefish.conversation import delivery
 from babblefish.domain import Deadline, Speech
 from babblefish.models import install
 from babblefish.settings import Settings
@@ -117,17 +118,14 @@ async def test_a_voice_that_hangs_costs_the_speech_and_not_the_caption(fakes: Fa
         gate.set()
 
 
-async def test_what_breaks_in_one_language_does_not_reach_the_others(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encode = delivery._wav_base64
+async def test_what_breaks_in_one_language_does_not_reach_the_others(running: Running, fakes: Fakes) -> None:
+    synthesize = fakes.synthesizer.synthesize
 
-    def fail_in_spanish(pieces: list[Speech]) -> str:
-        if pieces[0].lang == "spa":
-            raise RuntimeError("scripted failure")
-        return encode(pieces)
+    def unsound_in_spanish(text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        for piece in synthesize(text, lang, deadline):
+            yield replace(piece, samples=np.array([object()])) if lang == "spa" else piece
 
-    monkeypatch.setattr(delivery, "_wav_base64", fail_in_spanish)
+    fakes.synthesizer.synthesize = unsound_in_spanish  # type: ignore[method-assign]
     english = await running.client(target_lang="eng", audio="stream")
     spanish = await running.client(target_lang="spa")
     await english.say(speech(11))

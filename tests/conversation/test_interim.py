@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 
 import pytest
 
 from babblefish.conversation import interim
-from babblefish.conversation.members import Outbox
+from babblefish.conversation.outbox import Outbox
 from babblefish.domain import NoSpeechError
+from babblefish.pipeline.pace import Pace
 from tests.support.fakes import PHRASES, Fakes, silence, speech
 from tests.support.serving import Running
 
-pytestmark = pytest.mark.usefixtures("slow_machine")
+SLOW_MACHINE = Pace(stalled_s=1000.0, interim_cost_valid_s=0.0)
+OFTEN = replace(SLOW_MACHINE, interim_every_s=0.0)
+
+
+@pytest.fixture
+def pace() -> Pace:
+    """A slow machine's pauses mean nothing: neither the end of a stream, nor that an interim recognition takes long."""
+    return SLOW_MACHINE
 
 
 def encoded(fakes: Fakes) -> int:
@@ -55,8 +64,8 @@ async def test_everybody_reads_what_is_being_said_in_their_language_until_the_re
     }
 
 
-async def test_two_utterances_have_each_their_id(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interim, "_EVERY_S", 0.0)
+@pytest.mark.parametrize("pace", [OFTEN], ids=["often"])
+async def test_two_utterances_have_each_their_id(running: Running) -> None:
     speaker = await running.client(mode="stream", audio="none")
     for count in (1, 2):
         await speaker.stream(speech(11))
@@ -78,10 +87,8 @@ async def test_clients_that_know_only_ready_and_result_get_none(running: Running
     assert simple.of_type("partial") == []
 
 
-async def test_a_text_that_says_nothing_new_is_not_sent_again(
-    running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interim, "_EVERY_S", 0.0)
+@pytest.mark.parametrize("pace", [OFTEN], ids=["often"])
+async def test_a_text_that_says_nothing_new_is_not_sent_again(running: Running, fakes: Fakes) -> None:
     speaker = await running.client(mode="stream", audio="none")
     await speaker.stream(speech(11))
     await speaker.wait_for("partial")
@@ -130,10 +137,10 @@ async def test_a_recognition_that_fails_early_says_nothing_and_the_result_comes(
     assert speaker.of_type("partial") == speaker.of_type("error") == []
 
 
+@pytest.mark.parametrize("pace", [OFTEN], ids=["often"])
 async def test_what_will_be_refused_as_an_echo_is_not_shown(
     running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interim, "_EVERY_S", 0.0)
     fakes.synthesizer.piece_samples = 24000 * 5
     dan = await running.client(mode="stream", target_lang="fra", audio="stream")
     pierre = await running.client(mode="stream", target_lang="eng", audio="none")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
 
-from babblefish.conversation.members import Member, Outbox
+from babblefish.conversation.outbox import Envelope, Outbox
 from babblefish.settings import Settings
+from babblefish.wire.server_messages import Pong
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.phones import WORDS, Phone, joined, recognition_held, said, spanish_held, until
 from tests.support.serving import Running, serving
@@ -327,10 +326,10 @@ async def test_a_number_that_cannot_be_is_an_error_and_no_more(running: Running,
 
 
 async def test_a_client_too_slow_for_what_it_missed_is_given_up_as_any_slow_one_is() -> None:
-    member = Member("slow", "", "fra", "auto", "stream", "none", Outbox(4))
-    member.held = deque()
+    outbox = Outbox(4)
+    outbox.hold()
     for _ in range(4):
-        member.take("{}")
-    assert not member.outbox.overflowed.is_set()
-    member.take("{}")
-    assert member.outbox.overflowed.is_set()
+        outbox.send(Envelope(Pong))
+    assert not outbox.overflowed.is_set()
+    outbox.send(Envelope(Pong))
+    assert outbox.overflowed.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from babblefish.conversation import room
+from babblefish.pipeline.pace import Pace
 from tests.support.fakes import silence, speech
 from tests.support.serving import Client, Running
 
@@ -56,8 +56,8 @@ async def test_who_comes_in_is_told_who_talks(running: Running) -> None:
     assert told(newcomer)[0] == ("pierre", True)
 
 
-async def test_speaking_in_bursts_does_not_flood_the_room(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_TALKING_DELAY_S", 0.5)
+@pytest.mark.parametrize("pace", [Pace(talking_delay_s=0.5)], ids=["half a second"])
+async def test_speaking_in_bursts_does_not_flood_the_room(running: Running) -> None:
     speaker = await running.client(client_id="pierre", mode="stream")
     listener = await running.client()
     for _ in range(50):

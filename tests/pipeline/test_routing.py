@@ -1,4 +1,4 @@
-"""Which way an utterance takes to each language."""
+"""How the caption in each language is made."""
 
 from __future__ import annotations
 
@@ -6,60 +6,60 @@ from dataclasses import replace
 
 from babblefish.domain import Quality
 from babblefish.engines.contracts import Route
-from babblefish.pipeline.routing import plan
+from babblefish.pipeline.routing import plan_captions
 from tests.support.fakes import Fakes
 
 
 def test_the_spoken_language_needs_no_translation(fakes: Fakes) -> None:
-    way = plan("fra", ["fra"], fakes.engines)["fra"]
-    assert (way.start, way.route, way.quality) == ("fra", None, Quality.ORIGINAL)
+    plan = plan_captions("fra", ["fra"], fakes.engines)["fra"]
+    assert (plan.start, plan.route, plan.quality) == ("fra", None, Quality.ORIGINAL)
 
 
 def test_the_speech_translator_is_preferred_where_it_knows_the_language(fakes: Fakes) -> None:
-    way = plan("fra", ["eng"], fakes.engines)["eng"]
-    assert (way.start, way.route, way.quality) == ("eng", None, Quality.GOOD)
+    plan = plan_captions("fra", ["eng"], fakes.engines)["eng"]
+    assert (plan.start, plan.route, plan.quality) == ("eng", None, Quality.GOOD)
 
 
 def test_text_is_preferred_where_it_was_measured_to_be_better(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_preferred=frozenset({("spa", "eng")}))
-    assert plan("spa", ["eng"], engines)["eng"].path("spa") == ("spa", "eng")
-    assert plan("spa", ["eng"], engines)["eng"].start == "spa"
-    assert plan("fra", ["eng"], engines)["eng"].start == "eng"
+    assert plan_captions("spa", ["eng"], engines)["eng"].path("spa") == ("spa", "eng")
+    assert plan_captions("spa", ["eng"], engines)["eng"].start == "spa"
+    assert plan_captions("fra", ["eng"], engines)["eng"].start == "eng"
 
 
 def test_other_languages_go_through_the_transcript(fakes: Fakes) -> None:
-    way = plan("fra", ["spa"], fakes.engines)["spa"]
-    assert (way.start, way.lang, way.quality) == ("fra", "spa", Quality.DRAFT)
+    plan = plan_captions("fra", ["spa"], fakes.engines)["spa"]
+    assert (plan.start, plan.lang, plan.quality) == ("fra", "spa", Quality.DRAFT)
 
 
 def test_a_language_the_text_translator_does_not_read_goes_through_english(fakes: Fakes) -> None:
-    way = plan("pol", ["spa"], fakes.engines)["spa"]
-    assert (way.start, way.lang, way.quality) == ("eng", "spa", Quality.DRAFT)
-    assert way.path("pol") == ("pol", "eng", "spa")
+    plan = plan_captions("pol", ["spa"], fakes.engines)["spa"]
+    assert (plan.start, plan.lang, plan.quality) == ("eng", "spa", Quality.DRAFT)
+    assert plan.path("pol") == ("pol", "eng", "spa")
 
 
 def test_listeners_without_a_way_share_the_caption_of_the_english_ones(fakes: Fakes) -> None:
-    ways = plan("fra", ["eng", "pol", "deu", "kor"], fakes.engines)
-    assert len(set(ways.values())) == 1
-    assert ways["pol"].lang == "eng"
+    plans = plan_captions("fra", ["eng", "pol", "deu", "kor"], fakes.engines)
+    assert len(set(plans.values())) == 1
+    assert plans["pol"].lang == "eng"
 
 
 def test_listeners_without_a_way_share_it_where_english_comes_from_text_too(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_preferred=frozenset({("spa", "eng")}))
-    ways = plan("spa", ["eng", "pol"], engines)
-    assert ways["pol"] == ways["eng"]
-    assert ways["pol"].path("spa") == ("spa", "eng")
+    plans = plan_captions("spa", ["eng", "pol"], engines)
+    assert plans["pol"] == plans["eng"]
+    assert plans["pol"].path("spa") == ("spa", "eng")
 
 
 def test_without_a_way_from_english_the_listener_gets_the_transcript(fakes: Fakes) -> None:
-    way = plan("eng", ["pol"], fakes.engines)["pol"]
-    assert (way.lang, way.route) == ("eng", None)
+    plan = plan_captions("eng", ["pol"], fakes.engines)["pol"]
+    assert (plan.lang, plan.route) == ("eng", None)
 
 
 def test_without_a_text_translator_english_still_works(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_translator=None)
-    assert plan("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
-    assert plan("fra", ["spa"], engines)["spa"].lang == "eng"
+    assert plan_captions("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
+    assert plan_captions("fra", ["spa"], engines)["spa"].lang == "eng"
 
 
 class _GoodText:
@@ -76,6 +76,6 @@ class _DraftSpeech:
 
 def test_a_draft_from_speech_gives_way_to_text_that_promises_more_and_to_no_other(fakes: Fakes) -> None:
     engines = replace(fakes.engines, speech_translator=_DraftSpeech(), text_translator=_GoodText())
-    starts = {source: plan(source, ["eng"], engines)["eng"].start for source in ("pol", "mlt", "deu")}
+    starts = {source: plan_captions(source, ["eng"], engines)["eng"].start for source in ("pol", "mlt", "deu")}
     assert starts == {"pol": "pol", "mlt": "eng", "deu": "eng"}
-    assert plan("pol", ["eng"], engines)["eng"].quality is Quality.GOOD
+    assert plan_captions("pol", ["eng"], engines)["eng"].quality is Quality.GOOD

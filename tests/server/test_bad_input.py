@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from babblefish.conversation import room
+from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.serving import Running, serving, serving_on_a_port, still_works
@@ -171,10 +171,8 @@ async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others
     assert result["translation"] == "<eng> bonjour tout le monde"
 
 
-async def test_what_nobody_is_left_to_hear_is_not_recognised(
-    running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "_AWAY_S", 0.0)  # nobody comes back
+@pytest.mark.parametrize("pace", [Pace(away_s=0.0)], ids=["nobody comes back"])
+async def test_what_nobody_is_left_to_hear_is_not_recognised(running: Running, fakes: Fakes) -> None:
     speaker = await running.client(target_lang="eng", mode="stream")
     await speaker.stream(speech(11, 1.0))
     await speaker.control(type="ping")

@@ -26,6 +26,7 @@ from babblefish.domain import Samples
 from babblefish.engines import registry
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose
+from babblefish.pipeline.pace import Pace
 from babblefish.server.app import create_app, server_config
 from babblefish.server.server import Server
 from babblefish.settings import Settings
@@ -163,17 +164,19 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, engines: Engines | None) -> AsyncIterator[Running]:
+async def serving(settings: Settings, engines: Engines | None, pace: Pace | None = None) -> AsyncIterator[Running]:
     """Run a server in memory."""
-    app = create_app(settings, engines)
+    app = create_app(settings, engines, pace)
     async with InMemoryTransport(app, settings.port) as transport, contextlib.AsyncExitStack() as stack:
         yield Running(app.state.server, transport, stack)
 
 
 @contextlib.asynccontextmanager
-async def serving_on_a_port(settings: Settings, engines: Engines | None) -> AsyncIterator[Running]:
+async def serving_on_a_port(
+    settings: Settings, engines: Engines | None, pace: Pace | None = None
+) -> AsyncIterator[Running]:
     """Run a server with real sockets: for what a network, its limits or uvicorn has a part in."""
-    app = create_app(settings, engines)
+    app = create_app(settings, engines, pace)
     async with listening(server_config(app, settings)) as port, contextlib.AsyncExitStack() as stack:
         yield Running(app.state.server, SocketTransport(port), stack)
 

@@ -1,21 +1,27 @@
-"""Drafts: what is still being said is recognised only in time that nobody else needs."""
+"""Interim recognition: what is still being said is recognised only in time that nobody else needs."""
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from collections import deque
+from dataclasses import replace
 
 import pytest
 
-from babblefish.conversation import interim
 from babblefish.domain import DeadlineExceededError
+from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.pipeline.test_batching import TogetherTranslator
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.serving import Running, serving
 
-pytestmark = pytest.mark.usefixtures("slow_machine")
+SLOW_MACHINE = Pace(stalled_s=1000.0, interim_cost_valid_s=0.0)
+SELDOM = replace(SLOW_MACHINE, interim_every_s=1000.0)
+
+
+@pytest.fixture
+def pace() -> Pace:
+    """A slow machine's pauses mean nothing: neither the end of a stream, nor that an interim recognition takes long."""
+    return SLOW_MACHINE
 
 
 def encoded(fakes: Fakes) -> int:
@@ -23,7 +29,7 @@ def encoded(fakes: Fakes) -> int:
 
 
 async def test_switched_off_nothing_is_recognised_before_the_end(fakes: Fakes) -> None:
-    async with serving(Settings(partials=False), fakes.engines) as running:
+    async with serving(Settings(partials=False), fakes.engines, SLOW_MACHINE) as running:
         speaker = await running.client(mode="stream", audio="none")
         await speaker.stream(speech(11))
         await speaker.catch_up()
@@ -33,10 +39,8 @@ async def test_switched_off_nothing_is_recognised_before_the_end(fakes: Fakes) -
     assert encoded(fakes) == 1
 
 
-async def test_a_second_and_a_half_of_speech_comes_first_and_lies_between_two(
-    running: Running, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interim, "_EVERY_S", 1000.0)
+@pytest.mark.parametrize("pace", [SELDOM], ids=["seldom"])
+async def test_a_second_and_a_half_of_speech_comes_first_and_lies_between_two(running: Running, fakes: Fakes) -> None:
     speaker = await running.client(mode="stream", audio="none")
     await speaker.stream(speech(11, 1.4))
     await speaker.catch_up()
@@ -51,7 +55,7 @@ async def test_a_second_and_a_half_of_speech_comes_first_and_lies_between_two(
 async def test_without_readers_nothing_is_recognised_early(running: Running, fakes: Fakes) -> None:
     speaker = await running.client(client_id="pierre", mode="stream", audio="none")
     assert running.server.rooms is not None
-    running.server.rooms.open("main").members["pierre"].held = deque()  # as while it is sent what it missed
+    running.server.rooms.open("main").members["pierre"].outbox.hold()  # as while it is sent what it missed
     await speaker.stream(speech(11))
     await speaker.catch_up()
     assert encoded(fakes) == 0
@@ -157,7 +161,7 @@ async def test_an_engine_that_serves_several_at_once_goes_on_with_the_utterance_
 ) -> None:
     translator = TogetherTranslator(fakes.calls)
     translator.gate = gate
-    async with serving(Settings(), dataclasses.replace(fakes.engines, speech_translator=translator)) as running:
+    async with serving(Settings(), replace(fakes.engines, speech_translator=translator), SLOW_MACHINE) as running:
         speaker = await running.client(mode="stream", audio="none")
         await speaker.stream(speech(11))
         await speaker.control(type="flush")

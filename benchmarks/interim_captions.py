@@ -16,11 +16,10 @@ import itertools
 import statistics
 from collections import defaultdict
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
 
+from babblefish.client import Client, connect
 from babblefish.domain import SAMPLE_RATE_HZ
 from benchmarks.latency import say
 from benchmarks.support import harness
@@ -37,7 +36,7 @@ for the speech translator."""
 class _Pair:
     """A French and an English listener at one server, who speak in turn."""
 
-    def __init__(self, people: dict[str, ClientConnection]) -> None:
+    def __init__(self, people: dict[str, Client]) -> None:
         self._people = people
         self.said: list[list[Spoken]] = []
         self.released: list[list[Spoken]] = []
@@ -50,9 +49,9 @@ class _Pair:
     async def join(cls, port: int, stack: contextlib.AsyncExitStack) -> _Pair:
         people = {}
         for lang in _LISTENER:
-            query = urlencode({"target_lang": lang, "name": lang, "mode": "stream", "audio": "stream"})
-            connecting = connect(f"ws://127.0.0.1:{port}/ws/client?{query}", max_size=None)
-            people[lang] = await stack.enter_async_context(connecting)
+            server = f"http://127.0.0.1:{port}/"
+            joining = connect(server, target_lang=lang, name=lang, mode="stream", audio="stream")
+            people[lang] = await stack.enter_async_context(joining)
         return cls(people)
 
     async def hear(self, clip: harness.Clip) -> None:
@@ -76,17 +75,11 @@ class _Pair:
     async def _say(self, clip: harness.Clip, released: bool = False) -> list[list[dict[str, Any]]]:
         """Return the messages of each utterance that was found in a clip."""
         speaker, listener = self._people[clip.lang], self._people[_LISTENER[clip.lang]]
-        draining = asyncio.create_task(_drain(speaker))
         by_utterance: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for message in await say(speaker, listener, clip, released):
             by_utterance[message["utterance_id"]].append(message)
-        draining.cancel()
+        speaker.messages.clear()
         return list(by_utterance.values())
-
-
-async def _drain(client: ClientConnection) -> None:
-    async for _ in client:
-        pass
 
 
 def _spoken(heard: list[dict[str, Any]]) -> Spoken:

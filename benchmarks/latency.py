@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import time
 from collections import defaultdict
+from contextlib import AbstractAsyncContextManager
 from typing import Any
-from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
-
-from babblefish.cli import demo
+from babblefish.cli.demo import TRAILING_SILENCE_S
+from babblefish.client import Client, connect
 from benchmarks.support import harness
 
 _LISTENER = {"fra": "eng", "eng": "fra"}
@@ -26,9 +24,7 @@ _RESULT_S = 1.5
 """The last result is there this long after its utterance, of which there may be several in a clip."""
 
 
-async def say(
-    speaker: ClientConnection, listener: ClientConnection, clip: harness.Clip, released: bool = False
-) -> list[dict[str, Any]]:
+async def say(speaker: Client, listener: Client, clip: harness.Clip, released: bool = False) -> list[dict[str, Any]]:
     """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it.
 
     Each message has the seconds since the clip's beginning beside its own fields, as ``arrived_s``.
@@ -42,9 +38,9 @@ async def say(
     started_s = time.monotonic()
 
     async def play() -> None:
-        await (demo.play(speaker, clip.samples, 0.0) if released else demo.play(speaker, clip.samples))
+        await speaker.stream(clip.samples, paced=True, silence_s=0.0 if released else TRAILING_SILENCE_S)
         if released:
-            await speaker.send('{"type": "flush"}')
+            await speaker.flush()
             await asyncio.sleep(_RESULT_S)
 
     playing = asyncio.create_task(play())
@@ -53,7 +49,7 @@ async def say(
     async with asyncio.timeout(_PATIENCE_S + clip.duration_s):
         while not playing.done() or spoken < sum(message["type"] == "result" for message in messages) or not spoken:
             try:
-                message = json.loads(await asyncio.wait_for(listener.recv(), 1.0))
+                message = await asyncio.wait_for(anext(listener), 1.0)
             except TimeoutError:
                 continue
             if message["type"] in ("partial", "result", "speech"):
@@ -64,27 +60,20 @@ async def say(
 
 
 async def _converse(port: int, rounds: int) -> dict[str, Any]:
-    def url(lang: str) -> str:
-        query = {"target_lang": lang, "name": lang, "mode": "stream", "audio": "stream"}
-        return f"ws://127.0.0.1:{port}/ws/client?{urlencode(query)}"
+    def joining(lang: str) -> AbstractAsyncContextManager[Client]:
+        return connect(f"http://127.0.0.1:{port}/", target_lang=lang, name=lang, mode="stream", audio="stream")
 
     captions: dict[str, list[float]] = defaultdict(list)
     first_audio: dict[str, list[float]] = defaultdict(list)
     stages: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     split = 0
-    async with connect(url("fra"), max_size=None) as french, connect(url("eng"), max_size=None) as english:
+    async with joining("fra") as french, joining("eng") as english:
         person = {"fra": french, "eng": english}
-
-        async def drain(client: ClientConnection) -> None:
-            async for _ in client:
-                pass
-
         for _ in range(rounds):
             for clip in harness.clips(["fra", "eng"]):
                 speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
-                draining = asyncio.create_task(drain(speaker))
                 messages = await say(speaker, listener, clip)
-                draining.cancel()
+                speaker.messages.clear()
                 way = f"{clip.lang} → {_LISTENER[clip.lang]}"
                 results = [message for message in messages if message["type"] == "result"]
                 split += len(results) - 1

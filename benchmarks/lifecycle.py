@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -23,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
-from babblefish.audio import pcm
 from babblefish.cli.demo import CARRIED_SPEECH, read_speech
+from babblefish.client import connect
 from babblefish.settings import Settings
 from benchmarks.support import harness
 
@@ -65,19 +62,12 @@ def _end_s(process: subprocess.Popen[bytes], signalled_s: float) -> float:
 
 async def _interrupt(process: subprocess.Popen[bytes], port: int) -> tuple[float, bool]:
     """Signal in the middle of an utterance; return when, and whether its caption and speech still came."""
-    async with connect(f"ws://127.0.0.1:{port}/ws/client?target_lang=spa&audio=stream", max_size=None) as client:
-        await client.recv()
-        await client.send(pcm.float_to_pcm16(read_speech(CARRIED_SPEECH)))
-        await client.send('{"type": "ping"}')
-        while json.loads(await client.recv())["type"] != "pong":
-            pass
+    async with connect(f"http://127.0.0.1:{port}/", target_lang="spa", audio="stream") as client:
+        await client.say(read_speech(CARRIED_SPEECH))
+        await client.catch_up()
         signalled_s = time.perf_counter()
         process.send_signal(signal.SIGTERM)
-        came = set()
-        with contextlib.suppress(ConnectionClosed):
-            async for text in client:
-                message = json.loads(text)
-                came.add("speech" if message.get("last") else message["type"])
+        came = {"speech" if message.get("last") else message["type"] async for message in client}
         return signalled_s, {"result", "speech"} <= came
 
 

@@ -20,9 +20,8 @@ from typing import Any
 
 import psutil
 import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish.audio import pcm
+from babblefish.client import Client, connect
 from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
 from babblefish.telemetry.prometheus import Metrics
@@ -82,14 +81,14 @@ async def _poll(port: int) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _speak(clients: list[ClientConnection], utterances: int) -> None:
-    async def result(client: ClientConnection) -> None:
-        while not (await client.recv()).startswith('{"type":"result"'):
+async def _speak(clients: list[Client], utterances: int) -> None:
+    async def result(client: Client) -> None:
+        while (await anext(client))["type"] != "result":
             pass
 
     for index in range(utterances):
         waiting = [asyncio.create_task(result(client)) for client in clients]
-        await clients[0].send(pcm.float_to_pcm16(speech((11, 12)[index % 2])))
+        await clients[0].say(speech((11, 12)[index % 2]))
         await asyncio.wait_for(asyncio.gather(*waiting), 30)
 
 
@@ -105,9 +104,7 @@ async def _measure(ports: dict[str, int], processes: dict[str, psutil.Process], 
     async with contextlib.AsyncExitStack() as stack:
         clients = {
             name: [
-                await stack.enter_async_context(
-                    connect(f"ws://127.0.0.1:{port}/ws/client?target_lang={lang}", max_size=None, compression=None)
-                )
+                await stack.enter_async_context(connect(f"http://127.0.0.1:{port}/", target_lang=lang))
                 for lang in _LANGS
             ]
             for name, port in ports.items()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import contextlib
 import socket
 import time
 from collections import defaultdict
@@ -22,12 +22,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import connect
 
 from babblefish.audio import pcm
+from babblefish.client import Client, connect
 from babblefish.domain import Deadline, Speech
 from babblefish.server.app import create_app
 from babblefish.settings import Settings
+from babblefish.wire.server_messages import AudioFormat
 from benchmarks.support import harness
 from tests.support.fakes import FakeSynthesizer, make_fakes, speech
 
@@ -114,38 +115,37 @@ def _name(message: dict[str, Any]) -> str | None:
 
 async def _listen(port: int, utterances: int, listeners: int, at_once: int) -> dict[str, list[float]]:
     expected = expected_s(at_once)
-    kinds = [(("eng", "spa", "fra")[index % 3], "wav" if index % 4 == 3 else "stream") for index in range(listeners)]
-    clients = [
-        await connect(
-            f"ws://127.0.0.1:{port}/ws/client?target_lang={lang}&audio={audio}", max_size=None, compression=None
-        )
-        for lang, audio in kinds
+    kinds: list[tuple[str, AudioFormat]] = [
+        (("eng", "spa", "fra")[index % 3], "wav" if index % 4 == 3 else "stream") for index in range(listeners)
     ]
     frames = [pcm.float_to_pcm16(speech(phrase)) for phrase in (11, 12)]
 
-    async def arrivals(index: int) -> dict[str, float]:
+    async def arrivals(client: Client, kind: tuple[str, AudioFormat]) -> dict[str, float]:
         """Wait for all that one client is to get."""
         arrived: dict[str, float] = {}
-        while arrived.keys() != expected[kinds[index]].keys():
-            text = await clients[index].recv()
+        while arrived.keys() != expected[kind].keys():
+            message = await anext(client)
             now_s = time.perf_counter()
-            name = _name(json.loads(text))
+            name = _name(message)
             if name is not None:
                 arrived[name] = now_s
         return arrived
 
     added_ms: dict[str, list[float]] = defaultdict(list)
-    for number in range(utterances):
-        waiting = [asyncio.create_task(arrivals(index)) for index in range(listeners)]
-        await asyncio.sleep(0.05)
-        sent_s = time.perf_counter()
-        await clients[0].send(frames[number % 2])
-        for kind, arrived in zip(kinds, await asyncio.wait_for(asyncio.gather(*waiting), _PATIENCE_S), strict=True):
-            for name, at_s in arrived.items():
-                if number:  # the first utterance warms up
-                    added_ms[name].append((at_s - sent_s - expected[kind][name]) * 1000)
-    for client in clients:
-        await client.close()
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(connect(f"http://127.0.0.1:{port}/", target_lang=lang, audio=audio))
+            for lang, audio in kinds
+        ]
+        for number in range(utterances):
+            waiting = [asyncio.create_task(arrivals(*one)) for one in zip(clients, kinds, strict=True)]
+            await asyncio.sleep(0.05)
+            sent_s = time.perf_counter()
+            await clients[0].send(frames[number % 2])
+            for kind, arrived in zip(kinds, await asyncio.wait_for(asyncio.gather(*waiting), _PATIENCE_S), strict=True):
+                for name, at_s in arrived.items():
+                    if number:  # the first utterance warms up
+                        added_ms[name].append((at_s - sent_s - expected[kind][name]) * 1000)
     return added_ms
 
 

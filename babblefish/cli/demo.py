@@ -9,18 +9,17 @@ import io
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import soundfile
 import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish.audio import pcm
+from babblefish.client import Message, connect
 from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
 from babblefish.languages import language
 from babblefish.server import invitation
@@ -31,8 +30,9 @@ from babblefish.settings import Settings
 CARRIED_SPEECH = Path(__file__).parents[1] / "assets" / "demo_fra.wav"
 """A French sentence spoken by the project's own synthesis, so that the demonstration needs no recording."""
 
-_FRAME_MS = 40
-_TRAILING_SILENCE_S = 1.5
+TRAILING_SILENCE_S = 1.5
+"""Follows speech that is played to a server, as the microphone stays open: longer than ends an utterance."""
+
 _PATIENCE_S = 60.0
 _ALONE = {"host": "127.0.0.1", "port": 0, "tls": "off", "tls_cert": None, "tls_key": None, "log_level": "warning"}
 """Settings of a server that nobody else is to reach."""
@@ -125,7 +125,7 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
     started_s = time.perf_counter()
     async with own_server(settings or Settings()) as (server, base):
         start_s = time.perf_counter() - started_s
-        heard = await _converse(server, f"{base.replace('http', 'ws', 1)}ws/client", samples, listen)
+        heard = await _converse(server, base, samples, listen)
     for one in heard:
         _write_speech(one, out_dir)
     return Report(str(file.name), len(samples) / SAMPLE_RATE_HZ, start_s, heard)
@@ -171,72 +171,52 @@ async def _ready(server: Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _converse(server: Server, url: str, samples: Samples, listen: Sequence[str]) -> list[Heard]:
-    async with asyncio.timeout(_PATIENCE_S + 2 * len(samples) / SAMPLE_RATE_HZ), contextlib.AsyncExitStack() as stack:
-        clients = []
-        for index, code in enumerate(listen):
-            query = {"target_lang": code, "name": f"Listener {index + 1}", "mode": "stream", "audio": "stream"}
-            if server.access.is_required:
-                query["token"] = server.access.join_token(invitation.DEFAULT_ROOM)
-            clients.append(await stack.enter_async_context(connect(f"{url}?{urlencode(query)}", max_size=None)))
-        listeners = [_Listener(client, Heard(code)) for client, code in zip(clients, listen, strict=True)]
-        async with asyncio.TaskGroup() as tasks:
-            hearing = [tasks.create_task(listener.hear()) for listener in listeners]
-            await play(clients[0], samples)
-            await listeners[0].catch_up()  # now everything it said is on its way
-            assert server.rooms is not None
-            await server.rooms.drain()
-            for listener in listeners:
-                await listener.catch_up()
-            for task in hearing:
-                task.cancel()
-    return [listener.heard for listener in listeners]
+async def _converse(server: Server, base: str, samples: Samples, listen: Sequence[str]) -> list[Heard]:
+    patience_s = _PATIENCE_S + 2 * len(samples) / SAMPLE_RATE_HZ
+    token = server.access.join_token(invitation.DEFAULT_ROOM) if server.access.is_required else None
+    async with asyncio.timeout(patience_s), contextlib.AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                connect(
+                    base,
+                    target_lang=code,
+                    name=f"Listener {number}",
+                    mode="stream",
+                    audio="stream",
+                    token=token,
+                    backlog=None,
+                )
+            )
+            for number, code in enumerate(listen, 1)
+        ]
+        await clients[0].stream(samples, paced=True, silence_s=TRAILING_SILENCE_S)
+        await clients[0].catch_up(patience_s)  # now everything it said is on its way
+        assert server.rooms is not None
+        await server.rooms.drain()
+        for client in clients:
+            await client.catch_up(patience_s)
+    return [_heard(code, client.messages) for code, client in zip(listen, clients, strict=True)]
 
 
-async def play(client: ClientConnection, samples: Samples, silence_s: float = _TRAILING_SILENCE_S) -> None:
-    """Send speech and the silence after it in frames, each when a microphone would have it."""
-    silence = np.zeros(int(silence_s * SAMPLE_RATE_HZ), dtype=np.float32)
-    sent = pcm.float_to_pcm16(np.concatenate([samples, silence]))
-    step = SAMPLE_RATE_HZ * _FRAME_MS // 1000 * 2
-    started_s = time.monotonic()
-    for index, start in enumerate(range(0, len(sent), step)):
-        await asyncio.sleep(max(0.0, started_s + index * _FRAME_MS / 1000 - time.monotonic()))
-        await client.send(sent[start : start + step])
-
-
-@dataclass
-class _Listener:
-    """A client that notes what it gets."""
-
-    client: ClientConnection
-    heard: Heard
-    _pong: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def hear(self) -> None:
-        async for text in self.client:
-            message = json.loads(text)
-            match message["type"]:
-                case "error":
-                    self.heard.errors.append(message["code"])
-                case "partial":
-                    self.heard.interims.setdefault(message["utterance_id"], []).append(message["translation"])
-                case "result":
-                    message.pop("tts_audio")
-                    self.heard.results.append(message)
-                case "speech" if message["last"]:
-                    spoken = next(one for one in self.heard.results if one["seq"] == message["seq"])
-                    spoken["timings"] |= message["timings"]
-                case "speech":
-                    self.heard.pieces.append(base64.b64decode(message["audio"]))
-                    self.heard.first_audio_ms.setdefault(message["utterance_id"], message["latency_ms"])
-                case "pong":
-                    self._pong.set()
-
-    async def catch_up(self) -> None:
-        """Wait until the server has taken all that was sent before, and all it had sent before is here."""
-        self._pong.clear()
-        await self.client.send('{"type": "ping"}')
-        await self._pong.wait()
+def _heard(listener: str, messages: Iterable[Message]) -> Heard:
+    """Return what one listener got."""
+    heard = Heard(listener)
+    for message in messages:
+        match message["type"]:
+            case "error":
+                heard.errors.append(message["code"])
+            case "partial":
+                heard.interims.setdefault(message["utterance_id"], []).append(message["translation"])
+            case "result":
+                message.pop("tts_audio")
+                heard.results.append(message)
+            case "speech" if message["last"]:
+                spoken = next(one for one in heard.results if one["seq"] == message["seq"])
+                spoken["timings"] |= message["timings"]
+            case "speech":
+                heard.pieces.append(base64.b64decode(message["audio"]))
+                heard.first_audio_ms.setdefault(message["utterance_id"], message["latency_ms"])
+    return heard
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 import ssl
 import unicodedata
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import jiwer
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from babblefish.cli.demo import play, read_speech
+from babblefish.cli.demo import TRAILING_SILENCE_S, read_speech
 from babblefish.cli.doctor_machine import Check, Outcome, failed
+from babblefish.client import Client, ConnectionLostError, Message, RefusedError, connect
 from babblefish.languages import language
 
 _ASSETS = Path(__file__).parents[1] / "assets"
@@ -29,6 +25,7 @@ _POOR_WER, _BAD_WER = 0.35, 0.6
 """Whisper's smallest sizes make a fifth to a third of errors on these clips, numbers written as digits included."""
 _SLOW_MS = 6000.0
 """Whoever waits longer for a caption has begun to speak again."""
+_NOTHING_CAME = "see the server's log; where it asks for a token, give one with --token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +57,30 @@ CLIPS = (
 )
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Heard:
-    """What came back for a clip; ``spoken`` has the utterances whose speech is complete."""
+    """What came back for a clip."""
 
-    results: list[dict[str, Any]] = field(default_factory=list)
-    first_speech_ms: list[float] = field(default_factory=list)
-    spoken: set[str] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
-    pongs: int = 0
+    results: list[Message]
+    speech: list[Message]
+    errors: list[str]
+
+    @classmethod
+    def by(cls, client: Client) -> _Heard:
+        """Return what has come to a client."""
+        errors = [f"{error['code']}: {error['message']}" for error in client.of_type("error")]
+        return cls(client.of_type("result"), client.of_type("speech"), errors)
 
     @property
     def is_complete(self) -> bool:
         """Whether everything that was announced has come."""
         due = {result["utterance_id"] for result in self.results if result["status"] == "speaking"}
-        return bool(self.results) and due <= self.spoken
+        return bool(self.results) and due <= {piece["utterance_id"] for piece in self.speech if piece["last"]}
+
+    @property
+    def first_speech_ms(self) -> list[float]:
+        """From the end of speech to the first piece of each utterance that is spoken."""
+        return [piece["latency_ms"] for piece in self.speech if piece["index"] == 0 and not piece["last"]]
 
 
 async def converse(base: str, token: str | None, context: ssl.SSLContext | None) -> AsyncIterator[Check]:
@@ -89,11 +95,13 @@ async def converse(base: str, token: str | None, context: ssl.SSLContext | None)
         name = f"speech {clip.lang} → {clip.target_lang}"
         try:
             yield _judge(name, clip, await _play(base, clip, token, context))
-        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-            status = f" (HTTP {error.response.status_code})" if isinstance(error, InvalidStatus) else ""
+        except RefusedError as error:
+            yield failed(name, str(error), _NOTHING_CAME)
+            return
+        except (ConnectionLostError, TimeoutError) as error:
             yield failed(
                 name,
-                f"the conversation broke off: {str(error) or 'no answer'}{status}",
+                f"the conversation broke off: {str(error) or 'no answer'}",
                 "see the server's log; a proxy in between must pass WebSockets through",
             )
             return
@@ -109,46 +117,32 @@ def _words(text: str) -> str:
 
 
 async def _play(base: str, clip: Clip, token: str | None, context: ssl.SSLContext | None) -> _Heard:
-    query = {"target_lang": clip.target_lang, "room": f"doctor-{secrets.token_hex(4)}", "name": "Doctor"}
-    query |= {"mode": "stream", "audio": "stream"} | ({"token": token} if token else {})
-    url = f"{base.replace('http', 'ws', 1)}ws/client?{urlencode(query)}"
-    heard = _Heard()
-    async with asyncio.timeout(_PATIENCE_S), connect(url, ssl=context, max_size=None) as client:
-        listening = asyncio.create_task(_listen(client, heard))
+    joining = connect(
+        base,
+        target_lang=clip.target_lang,
+        room=f"doctor-{secrets.token_hex(4)}",
+        name="Doctor",
+        mode="stream",
+        audio="stream",
+        token=token,
+        ssl=context,
+    )
+    async with asyncio.timeout(_PATIENCE_S), joining as client:
         try:
-            await play(client, read_speech(_ASSETS / clip.file))
-            await client.send('{"type": "flush"}')
-            await client.send('{"type": "ping"}')
-            while not listening.done() and not (heard.pongs and (heard.is_complete or heard.errors)):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-        except ConnectionClosed:  # what it was told before says why
-            if not heard.errors:
+            await client.stream(read_speech(_ASSETS / clip.file), paced=True, silence_s=TRAILING_SILENCE_S)
+            await client.flush()
+            await client.catch_up(_PATIENCE_S)
+            await client.wait_until(lambda: _Heard.by(client).is_complete or bool(client.of_type("error")), _PATIENCE_S)
+        except ConnectionLostError:  # what it was told before says why
+            if not client.of_type("error"):
                 raise
-        finally:
-            listening.cancel()
-    return heard
-
-
-async def _listen(client: ClientConnection, heard: _Heard) -> None:
-    async for text in client:
-        message = json.loads(text)
-        match message["type"]:
-            case "result":
-                heard.results.append(message)
-            case "speech" if message["last"]:
-                heard.spoken.add(message["utterance_id"])
-            case "speech" if message["index"] == 0:
-                heard.first_speech_ms.append(message["latency_ms"])
-            case "error":
-                heard.errors.append(f"{message['code']}: {message['message']}")
-            case "pong":
-                heard.pongs += 1
+        return _Heard.by(client)
 
 
 def _judge(name: str, clip: Clip, heard: _Heard) -> Check:
     if not heard.results:
         why = "; ".join(heard.errors) or "nothing came back"
-        return failed(name, why, "see the server's log; where it asks for a token, give one with --token")
+        return failed(name, why, _NOTHING_CAME)
     wer = word_error_rate(clip.words, " ".join(result["source_text"] for result in heard.results))
     caption_ms = max(result["latency_ms"] for result in heard.results)
     figures = {"word_error_rate": round(wer, 3), "caption_ms": caption_ms}

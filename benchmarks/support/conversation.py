@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
-from websockets.asyncio.client import connect
-
-from babblefish.cli import demo
+from babblefish.cli.demo import TRAILING_SILENCE_S
+from babblefish.client import connect
 from benchmarks.support import harness
 
 LANGS = ("eng", "fra", "spa", "ita", "pol", "deu")
@@ -39,19 +36,12 @@ async def hold(port: int, langs: Sequence[str], said: dict[str, list[harness.Cli
 
     async def listen(lang: str) -> None:
         nonlocal results
-        query = {"target_lang": lang, "mode": "stream", "audio": "wav" if lang in _FILES else "stream"}
-        async with connect(f"ws://127.0.0.1:{port}/ws/client?{urlencode(query)}", max_size=None) as client:
-
-            async def count() -> None:
-                nonlocal results
-                async for text in client:
-                    results += json.loads(text)["type"] == "result"
-
-            counting = asyncio.create_task(count())
+        server, audio = f"http://127.0.0.1:{port}/", "wav" if lang in _FILES else "stream"
+        async with connect(server, target_lang=lang, mode="stream", audio=audio, backlog=None) as client:
             for clip in said.get(lang, ()):
-                await demo.play(client, clip.samples)
+                await client.stream(clip.samples, paced=True, silence_s=TRAILING_SILENCE_S)
             await asyncio.sleep(_LISTEN_ON_S)
-            counting.cancel()
+            results += len(client.of_type("result"))
 
     async with asyncio.TaskGroup() as tasks:
         for lang in langs:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from babblefish.cli import demo, doctor, doctor_conversation, doctor_machine
+from babblefish.cli import doctor, doctor_conversation, doctor_machine
 from babblefish.cli.doctor_machine import Check, Outcome
 from babblefish.models.catalogue import PackagedAsset, WeightFile
 from babblefish.server.access import access_of
@@ -257,13 +257,14 @@ async def talked(
         if close:
             await connection.send(json.dumps(answers[0]))
             return
+        await connection.send(json.dumps({"type": "ready"}))
         async for message in connection:
             if isinstance(message, str) and "ping" in message:
                 for one in (*answers, {"type": "pong"}):
                     await connection.send(json.dumps(one))
 
     monkeypatch.setattr(doctor_conversation, "CLIPS", (doctor_conversation.Clip("demo_eng.wav", "eng", "fra", WORDS),))
-    monkeypatch.setattr(demo, "_TRAILING_SILENCE_S", 0.0)
+    monkeypatch.setattr(doctor_conversation, "TRAILING_SILENCE_S", 0.0)
     monkeypatch.setattr(doctor_conversation, "read_speech", lambda _: np.zeros(160, dtype=np.float32))
     async with serve(answer, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]

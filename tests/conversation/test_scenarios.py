@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from babblefish.cli.demo import play, read_speech
+from babblefish.cli.demo import TRAILING_SILENCE_S, read_speech
 from babblefish.domain import Samples
 from babblefish.engines.contracts import Engines
 from babblefish.languages import LANGUAGES, spoken_by
@@ -133,7 +133,7 @@ async def test_polish_listeners_are_told_that_there_is_no_way_to_polish(real: Ru
 async def test_what_pierre_says_is_read_in_english_while_he_says_it(real: Running) -> None:
     pierre = await real.client(target_lang="fra", name="Pierre", mode="stream", audio="none")
     dan = await real.client(target_lang="eng", mode="stream", audio="none")
-    await play(pierre.connection, read_speech(FRENCH_SPEECH))
+    await pierre.stream(read_speech(FRENCH_SPEECH), paced=True, silence_s=TRAILING_SILENCE_S)
     results = await dan.wait_for("result", timeout_s=PATIENCE_S)
     partials = dan.of_type("partial")
     assert dan.messages.index(partials[0]) < dan.messages.index(results[0])

@@ -17,13 +17,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from websockets.asyncio.client import connect
 
 from babblefish.cli import demo
+from babblefish.client import connect
 from babblefish.server import addresses
 from babblefish.server.access import Access, server_key
 from babblefish.settings import Settings
-from tests.support.serving import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -201,16 +200,15 @@ async def test_a_server_in_conversation_reaches_for_nothing_outside(tmp_path: Pa
             for path in ("/", "/join", "/languages", "/speakers", "/readyz"):
                 assert (await http.get(path, headers={"Accept": "text/html"})).status_code == 200
         token = access.join_token("main")
-        uri = f"{base.replace('http', 'ws')}/ws/client?token={token}&mode=stream&audio=stream&target_lang="
-        async with connect(f"{uri}eng", max_size=None) as first, connect(f"{uri}spa", max_size=None) as second:
-            clients = [Client(first), Client(second)]
-            listening = [asyncio.create_task(client.listen()) for client in clients]
-            await demo.play(first, demo.read_speech(demo.CARRIED_SPEECH))
-            for client in clients:
+        joining = [
+            connect(base, target_lang=lang, mode="stream", audio="stream", token=token) for lang in ("eng", "spa")
+        ]
+        async with joining[0] as first, joining[1] as second:
+            await first.stream(demo.read_speech(demo.CARRIED_SPEECH), paced=True, silence_s=demo.TRAILING_SILENCE_S)
+            for client in (first, second):
                 (result,) = await client.wait_for("result", timeout_s=60)
                 assert result["translation"]
                 await client.wait_until(lambda client=client: client.of_type("speech")[-1:] != [], 60)
-        await asyncio.gather(*listening)
     assert attempts(tmp_path) == []
     assert seen == set()
     assert (tmp_path / "attempts").exists(), "the watch was on: the question of the way, at least"

@@ -16,11 +16,10 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
-from websockets.asyncio.client import connect
 
+from babblefish.client import opened, socket_url
 from babblefish.domain import SetupError
 from babblefish.engines import registry
 from babblefish.server import service
@@ -43,16 +42,10 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def client(self, wait_ready: bool = True, **query: str) -> AsyncIterator[Client]:
-        async with connect(f"ws://127.0.0.1:{self.port}/ws/client?{urlencode(query)}", max_size=None) as connection:
-            client = Client(connection)
-            listening = asyncio.create_task(client.listen())
-            try:
-                if wait_ready:
-                    await client.wait_for("ready")
-                yield client
-            finally:
-                await connection.close()
-                await listening
+        async with Client(await opened(socket_url(f"http://127.0.0.1:{self.port}/", **query))) as client:
+            if wait_ready:
+                await client.ready()
+            yield client
 
 
 class Process(Connection):

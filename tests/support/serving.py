@@ -6,10 +6,9 @@ import asyncio
 import base64
 import contextlib
 import io
-import json
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,9 +19,8 @@ import soundfile
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from babblefish.audio import pcm
+from babblefish import client
 from babblefish.cli import demo
-from babblefish.domain import Samples
 from babblefish.engines import registry
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose
@@ -44,70 +42,16 @@ ENGLISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_eng.wav")
 Connection = ClientConnection | InMemoryConnection
 
 
-@dataclass
-class Client:
-    """A connected client that keeps every message it gets, in order."""
+class Client(client.Client):
+    """A connected client that keeps every message it gets, and may lose its network."""
 
-    connection: Connection
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def listen(self) -> None:
-        with contextlib.suppress(Exception):
-            async for text in self.connection:
-                async with self.arrived:
-                    self.messages.append(json.loads(text))
-                    self.arrived.notify_all()
-        self.closed.set()
-
-    @property
-    def close_code(self) -> int | None:
-        return self.connection.close_code
-
-    async def close(self) -> None:
-        await self.connection.close()
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, backlog=None)
 
     def vanish(self) -> None:
         """Be gone without a word, as a phone that loses its network."""
         gone = self.connection if isinstance(self.connection, InMemoryConnection) else self.connection.transport
         gone.abort()
-
-    async def send(self, frame: str | bytes) -> None:
-        """Send a frame as it is."""
-        await self.connection.send(frame)
-
-    def of_type(self, kind: str) -> list[dict[str, Any]]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    async def wait_for(self, kind: str, count: int = 1, timeout_s: float = 10.0) -> list[dict[str, Any]]:
-        """Wait until there are ``count`` messages of a type and return all of them."""
-        await self.wait_until(lambda: len(self.of_type(kind)) >= count, timeout_s)
-        return self.of_type(kind)
-
-    async def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-        """Wait until the messages that have arrived fulfil a condition."""
-        async with asyncio.timeout(timeout_s), self.arrived:
-            await self.arrived.wait_for(condition)
-
-    async def catch_up(self) -> None:
-        """Wait until the server has taken everything that was sent."""
-        before = len(self.of_type("pong"))
-        await self.control(type="ping")
-        await self.wait_for("pong", before + 1)
-
-    async def say(self, samples: Samples) -> None:
-        """Send one utterance as one binary frame."""
-        await self.connection.send(pcm.float_to_pcm16(samples))
-
-    async def stream(self, samples: Samples, frame_ms: int = 40) -> None:
-        """Send audio in frames, as fast as the socket takes them."""
-        step = 16 * frame_ms
-        for start in range(0, len(samples), step):
-            await self.connection.send(pcm.float_to_pcm16(samples[start : start + step]))
-
-    async def control(self, **message: Any) -> None:
-        await self.connection.send(json.dumps(message))
 
 
 class SocketTransport:
@@ -150,16 +94,9 @@ class Running:
         headers = {"Origin": origin, "Host": host}
         given = {name: value for name, value in headers.items() if value is not None}
         connection = await self.transport.connect(f"/ws/client?{urlencode(query)}", given)
-        client = Client(connection)
-        listening = asyncio.create_task(client.listen())
-
-        async def stop() -> None:
-            await connection.close()
-            await listening
-
-        self.stack.push_async_callback(stop)
+        client = await self.stack.enter_async_context(Client(connection))
         if wait_ready:
-            await client.wait_for("ready")
+            await client.ready()
         return client
 
 

@@ -1,4 +1,4 @@
-"""Who may come in: the server's key, the tokens that are signed with it, and what each of them allows."""
+"""Access control: the server's key, the tokens signed with it, and what each token allows."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ _KEY = re.compile(rb"[0-9a-fA-F]{64,}")
 
 _ADMIN = "admin"
 
-_REFUSAL = "this link does not let you in, or not any more; please ask for a new one"
-"""The same whatever is wrong with a token, so that nobody learns which part of it was right."""
+_REFUSAL = "this link is invalid or has expired; please ask for a new one"
+"""The same whatever is wrong with a token, so that nobody learns which part was right."""
 
-_ADMIN_REFUSAL = "this takes the admin token, which the command `babblefish token --admin` prints"
+_ADMIN_REFUSAL = "the admin token is required; `babblefish token --admin` prints it"
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a client may do that has been let in.
+    """What an admitted client may do.
 
     Attributes:
-        allowed_since_s: Unix time since when it might have been in the room; of what was said before, it is shown
-            nothing. 0 where it may see all.
-        token: What lets this client into this room again, also for a while after its link has expired; None where
-            none is needed.
+        allowed_since_s: Unix time from which it may see the room's history; 0 for all of it.
+        token: Lets this client into this room again, even for a while after its link has expired; None if no token is
+            required.
     """
 
     allowed_since_s: float
@@ -50,26 +49,26 @@ class Admission:
 
 
 class Access:
-    """Makes tokens and checks them; without a key it lets everybody in.
+    """Issues tokens and checks them; without a key everybody is admitted.
 
-    A join token says which room it opens, when it was made and for how long it is good. Whoever came in gets the same
-    under another signature, which is good for one lifetime more: a phone that loses its connection late in a long
-    evening comes back, and yet nobody stays for ever on one link. The admin token is the key's own and does not expire;
-    the cookie that a browser gets for it does, as a browser shows a cookie to every port of a host.
+    A join token states its room, when it was issued and how long it is valid. A client that has joined gets the same
+    claims under another signature, valid for one lifetime more: a phone that loses its connection late in a long
+    evening can reconnect, and yet nobody stays forever on one link. The admin token belongs to the key and does not
+    expire; the cookie that a browser gets for it does, as browsers send cookies to every port of a host.
     """
 
     def __init__(self, key: bytes | None, link_s: float, now_s: Callable[[], float] = time.time) -> None:
-        """Take a key.
+        """Set up access control.
 
         Args:
-            key: What tokens are signed with (HMAC-SHA256); None lets everybody in.
-            link_s: How long a link is good unless told otherwise, in seconds.
-            now_s: Unix time.
+            key: Signs the tokens (HMAC-SHA256); None admits everybody.
+            link_s: Default validity of a link, in seconds.
+            now_s: Returns the Unix time.
         """
         self.is_required = key is not None
         self._link_s = int(link_s)
         self._now_s = now_s
-        key = key or secrets.token_bytes(_KEY_BYTES)  # signs what nobody looks at
+        key = key or secrets.token_bytes(_KEY_BYTES)  # never checked
         self._joining = _serializer(key, "join")
         self._returning = _serializer(key, "return")
         self._browsing = _serializer(key, "cookie")
@@ -77,24 +76,24 @@ class Access:
 
     @property
     def admin_token(self) -> str:
-        """What opens everything, in every room, until the key is another."""
+        """Opens everything, in every room, until the key is replaced."""
         return self._administering.sign(_ADMIN).decode()
 
     def join_token(self, room: str, link_s: float | None = None) -> str:
-        """Make a token for a room, good from now on.
+        """Issue a token for a room, valid from now on.
 
         Args:
-            room: The room, and no other.
-            link_s: For how long, in seconds; by default as the settings say.
+            room: The only room it opens.
+            link_s: Its validity in seconds; by default that of the settings.
         """
         claims = [room, int(self._now_s()), int(self._link_s if link_s is None else link_s)]
         return _text(self._joining.dumps(claims))
 
     def admit(self, token: str, room: str) -> Admission:
-        """Let a client in.
+        """Admit a client.
 
         Raises:
-            NotAllowedError: No token, one that was not made here, for another room, or expired.
+            NotAllowedError: No token, or one that is not ours, is for another room, or has expired.
         """
         if not self.is_required or self.is_admin(token):
             return Admission(0.0, None)
@@ -111,11 +110,11 @@ class Access:
         return self._administering.validate(_bytes(token))
 
     def admin_cookie(self) -> str:
-        """Make what a browser that has shown the admin token goes on with, for as long as a link is good."""
+        """Issue the cookie that stands for the admin token in a browser, valid as long as a link."""
         return _text(self._browsing.dumps(int(self._now_s()) + self._link_s))
 
     def check_admin(self, *, token: str = "", cookie: str = "") -> None:
-        """Go on, or stop here.
+        """Check for the admin.
 
         Raises:
             NotAllowedError: The token is not the admin's, and the cookie is not one for it or has expired.
@@ -128,10 +127,10 @@ class Access:
 
 
 def is_required(settings: Settings) -> bool:
-    """Tell whether a server asks for tokens.
+    """Tell whether a server requires tokens.
 
-    With ``auto`` it asks for none where it is for this machine alone: it listens on loopback, and no setting says that
-    others come to it under another name, from another site or through a proxy.
+    With ``auto`` none is required on localhost: the server listens on loopback, and no setting says that others reach
+    it under another name, from another site or through a proxy.
     """
     if settings.access != "auto":
         return settings.access == "required"
@@ -140,28 +139,28 @@ def is_required(settings: Settings) -> bool:
 
 
 def access_of(settings: Settings) -> Access:
-    """Return the access that a server is to grant, with its key, which is made where there is none.
+    """Return a server's access control, with its key, which is created if there is none.
 
     Raises:
-        SetupError: The key cannot be read or made, or is none.
+        SetupError: The key cannot be read or created, or is not valid.
     """
     link_s = settings.link_hours * 3600
     if is_required(settings):
         return Access(server_key(settings), link_s)
     if not is_loopback(settings.host):
         _log.warning(
-            "ACCESS IS OFF: everybody who reaches %s may join every room, listen, and see who is there; "
-            "start with --access required where that is not meant",
+            "ACCESS CONTROL IS OFF: anyone who can reach %s can join every room, listen, and see who is there; "
+            "use --access required unless you mean that",
             settings.host,
         )
     return Access(None, link_s)
 
 
 def server_key(settings: Settings) -> bytes:
-    """Read the server's key; where it is the server's own to keep and there is none, make it.
+    """Read the server's key; create it if there is none, unless ``key_file`` names one.
 
     Raises:
-        SetupError: It cannot be read or made, or what is there is no key.
+        SetupError: It cannot be read or created, or the file does not hold a key.
     """
     path = settings.key_file or settings.state_dir / KEY_FILE
     try:
@@ -169,22 +168,22 @@ def server_key(settings: Settings) -> bytes:
             _make_key(path)
         written = path.read_bytes().strip()
         if path.stat().st_mode & 0o007:
-            _log.warning("everybody on this machine may read the server's key; chmod 600 %s", path)
+            _log.warning("the server's key is readable by everyone on this machine; run chmod 600 %s", path)
     except OSError as error:
         raise SetupError(
-            f"cannot keep the server's key in {path}: {error.strerror}; name another folder with BABBLEFISH_STATE_DIR, "
-            "or a key with BABBLEFISH_KEY_FILE"
+            f"cannot read or create the server's key {path}: {error.strerror}; set BABBLEFISH_STATE_DIR to another "
+            "folder, or BABBLEFISH_KEY_FILE to a key"
         ) from error
     if not _KEY.fullmatch(written):
         raise SetupError(
-            f"{path} is no key: it takes 64 hexadecimal digits or more (openssl rand -hex 32); with another key "
-            "every link that was given out is void"
+            f"{path} is not a valid key: it must be at least 64 hexadecimal digits (openssl rand -hex 32); a new key "
+            "invalidates every link"
         )
     return written
 
 
 def _make_key(path: Path) -> None:
-    """Write a new key under its name only when it is whole; of two servers that start at once the first one's stays."""
+    """Create a key atomically; if two servers start at once, the first one's key stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -199,13 +198,13 @@ def _make_key(path: Path) -> None:
 
 
 def _serializer(key: bytes, purpose: str) -> URLSafeSerializer:
-    """Sign for one purpose, so that what was signed for one is nothing for another."""
+    """Return a signer for one purpose, so that a token for one purpose is invalid for another."""
     signing = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
     return URLSafeSerializer(key, salt=purpose, signer_kwargs=signing)
 
 
 def _claims(signed_as: URLSafeSerializer, token: str) -> Any:
-    """Return what a token says, or None where it was not signed here for this; the comparison takes constant time."""
+    """Return a token's claims, or None if its signature is not ours; the comparison takes constant time."""
     try:
         return signed_as.loads(_bytes(token))
     except BadData:

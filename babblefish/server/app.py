@@ -1,4 +1,4 @@
-"""The application: admits clients to their sockets, keeps the certificate, serves HTTP."""
+"""The application: admits clients, renews the certificate, serves HTTP."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ _TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
 
 
 async def _serve_client(server: Server, websocket: WebSocket) -> None:
-    """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
+    """Serve one client from connecting to closing; a refused one is told why first."""
     await websocket.accept()
     try:
         with server.limits.of(address_of(websocket)).connection():
             await _serve_connected(server, websocket)
     except BabbleFishError as error:
-        _log.info("a client is refused: %s", error.code)
+        _log.info("client refused: %s", error.code)
         server.recorder.refused(error.code)
         refusal = server_messages.error_message(error).model_copy(update={"fatal": True})
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the client has gone
             await websocket.send_text(server_messages.encode(refusal))
             await websocket.close(_close_code(error), error.code)
 
 
 async def _serve_connected(server: Server, websocket: WebSocket) -> None:
-    """Let a client in and serve it.
+    """Admit a client and serve it.
 
     Raises:
         BabbleFishError: It may not join, or not now.
@@ -74,7 +74,7 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     try:
         await session.run(_ready(server, session, join, admission.token))
     except* Exception:
-        _log.exception("%s is lost by a fault of the server", client_id)
+        _log.exception("unhandled error in the session of %s", client_id)
         with contextlib.suppress(RuntimeError):
             await websocket.close(server_messages.CLOSE_FAULT)
     finally:
@@ -111,7 +111,7 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
     assert server.engines is not None
     engines = server.engines
     return server_messages.Ready(
-        message="connected; speak whenever you like",
+        message="connected; you can speak now",
         client_id=session.member.client_id,
         target_lang=join.target_lang,
         source_lang=join.source_lang,
@@ -136,21 +136,21 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
 
 
 async def _keep_valid(certificate: Certificate) -> None:
-    """Look once a day whether a certificate expires, has been replaced, or lacks an address the machine has got."""
+    """Check daily whether the certificate expires, has been replaced, or lacks one of the machine's addresses."""
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
         try:
-            certificate.renew()  # some milliseconds, mostly to read a file
+            certificate.renew()  # takes milliseconds, mostly to read a file
         except SetupError as error:
-            _log.warning("the certificate stays as it is: %s", error.message)
+            _log.warning("cannot renew the certificate, keeping the current one: %s", error.message)
 
 
 def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
-        settings: Of this server.
-        engines: Ready engines, for tests and for embedding; by default the profile's are loaded at start.
+        settings: The server's.
+        engines: Loaded engines, for tests and for embedding; by default the profile's are loaded at startup.
         pace: Other waits than the usual ones, for tests.
     """
     server = Server(settings, engines, pace)
@@ -204,25 +204,25 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Return how uvicorn is to serve the application: one process, frames bounded, dead clients noticed."""
+    """Return uvicorn's configuration: one process, bounded frames, pings that detect dead clients."""
     certificate: Certificate | None = app.state.server.certificate
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
-        # At "info" uvicorn writes each connection's query, with the name in it, at "debug" every frame.
+        # At "info" uvicorn logs each connection's query, which has the name in it, and at "debug" every frame.
         log_level="warning",
         log_config=None,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
-        # Compressing speech again for each listener would cost the event loop more than the network gains.
+        # Compressing speech again for each listener would cost the event loop more than it saves the network.
         ws_per_message_deflate=False,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         timeout_graceful_shutdown=2,
-        # uvicorn would believe any process of this machine whom it speaks for, and so a proxy that passes on what a
-        # client claims.
+        # By default uvicorn trusts the forwarding headers of any local process, and so of a proxy that passes on
+        # whatever a client claims.
         forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
     )

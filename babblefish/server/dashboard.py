@@ -1,4 +1,4 @@
-"""What the dashboard shows, as JSON: the shape of the first design, with additions; no word of what was said."""
+"""What the dashboard shows, as JSON in the shape of V1's dashboard with additions; never what was said."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from babblefish.telemetry.usage import Usage, UsageReader, this_thread
 _LAG_EVERY_S = 0.25
 
 _LATELY_S = 300.0
-"""What went wrong this long ago still counts for the state on top."""
+"""Problems this recent count for the health shown at the top."""
 
 _SLOW_S = 5.0
-"""A caption later than this no longer belongs to the conversation; two seconds are the goal."""
+"""A caption later than this no longer fits the conversation; the goal is two seconds."""
 
 _SLOW_SPEECH_S = 8.0
 """The same for the first spoken word."""
@@ -35,36 +35,36 @@ _FAULTS = (
     "lost speech",
     "lost speaker",
 )
-"""What says that the server, not those who speak, has a problem."""
+"""Errors that mean a problem of the server rather than of those who speak."""
 
 _LATE_LOOP_MS = 500.0
-"""An event loop this late delays everybody's messages for as long as a pause in a conversation lasts."""
+"""An event loop this late delays everybody's messages by a noticeable pause."""
 
 _LITTLE_MEMORY = 0.05
 
 _LATEST = 12
-"""Utterances whose way is shown."""
+"""Utterances that are shown one by one."""
 
 _BESIDE = {"speaker", "first_speech", "synthesize", "synthesis_queue", "translate", "endpoint", "voice", "queue"}
-"""Stages that are not the speech translator's own."""
+"""Stages other than the speech translator's own."""
 
 
 class Dashboard:
-    """Watches a server and says how it is."""
+    """Monitors a server and reports its state."""
 
     def __init__(self, server: Server) -> None:
-        """Watch from when ``watch`` runs."""
+        """Prepare; monitoring starts with ``watch``."""
         self._server = server
         self.trends = Trends(server.recorder, tuple(server.workers))
         self._started_s = time.monotonic()
-        # Of its own, so that it can tell of workers that are overloaded.
+        # Its own thread, so that it can report on workers that are overloaded.
         self._worker = Worker("dashboard", 1, 64)
         self._reader: UsageReader | None = None
         self._reading = asyncio.Lock()
         self._usage: Usage | None = None
 
     async def watch(self) -> None:
-        """Measure how late the event loop is and add a point every ten seconds, until cancelled."""
+        """Measure the event loop's lag and add a point every ten seconds, until cancelled."""
         longest_s = 0.0
         point_due_s = time.monotonic()
         while True:
@@ -75,7 +75,7 @@ class Dashboard:
             self._server.recorder.metrics.loop_lag.observe(lag_s)
             longest_s = max(longest_s, lag_s)
             if self._server.engines is None:
-                longest_s = 0.0  # loading holds the interpreter's lock, and delays nobody yet
+                longest_s = 0.0  # loading holds the GIL, but nobody is connected yet
             if now_s >= point_due_s:
                 usage = await self._read()
                 self.trends.add(time.time(), time.monotonic(), usage, len(self._server.sessions), longest_s)
@@ -95,7 +95,7 @@ class Dashboard:
         await self._worker.close()
 
     async def metrics_text(self) -> bytes:
-        """Return the figures of this moment in Prometheus' text format."""
+        """Return the current metrics in Prometheus' text format."""
         server, metrics = self._server, self._server.recorder.metrics
         usage = await self._read()
         metrics.clients.set(len(server.sessions))
@@ -114,7 +114,7 @@ class Dashboard:
         """Return all that the dashboard shows.
 
         Args:
-            since: Unix time; points of the past hour up to this one are left out.
+            since: Unix time; points up to it are left out.
         """
         server, recorder = self._server, self._server.recorder
         usage = self._usage or await self._read()
@@ -200,42 +200,42 @@ class Dashboard:
         if self._server.failure is not None:
             return "not_ready", [self._server.failure]
         if self._server.engines is None:
-            return "not_ready", ["the engines are being loaded"]
+            return "not_ready", ["the engines are loading"]
         if self._server.draining:
-            return "not_ready", ["the server ends: what was said is being finished"]
+            return "not_ready", ["shutting down: finishing utterances in progress"]
         reasons = [*self._complaints(usage, lately)]
         return ("degraded" if reasons else "well"), reasons
 
     def _complaints(self, usage: Usage, lately: list[Trace]) -> Iterator[str]:
         server, now_s = self._server, time.monotonic()
         for part, why in server.without.items():
-            yield f"without its {part}: {why}"
+            yield f"running without {part}: {why}"
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
         for code in _FAULTS:
             if codes[code]:
                 yield f"{code} in the last 5 minutes: {codes[code]}"
         if failures := self.trends.failures_since(time.time() - _LATELY_S):
-            yield f"engine calls failed in the last 5 minutes: {failures}"
+            yield f"failed engine calls in the last 5 minutes: {failures}"
         captions = percentiles(trace.caption_s for trace in lately)
         if captions and captions[1] > _SLOW_S:
-            yield f"captions are slow: 95 % of those of the last 5 minutes came within {captions[1]:.1f} s"
+            yield f"captions are slow: 95th percentile of the last 5 minutes {captions[1]:.1f} s"
         speech = percentiles(trace.speech_s for trace in lately)
         if speech and speech[1] > _SLOW_SPEECH_S:
-            yield f"speech is slow: 95 % of the first words of the last 5 minutes came within {speech[1]:.1f} s"
+            yield f"speech is slow: 95th percentile of the first word in the last 5 minutes {speech[1]:.1f} s"
         for worker in server.workers:
             if worker.is_crowded:
-                yield f"{worker.name} is behind: {worker.pending} jobs run or wait"
+                yield f"{worker.name} is falling behind: {worker.pending} jobs running or waiting"
         late_ms = max((point.lag_ms for point in self.trends.points if time.time() - point.at <= 60), default=0.0)
         if late_ms > _LATE_LOOP_MS:
-            yield f"the event loop was {late_ms:.0f} ms late in the last minute"
+            yield f"the event loop lagged by up to {late_ms:.0f} ms in the last minute"
         if usage.machine_memory_free < _LITTLE_MEMORY:
-            yield f"only {usage.machine_memory_free:.0%} of the machine's memory are left"
+            yield f"only {usage.machine_memory_free:.0%} of the machine's memory is free"
         if len(server.sessions) >= server.settings.max_clients:
-            yield f"all {server.settings.max_clients} places are taken"
+            yield f"the server is full: {len(server.sessions)} clients"
 
 
 def _shown(trace: Trace) -> dict[str, Any]:
-    """Return one utterance with where its time went."""
+    """Return one utterance and where its time went."""
     return {
         "utterance_id": trace.utterance_id,
         "at": round(trace.began_at, 1),
@@ -249,10 +249,10 @@ def _shown(trace: Trace) -> dict[str, Any]:
 
 
 def spent(trace: Trace) -> Iterator[tuple[str, float]]:
-    """Split the time from the end of speech to the last moment known into what it was spent on, in seconds.
+    """Split the time from the end of speech to the last known moment by what it was spent on, in seconds.
 
-    The stages that follow one another are counted; ``waiting`` is what they leave: for the voice to be known, for
-    earlier utterances' turns, for the encoding of the sound.
+    Only stages that follow one another count; ``waiting`` is the rest: for the speaker to be identified, for earlier
+    utterances' turns, for the audio to be encoded.
     """
     ms = trace.timings_ms
     reached_s = trace.speech_s or trace.caption_s
@@ -280,7 +280,7 @@ def spent(trace: Trace) -> Iterator[tuple[str, float]]:
 
 
 def _plain(point: Point) -> dict[str, Any]:
-    """Return a point as JSON, in as few digits as a chart can show."""
+    """Return a point as JSON, with no more digits than a chart can show."""
     return {
         "at": point.at,
         "caption": _rounded(point.caption),

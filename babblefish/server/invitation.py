@@ -1,4 +1,4 @@
-"""How people find the server: the addresses to open, the link that joins a room, and that link as a QR code."""
+"""How people find the server: the URLs to open, the link that joins a room, and that link as a QR code."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _EVERY_IPV4, _EVERY_INTERFACE = ("0.0.0.0", ""), "::"
 
 
 def bases(host: str, port: int, secure: bool, machine: Machine) -> list[str]:
-    """Return the addresses at which the page can be opened, the best one first.
+    """Return the URLs at which the page can be opened, the best one first.
 
-    An address comes before a name, as not every network tells the names of its machines.
+    Numeric addresses come before names, as not every network resolves the names of its machines.
 
     Args:
-        host: What the server listens on.
-        port: The port that it really has.
-        secure: Whether it speaks HTTPS.
-        machine: The one it runs on.
+        host: The address that the server listens on.
+        port: The port that it listens on.
+        secure: Whether it serves HTTPS.
+        machine: The machine it runs on.
     """
     if host in _EVERY_IPV4 or host == _EVERY_INTERFACE:
         addresses = [str(one) for one in machine.addresses if one.version == 4 or host == _EVERY_INTERFACE]
@@ -45,30 +45,30 @@ def bases(host: str, port: int, secure: bool, machine: Machine) -> list[str]:
 
 
 def link(base: str, room: str, token: str | None) -> str:
-    """Return the address that opens the client in a room.
+    """Return the URL that opens the page in a room.
 
     Args:
-        base: Address of the server, ending with a slash.
+        base: URL of the server, ending with a slash.
         room: The room to join.
-        token: What lets in, if anything is needed. It stands in the fragment, which no browser sends to a server and
-            no log has.
+        token: The join token, if one is required. It goes into the fragment, which browsers do not send to servers and
+            no log contains.
     """
     return f"{base}?{urlencode({'room': room})}" + (f"#{urlencode({'token': token})}" if token else "")
 
 
 def admin_link(base: str, path: str, token: str | None) -> str:
-    """Return the address of a page of the admin's; the server takes the token out of it and leaves a cookie.
+    """Return the URL of an admin page; the server takes the token out of it and sets a cookie.
 
     Args:
-        base: Address of the server, ending with a slash.
-        path: Of the page, without a slash before it.
-        token: The admin's, if any is needed.
+        base: URL of the server, ending with a slash.
+        path: Path of the page, without a leading slash.
+        token: The admin token, if one is required.
     """
     return f"{base}{path}" + (f"?{urlencode({'token': token})}" if token else "")
 
 
 def terminal_code(text: str) -> str:
-    """Draw a QR code with half blocks, light on dark whatever the terminal's colours are."""
+    """Draw a QR code with half blocks, light on dark whatever the terminal's colours."""
     drawn = io.StringIO()
     _code(text).terminal(drawn, border=2, compact=True)
     return "\n".join(f"{_WHITE_ON_BLACK}{line}{_PLAIN}" for line in drawn.getvalue().splitlines())
@@ -77,35 +77,35 @@ def terminal_code(text: str) -> str:
 def banner(
     opened_at: Sequence[str], with_code: bool, join_token: str | None = None, admin_token: str | None = None
 ) -> str:
-    """Return what a server says to whoever starts it.
+    """Return what the server prints when it starts.
 
     Args:
-        opened_at: What ``bases`` returned.
-        with_code: Whether the reader can show half blocks; a log need not.
-        join_token: What the link to the room needs, if anything. A log, which is kept and read by others, gets none.
-        admin_token: What the projector's page needs, likewise.
+        opened_at: From ``bases``.
+        with_code: Whether to draw the QR code, which takes a terminal that shows half blocks.
+        join_token: For the link to the room, if required. Not for a log, which is kept and read by others.
+        admin_token: For the projector page, likewise.
     """
     best = opened_at[0]
-    lines = ["BabbleFish can be opened at", *(f"  {base}" for base in opened_at)]
+    lines = ["Open BabbleFish at", *(f"  {base}" for base in opened_at)]
     joining = link(best, DEFAULT_ROOM, join_token)
     if with_code:
         lines += ["", terminal_code(joining), "", f"Scan to join: {joining}"]
     elif join_token:
         lines.append(f"To join: {joining}")
-    return "\n".join([*lines, f"For a projector: {admin_link(best, 'join', admin_token)}"])
+    return "\n".join([*lines, f"Page for a projector: {admin_link(best, 'join', admin_token)}"])
 
 
 def page(base: str, room: str, token: str | None, private_authority: bool, accept_language: str = "") -> str:
-    """Return the page for a projector, complete and without anything to fetch.
+    """Return the projector page, complete and without external resources.
 
-    What to do stands on it in every language of the interface, as those who look at it speak several; the rest in one.
+    The instructions are in every language of the interface, as the audience speaks several; the rest is in one.
 
     Args:
-        base: Address of the server, ending with a slash, as those who scan the code can reach it.
+        base: URL of the server, ending with a slash, as those who scan the code can reach it.
         room: The room to join.
-        token: What lets in, if anything is needed.
-        private_authority: Whether devices must first trust a certificate authority of this server's own.
-        accept_language: The browser's header of that name; English where it names no language that is known.
+        token: The join token, if one is required.
+        private_authority: Whether devices must first trust the server's private CA.
+        accept_language: The browser's header of that name; if it names no known language, English is used.
     """
     here = base.split("://", 1)[1].split("/", 1)[0]
     host = here.rsplit(":", 1)[0] if not here.endswith("]") else here
@@ -138,19 +138,19 @@ def page(base: str, room: str, token: str | None, private_authority: bool, accep
 
 @cache
 def _words() -> dict[str, dict[str, str]]:
-    """Return the page's words, by language and key."""
+    """Return the page's texts, by language and key."""
     lines = _WORDS.read_text(encoding="utf-8").splitlines()
     (_, *langs), *rows = (line.split("|") for line in lines if not line.startswith("#"))
     return {lang: {key: texts[at] for key, *texts in rows} for at, lang in enumerate(langs)}
 
 
 def _preferred(accept_language: str, known: Mapping[str, object]) -> str:
-    """Return the known language that a browser likes best, by its weights (RFC 9110, section 12.5.4)."""
+    """Return the known language that a browser prefers, by its weights (RFC 9110, section 12.5.4)."""
     wanted = re.findall(r"([a-z]{2})(?:-[\w-]+)?\s*(?:;\s*q=([01](?:\.\d+)?))?\s*(?:,|$)", accept_language.lower())
     liked = [(-float(weight or 1), at, lang) for at, (lang, weight) in enumerate(wanted) if lang in known]
     return min(liked)[2] if liked else next(iter(known))
 
 
 def _code(text: str) -> segno.QRCode:
-    """Make a code that still reads with 15 % of it lost, to a reflection or a badly focused projector."""
+    """Make a code that can be read with 15 % of it lost, to a reflection or a badly focused projector."""
     return segno.make_qr(text, error="m")

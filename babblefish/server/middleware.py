@@ -30,9 +30,9 @@ _ONE_YEAR = b"max-age=31536000"
 _HTTPS_PORT = 443
 
 _MISDIRECTED = 421
-"""The server does not answer for that name (RFC 9110, section 15.5.20)."""
+"""The server does not answer to that host name (RFC 9110, section 15.5.20)."""
 
-_REFUSAL = b"This server does not go by that name. BABBLEFISH_ALLOWED_HOSTS can add it.\n"
+_REFUSAL = b"This server does not answer to that host name. Add it to BABBLEFISH_ALLOWED_HOSTS.\n"
 
 
 class SecurityMiddleware:

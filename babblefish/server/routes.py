@@ -1,6 +1,6 @@
-"""HTTP beside the page: the invitation, the CA's certificate, what installing takes, how the service is.
+"""HTTP routes besides the page: the invitation, the CA's certificate, the web app's manifest, status, monitoring.
 
-What is the admin's takes its token: ``dependencies=ADMIN_ONLY`` with a route or a router.
+Admin routes have ``dependencies=ADMIN_ONLY``, on the route or its router.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from babblefish.server import invitation
 from babblefish.server.addresses import is_loopback, this_machine
 from babblefish.server.dashboard import Dashboard
 from babblefish.server.server import Server
-from babblefish.telemetry import prometheus as metrics_format
+from babblefish.telemetry import prometheus
 from babblefish.wire import client_messages, server_messages
 
 _ASSETS = Path(__file__).parents[1] / "assets"
@@ -37,7 +37,7 @@ _MANIFEST = {
         {"src": "icon.svg", "sizes": "any", "type": "image/svg+xml"},
         {"src": "icon-192.png", "sizes": "192x192", "type": "image/png"},
         {"src": "icon-512.png", "sizes": "512x512", "type": "image/png"},
-        # The fish keeps within the circle that every platform leaves of an icon.
+        # The fish stays within the circle that no platform cuts off.
         {"src": "icon-512.png", "sizes": "512x512", "type": "image/png", "purpose": "maskable"},
     ],
 }
@@ -47,23 +47,23 @@ _COOKIE = "babblefish_admin"
 
 
 def address_of(connection: Request | WebSocket) -> str:
-    """Return the network address a client comes from; that of a proxy, unless the settings trust it."""
+    """Return the network address a client connects from; that of its proxy, unless the settings trust the proxy."""
     return connection.client.host if connection.client else ""
 
 
 async def admin_only(request: Request) -> None:
-    """Let the admin pass, with the token as ``Authorization: Bearer`` or the cookie that a browser has got for it.
+    """Require the admin token, as ``Authorization: Bearer``, or the cookie that stands for it in a browser.
 
-    A browser gets it from a link with the token as the query's ``token``, and is sent on at once to the same address
-    without it, so that it stands neither on a projector's screen nor in the pages that were visited.
+    A browser gets the cookie from a link with the token in the query, and is redirected to the same URL without it, so
+    that the token shows neither on a projector nor in the browser's history.
 
     Raises:
-        HTTPException: 303 with the cookie; 401 without a valid token; 429 when too many attempts have failed.
+        HTTPException: 303 with the cookie; 401 without a valid token; 429 after too many failed attempts.
     """
     server: Server = request.app.state.server
-    scheme, _, borne = request.headers.get("authorization", "").partition(" ")
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     linked = request.query_params.get("token", "")
-    token = linked or (borne.strip() if scheme.lower() == "bearer" else "")
+    token = linked or (bearer.strip() if scheme.lower() == "bearer" else "")
     cookie = "" if token else request.cookies.get(_COOKIE, "")
     try:
         if token or cookie:
@@ -98,13 +98,13 @@ ADMIN_ONLY = [Depends(admin_only)]
 
 
 def join_routes(server: Server) -> APIRouter:
-    """Make the routes that bring people here."""
+    """Create the routes for joining: the projector page, the CA's certificate, the web app's manifest and icons."""
     router = APIRouter()
     certificate = server.certificate
 
     @router.get("/join", dependencies=ADMIN_ONLY)
     async def join(request: Request, room: client_messages.Identifier = invitation.DEFAULT_ROOM) -> Response:
-        base = _reachable(request, server.settings.host)
+        base = _reachable_base(request, server.settings.host)
         token = server.access.join_token(room) if server.access.is_required else None
         private_authority = certificate is not None and certificate.authority is not None
         language = request.headers.get("accept-language", "")
@@ -114,8 +114,8 @@ def join_routes(server: Server) -> APIRouter:
     @router.get("/ca.crt")
     async def authority() -> Response:
         if certificate is None or certificate.authority is None:
-            return Response("This server has no certificate authority of its own.\n", 404, media_type="text/plain")
-        # As an attachment it would land among an iPhone's files, not among the profiles that wait to be installed.
+            return Response("This server has no private certificate authority.\n", 404, media_type="text/plain")
+        # As an attachment it would land in an iPhone's files, not among the profiles to be installed.
         return Response(certificate.authority, media_type="application/x-x509-ca-cert")
 
     @router.get("/manifest.webmanifest")
@@ -130,7 +130,7 @@ def join_routes(server: Server) -> APIRouter:
 
 
 def status_routes(server: Server) -> APIRouter:
-    """Make the routes that say what the server can do, whom it knows and how it is."""
+    """Create the routes for what the server can do, whom it knows, and whether it is ready."""
     router = APIRouter()
 
     @router.get("/languages")
@@ -157,12 +157,12 @@ def status_routes(server: Server) -> APIRouter:
 
 
 def monitoring_routes(dashboard: Dashboard) -> APIRouter:
-    """Make the routes for those who run the service: figures for Prometheus and the dashboard."""
+    """Create the routes for operators: metrics for Prometheus, and the dashboard."""
     router = APIRouter(dependencies=ADMIN_ONLY)
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        return Response(await dashboard.metrics_text(), media_type=metrics_format.CONTENT_TYPE)
+        return Response(await dashboard.metrics_text(), media_type=prometheus.CONTENT_TYPE)
 
     @router.get("/dashboard")
     async def show(request: Request, format: Literal["json"] | None = None, since: float = 0.0) -> Response:
@@ -175,8 +175,8 @@ def monitoring_routes(dashboard: Dashboard) -> APIRouter:
     return router
 
 
-def _reachable(request: Request, listens_on: str) -> str:
-    """Return the address the page was opened at; where only this machine knows that one, the best of its others."""
+def _reachable_base(request: Request, listens_on: str) -> str:
+    """Return the URL that the page was opened at or, if only this machine can open that, the best one for others."""
     url = request.url
     if is_loopback(url.hostname or "") and not is_loopback(listens_on):
         return invitation.bases(listens_on, url.port or 0, url.scheme == "https", this_machine())[0]

@@ -1,4 +1,4 @@
-"""The server without its sockets: the engines and their profile, the workers, the rooms, who is connected."""
+"""The server's state, apart from its sockets: engines and profile, workers, rooms, connected clients."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from babblefish.wire import client_messages, server_messages
 _log = logging.getLogger(__name__)
 
 _CLOSE_S = 2.0
-"""Given to engines and threads to end; a call that takes longer is left alone, as no thread can be stopped."""
+"""Time for engines and threads to end; a call that takes longer is abandoned, as no thread can be stopped."""
 
 
 class Server:
-    """What the routes share: the engines once they are warm, the rooms, the connected clients, who may come in."""
+    """What the routes share: the engines once loaded, the rooms, the connected clients, access control."""
 
     def __init__(self, settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> None:
-        """Prepare a server; with ``engines`` given it is ready at once, otherwise it loads its profile's."""
+        """Prepare a server; given ``engines`` it is ready at once, otherwise ``load`` loads its profile's."""
         self.settings = settings
         self.pace = pace or Pace()
         self.profile = choose(settings)
@@ -69,7 +69,7 @@ class Server:
             self._use(engines)
 
     async def load(self) -> None:
-        """Load the profile's engines; what cannot be loaded is kept as ``failure``."""
+        """Load the profile's engines; if that fails, ``failure`` says why."""
         _log.info("profile %s: %s", self.profile.name, self.profile.reason)
         try:
             engines, self.without = await load_engines(self.settings, self.profile)
@@ -94,9 +94,9 @@ class Server:
         return self.engines is not None and not self.draining
 
     async def drain(self) -> None:
-        """Let nobody in, finish what was said until now, and send the clients of each room away when they have got it.
+        """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
 
-        What is not finished after ``drain_s`` is given up.
+        Whatever is not finished after ``drain_s`` is dropped.
         """
         self.draining = True
         of_room: dict[Room, list[Session]] = defaultdict(list)
@@ -104,16 +104,16 @@ class Server:
             of_room[session.room].append(session)
         try:
             async with asyncio.timeout(self.settings.drain_s):
-                rooms = (_send_home(room, sessions) for room, sessions in of_room.items())
+                rooms = (_close_room(room, sessions) for room, sessions in of_room.items())
                 outcomes = await asyncio.gather(*rooms, return_exceptions=True)
             for outcome in outcomes:
                 if isinstance(outcome, Exception):
-                    _log.error("a room is lost by a fault of the server", exc_info=outcome)
+                    _log.error("unhandled error while a room shut down", exc_info=outcome)
         except TimeoutError:
-            _log.warning("what was not finished after %.0f s is given up", self.settings.drain_s)
+            _log.warning("dropping the utterances that were not finished within %.0f s", self.settings.drain_s)
 
     async def close(self) -> None:
-        """Give up what is in flight and end the engines' processes and the threads, but those of a call that hangs."""
+        """Cancel what is in progress and end the engines' processes and the threads, except those of a hanging call."""
         if self.rooms is not None:
             await self.rooms.close()
         try:
@@ -123,48 +123,48 @@ class Server:
                         await self.workers.text.run(self.engines.close)
                 await self.workers.close()
         except TimeoutError:
-            _log.warning("an engine does not end")
+            _log.warning("an engine does not shut down")
 
     async def admit(self, join: client_messages.Join, token: str, address: AddressLimits) -> tuple[str, Admission]:
-        """Find a place for a client that may join; it must be taken before anything else is waited for.
+        """Admit a client that may join; its place must be taken before anything else is awaited.
 
         Returns:
-            The id it goes by, under which ``sessions`` has room for it, and what it may see.
+            Its client id, which is free in ``sessions``, and what it may see.
 
         Raises:
             NotAllowedError: The token does not open the room.
-            TooFastError: Too many attempts of its address have failed just now.
-            RestartingError: The server ends.
+            TooFastError: Too many attempts from its address have just failed.
+            RestartingError: The server is shutting down.
             SetupError: The engines could not be loaded.
-            NotReadyError: They are still being loaded.
+            NotReadyError: They are still loading.
             ServerFullError: Every place is taken.
         """
         admission = await address.joining.make(lambda: self.access.admit(token, join.room))
         if self.draining:
-            raise RestartingError("the server restarts; come back in a moment")
+            raise RestartingError("the server is restarting; reconnect in a moment")
         if self.failure is not None:
             raise SetupError(self.failure)
         if self.engines is None:
-            raise NotReadyError("the server is still loading its engines; try again in a moment")
+            raise NotReadyError("the server is still loading; try again in a moment")
         if len(self.sessions) >= self.settings.max_clients:
-            raise ServerFullError(f"all {self.settings.max_clients} places are taken; try again later")
+            raise ServerFullError(f"the server is full ({self.settings.max_clients} clients); try again later")
         in_room = sum(session.room.name == join.room for session in self.sessions.values())
         if in_room >= self.settings.members_per_room:
-            raise ServerFullError(f"all {in_room} places of this room are taken; try again later")
+            raise ServerFullError(f"the room is full ({in_room} clients); try again later")
         wanted = join.client_id
-        # A name that is taken is not handed over: its owner may be alive, and anybody can read it in the presence list.
+        # An id in use is not handed over: its owner may still be there, and everybody can read it in the presence list.
         client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
         return client_id, admission
 
 
-async def _send_home(room: Room, sessions: list[Session]) -> None:
+async def _close_room(room: Room, sessions: list[Session]) -> None:
     await asyncio.gather(*(session.finish() for session in sessions))
     await room.drain()
     await asyncio.gather(*(session.dismiss() for session in sessions))
 
 
 def _languages(engines: Engines) -> list[server_messages.LanguageInfo]:
-    """List every language, with the quality of its captions as made from English (English: from French)."""
+    """List every language, with the quality of captions translated to it from English (to English: from French)."""
     to_each = plan_captions("eng", LANGUAGES.keys() - {"eng"}, engines) | plan_captions("fra", ["eng"], engines)
     found = []
     for code, language in LANGUAGES.items():

@@ -1,4 +1,4 @@
-"""By which names the server may be called, and the pages of which sites may talk to it."""
+"""The host names that the server answers to, and the sites whose pages may join (``Host`` and ``Origin``)."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from babblefish.server.addresses import names_of
 from babblefish.settings import Settings
 
 _OF_A_FILE = ("null", "file://")
-"""What browsers send for a page that was opened as a file."""
+"""What browsers send as ``Origin`` for a page opened as a file."""
 
 
 class Sites:
-    """The names and sites of one server."""
+    """The host names and allowed origins of one server."""
 
     def __init__(self, settings: Settings, certified: Callable[[], Iterable[str]]) -> None:
-        """Take what the settings allow.
+        """Read what the settings allow.
 
         Args:
-            settings: Of the server.
-            certified: Returns the names in the server's certificate, which may be another tomorrow.
+            settings: The server's.
+            certified: Returns the names in the server's certificate, which can change while the server runs.
         """
         self._names = {settings.host.lower(), "localhost", *settings.allowed_hosts}
         self._origins = frozenset(settings.allowed_origins)
         self._certified = certified
 
     def answers_to(self, host: str | None) -> bool:
-        """Tell whether a ``Host`` header calls this server.
+        """Tell whether a ``Host`` header means this server.
 
-        A site that gives its own name this machine's address, and so makes a browser take our answers for its own (DNS
-        rebinding), calls us by that name. It needs a name: an address is nobody's to redirect, so every one will do.
+        DNS rebinding, where a site points its own name at this machine so that browsers take our responses for its
+        own, shows in that name. It does not work with numeric addresses, so all of them are accepted.
         """
         name = _hostname(host or "")
         if not name or _is_address(name):
@@ -42,26 +42,26 @@ class Sites:
         return name in known or f"*.{name.partition('.')[2]}" in known
 
     def check(self, host: str | None, origin: str | None) -> None:
-        """Look where a socket is opened to, and by the page of which site.
+        """Check the host that a socket is opened to, and the origin of the page that opens it.
 
-        What is not a browser sends no origin, and one that lies about it gains nothing: this is for people who may
-        join, against pages that would listen in through their browsers. A page opened as a file has no site; whether
-        it may join is for its token to say.
+        This protects people who may join from pages that would listen in through their browsers. Programs other than
+        browsers send no origin, and gain nothing by inventing one. A page opened as a file has no origin; its token
+        decides whether it may join.
 
         Raises:
-            NotAllowedError: The host is not this server, or the site is neither it nor one that the settings allow.
+            NotAllowedError: The host is not this server, or the origin is neither its own nor allowed by the settings.
         """
         if not self.answers_to(host):
-            raise NotAllowedError("this server does not go by that name; BABBLEFISH_ALLOWED_HOSTS can add it")
+            raise NotAllowedError("this server does not answer to that host name; add it to BABBLEFISH_ALLOWED_HOSTS")
         if origin is None or origin in _OF_A_FILE or origin.lower() in self._origins:
             return
         site = urlsplit(origin)
         if site.scheme not in ("http", "https") or site.netloc.lower() != (host or "").lower():
-            raise NotAllowedError("a page of another site may not join here; open the page that this server serves")
+            raise NotAllowedError("pages of other sites may not join; open the page that this server serves")
 
 
 def _hostname(host: str) -> str:
-    """Return the name in a ``Host`` header without its port, in lower case; nothing where it has none."""
+    """Return the name in a ``Host`` header without its port, in lower case; empty if there is none."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""The server's certificate: one's own, or one that a private certificate authority (CA) on this machine makes."""
+"""The server's certificate: the owner's, or one issued by a private certificate authority (CA) on this machine."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from babblefish.settings import Settings
 _log = logging.getLogger(__name__)
 
 VALIDITY = datetime.timedelta(days=397)
-"""Of a server certificate; Apple's systems refuse what public authorities issue for 399 days or more."""
+"""Validity of a server certificate; Apple's systems refuse public certificates of 399 days or more."""
 AUTHORITY_VALIDITY = datetime.timedelta(days=3653)
 RENEW_BEFORE = datetime.timedelta(days=30)
 CLOCK_SKEW = datetime.timedelta(days=1)
-"""A certificate is valid since yesterday, for phones whose clock is slow."""
+"""Certificates are backdated by this much, for phones whose clock is slow."""
 
 CHECK_EVERY_S = 24 * 60 * 60.0
-"""How often a running server looks whether its certificate still does."""
+"""How often a running server checks whether its certificate is still right."""
 
 _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Where a certificate is.
+    """The files of a certificate.
 
     Attributes:
-        certificate: PEM file: the server's certificate, then those between it and its CA.
-        key: PEM file of its private key; may be the same one.
-        authority: PEM of the private CA's certificate, which devices are to trust; None if there is no such CA.
+        certificate: PEM file: the server's certificate, then any intermediate certificates.
+        key: PEM file of its private key; may be the same file.
+        authority: PEM of the private CA's certificate, which devices must trust; None without a private CA.
     """
 
     certificate: Path
@@ -54,22 +54,22 @@ class Chain:
     authority: bytes | None = None
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Give a context this certificate; connections that stand keep theirs.
+        """Load the certificate into a context; existing connections keep theirs.
 
         Raises:
-            SetupError: A file is missing or is not what it should be, or the key is not the certificate's.
+            SetupError: A file is missing or malformed, or the key does not match the certificate.
         """
         try:
-            # With no password at all OpenSSL would ask for it on the terminal.
+            # Without any password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.certificate, self.key, password="")
         except (OSError, ssl.SSLError) as error:
             raise SetupError(
-                f"the certificate {self.certificate} with the key {self.key} cannot be used: {_reason(error)}; "
-                "both must be PEM files, and the key not encrypted"
+                f"the certificate {self.certificate} cannot be used with the key {self.key}: {_reason(error)}; "
+                "both must be PEM files, and the key must not be encrypted"
             ) from error
 
     def names(self) -> tuple[str, ...]:
-        """Return the DNS names in the certificate, in lower case; none where it states them in no extension."""
+        """Return the certificate's DNS names in lower case; none if it has no such extension."""
         certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         try:
             certified = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -79,22 +79,22 @@ class Chain:
 
 
 class Certificate:
-    """What the server shows its clients.
+    """The certificate that the server presents.
 
     Attributes:
-        context: For the sockets that listen; ``renew`` changes it in place.
-        authority: PEM of the CA's certificate that devices are to trust, if there is a private one.
-        names: The DNS names it certifies, in lower case, as they are written there: ``*.`` stands for one label.
+        context: For the listening sockets; ``renew`` changes it in place.
+        authority: PEM of the private CA's certificate, which devices must trust; None without one.
+        names: Its DNS names in lower case, as they stand there: ``*.`` means one label.
     """
 
     def __init__(self, obtain: Callable[[], Chain]) -> None:
-        """Read a certificate.
+        """Load a certificate.
 
         Args:
-            obtain: Finds or makes the certificate that is right at the moment.
+            obtain: Finds or makes the certificate that is right now.
 
         Raises:
-            SetupError: There is none that could be used.
+            SetupError: There is no usable certificate.
         """
         self._obtain = obtain
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,13 +102,13 @@ class Certificate:
         self._take(chain)
 
     def renew(self) -> None:
-        """Take the certificate that is right now: a renewed one, or one with the machine's new addresses.
+        """Switch to the certificate that is right now: renewed, or with the machine's new addresses.
 
         Raises:
-            SetupError: As in the constructor; then the old one stays in use.
+            SetupError: As for the constructor; the current certificate stays in use.
         """
         chain = self._obtain()
-        chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # what is wrong must not spoil the one in use
+        chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # a bad one must not damage the context in use
         self._take(chain)
 
     def _take(self, chain: Chain) -> None:
@@ -118,15 +118,15 @@ class Certificate:
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
-    """Return the certificate that a server is to use, or None for plain HTTP.
+    """Return the certificate of a server, or None for plain HTTP.
 
     Raises:
-        SetupError: Only half of one's own certificate is given, or it cannot be used, or none can be made.
+        SetupError: A certificate without key or the reverse, an unusable one, or none could be made.
     """
     if settings.tls_cert and settings.tls_key:
         return Certificate(partial(Chain, settings.tls_cert, settings.tls_key))
     if settings.tls_cert or settings.tls_key:
-        raise SetupError("a certificate and its key belong together: give both --tls-cert FILE and --tls-key FILE")
+        raise SetupError("a certificate needs its key: give both --tls-cert FILE and --tls-key FILE")
     if settings.tls == "off":
         return None
     folder = settings.state_dir / "tls"
@@ -134,15 +134,15 @@ def certificate_of(settings: Settings) -> Certificate | None:
 
 
 def ensure(folder: Path, machine: Machine, now: datetime.datetime) -> Chain:
-    """Return a certificate for the machine that is valid for a month at least, made anew where the kept one is not.
+    """Return a certificate for the machine, valid for at least a month; replace the stored one if it is not.
 
-    The CA is kept, as devices trust it, until it would expire before a certificate of it.
+    The CA stays, as devices trust it, until it would expire before a certificate that it issues.
 
     Args:
-        folder: Is made, for its owner only; gets ``authority.pem`` and ``server.pem`` (key and certificate each, mode
+        folder: Created for its owner only; gets ``authority.pem`` and ``server.pem`` (key and certificate each, mode
             0600) and ``ca.crt``.
-        machine: The names and addresses to be certified, beside those of the loopback interface.
-        now: With its time zone.
+        machine: The names and addresses to certify, besides those of the loopback interface.
+        now: The time, with its time zone.
 
     Raises:
         SetupError: The folder cannot be written to, or the CA in it is damaged.
@@ -157,17 +157,17 @@ def ensure(folder: Path, machine: Machine, now: datetime.datetime) -> Chain:
             names = _permitted(machine, authority.certificate)
             if not _serves(server, names, authority, now):
                 _write(server, _server_certificate(names, authority, now))
-                _log.info("made a certificate for %s", ", ".join(str(name.value) for name in names))
+                _log.info("issued a certificate for %s", ", ".join(str(name.value) for name in names))
     except OSError as error:
         raise SetupError(
-            f"cannot keep a certificate in {folder}: {_reason(error)}; name another folder with BABBLEFISH_STATE_DIR"
+            f"cannot store a certificate in {folder}: {_reason(error)}; set BABBLEFISH_STATE_DIR to another folder"
         ) from error
     return Chain(server, server, _pem(authority.certificate))
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A private key and the certificate of its public one."""
+    """A private key and the certificate of its public key."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -187,12 +187,12 @@ def _authority(folder: Path, machine: Machine, now: datetime.datetime) -> _Pair:
         pair = _read(path)
         if now + VALIDITY < pair.certificate.not_valid_after_utc:
             return pair
-        _log.warning("the CA in %s expires; it is replaced, and every device must trust the new one", path)
+        _log.warning("the CA in %s is about to expire and is replaced; every device must trust the new one", path)
     except FileNotFoundError:
         pass
     except ValueError as error:
         raise SetupError(
-            f"{path} is damaged; after rm {path} the server makes another CA, which every device must then trust"
+            f"{path} is damaged; run rm {path} and the server creates a new CA, which every device must then trust"
         ) from error
     pair = _new_authority(machine, now)
     _write(path, pair)
@@ -203,8 +203,8 @@ def _authority(folder: Path, machine: Machine, now: datetime.datetime) -> _Pair:
 def _new_authority(machine: Machine, now: datetime.datetime) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"BabbleFish CA {machine.names[-1] if machine.names else ''}".rstrip()[:64])
-    # Whoever steals the key can pose as this machine and as addresses, but not as a site of the internet. Not critical,
-    # against RFC 5280: a device that does not know the extension must not refuse the CA for it.
+    # Whoever steals the key can impersonate this machine and numeric addresses, but no site on the internet. Contrary
+    # to RFC 5280 it is not critical: a device that does not know the extension must not refuse the CA.
     permitted = [x509.DNSName(name) for name in ("localhost", "local", *machine.names)]
     builder = (
         _builder(name, name, key.public_key(), now, AUTHORITY_VALIDITY)
@@ -269,7 +269,7 @@ def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _permitted(machine: Machine, authority: x509.Certificate) -> list[x509.GeneralName]:
-    """List what the certificate is to name; a name that the CA may not certify would spoil it as a whole."""
+    """List the names for the certificate; one that the CA may not certify would invalidate the whole certificate."""
     constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     domains = [str(domain.value) for domain in constraints.permitted_subtrees or ()]
     names = []
@@ -277,18 +277,18 @@ def _permitted(machine: Machine, authority: x509.Certificate) -> list[x509.Gener
         if any(name == domain or name.endswith(f".{domain}") for domain in domains):
             names.append(name)
         else:
-            _log.warning("the certificate leaves out %s, which the machine was not called when its CA was made", name)
+            _log.warning("the certificate leaves out %s: the machine had another name when its CA was created", name)
     return [*map(x509.DNSName, names), *map(x509.IPAddress, (*_LOOPBACK, *machine.addresses))]
 
 
 def _serves(path: Path, names: list[x509.GeneralName], authority: _Pair, now: datetime.datetime) -> bool:
-    """Tell whether the kept certificate is the CA's, names everything, and will last."""
+    """Tell whether the stored certificate is the CA's, has every name, and is valid long enough."""
     try:
         pair = _read(path)
         pair.certificate.verify_directly_issued_by(authority.certificate)
     except Exception as error:
         if not isinstance(error, FileNotFoundError):
-            _log.info("%s is not of use and is made anew: %s", path, _reason(error))
+            _log.info("replacing %s, which cannot be used: %s", path, _reason(error))
         return False
     certified = pair.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return set(names) <= set(certified) and now + RENEW_BEFORE < pair.certificate.not_valid_after_utc
@@ -299,18 +299,18 @@ def _read(path: Path) -> _Pair:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds something else.
+        ValueError: It does not hold a key and its certificate.
     """
     pem = path.read_bytes()
     key = serialization.load_pem_private_key(pem, password=None)
     certificate = x509.load_pem_x509_certificate(pem)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise ValueError("the key is not the certificate's")
+        raise ValueError("the key does not match the certificate")
     return _Pair(key, certificate)
 
 
 def _write(path: Path, pair: _Pair) -> None:
-    """Keep a key and its certificate in one file, so that no crash can leave two that do not fit."""
+    """Store a key and its certificate in one file, so that no crash can leave a mismatched pair."""
     key = pair.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -332,7 +332,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Say an error of the system without its number, and one of OpenSSL without the place in its source."""
+    """Describe a system error without its number, and one of OpenSSL without its source location."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).lower().replace("_", " ")
     return error.strerror or str(error) if isinstance(error, OSError) else str(error) or type(error).__name__

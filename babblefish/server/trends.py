@@ -1,4 +1,4 @@
-"""The past hour in points of ten seconds: how long utterances took, how much waits, what the process uses."""
+"""The past hour in points of ten seconds: latencies, backlog, and what the process uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from babblefish.telemetry.usage import Usage
 EVERY_S = 10.0
 _POINTS = 360
 _MINUTE_S = 60.0
-"""A point looks back this far on utterances: ten seconds hold too few for a percentile."""
+"""Each point covers the utterances of this long before it: ten seconds have too few for a percentile."""
 
 Percentiles = tuple[float, float]
 """Median and 95th percentile, in seconds."""
@@ -24,23 +24,23 @@ Percentiles = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How it was at one moment.
+    """The server's state at one moment.
 
     Attributes:
         at: Unix time.
         caption: From the end of speech to the first caption of each utterance of the last minute; None without any.
         speech: The same to the first spoken word.
         playback: The same to the first sound that a client played.
-        stages: The same for each stage, by its name.
+        stages: The same for each stage, by name.
         utterances: Results of the last minute.
-        errors: Errors told to clients since the point before, but for the harmless ones.
-        failures: Engine calls that failed since the point before.
-        pending: Jobs that run or wait, by worker.
-        cpu_percent: Of one CPU since the point before, by group.
-        memory_mb: Of the process.
-        programs_mb: Of its child processes.
-        clients: Connected.
-        lag_ms: The longest that the event loop was late since the point before.
+        errors: Errors sent to clients since the point before, except harmless ones.
+        failures: Failed engine calls since the point before.
+        pending: Jobs running or waiting, by worker.
+        cpu_percent: Percent of one CPU since the point before, by group.
+        memory_mb: Memory of the process.
+        programs_mb: Memory of its child processes.
+        clients: Connected clients.
+        lag_ms: The longest lag of the event loop since the point before.
     """
 
     at: float
@@ -63,7 +63,7 @@ class Trends:
     """Keeps the points of the past hour."""
 
     def __init__(self, recorder: Recorder, workers: Sequence[Worker]) -> None:
-        """Begin with none."""
+        """Start with none."""
         self.points: deque[Point] = deque(maxlen=_POINTS)
         self._recorder = recorder
         self._workers = workers
@@ -76,9 +76,9 @@ class Trends:
         Args:
             at: Unix time.
             now_s: ``time.monotonic()``.
-            usage: Read just now.
-            clients: Connected.
-            lag_s: The longest that the event loop was late since the point before, in seconds.
+            usage: A reading of this moment.
+            clients: Connected clients.
+            lag_s: The longest lag of the event loop since the point before, in seconds.
         """
         before_s, before = self._before or (now_s - EVERY_S, usage)
         self._before = (now_s, usage)
@@ -88,7 +88,7 @@ class Trends:
         found = {stage: percentiles(trace.timings_ms.get(stage, None) for trace in lately) for stage in stages}
         self.points.append(
             Point(
-                at=round(at, 1),  # as it is sent, so that a reader can ask for what came after
+                at=round(at, 1),  # as it is sent, so that a client can ask for later ones
                 caption=percentiles(trace.caption_s for trace in lately),
                 speech=percentiles(trace.speech_s for trace in lately),
                 playback=percentiles(trace.played_s for trace in lately),
@@ -110,12 +110,12 @@ class Trends:
         self._failures = failures
 
     def failures_since(self, at: float) -> int:
-        """Return how many engine calls have failed since a moment of the past hour, a Unix time."""
+        """Return how many engine calls have failed since a Unix time within the past hour."""
         now = sum(worker.failures for worker in self._workers)
         return now - self._failures + sum(point.failures for point in self.points if point.at > at)
 
     def ended_within(self, seconds: float, now_s: float) -> list[Trace]:
-        """Return the utterances that ended lately and are remembered."""
+        """Return the recorded utterances that ended within so many seconds before now."""
         traces = self._recorder.traces.values()
         return [
             trace
@@ -125,7 +125,7 @@ class Trends:
 
 
 def percentiles(values: Iterable[float | None]) -> Percentiles | None:
-    """Return median and 95th percentile of those that are known, in their unit; None without any."""
+    """Return median and 95th percentile of the known values, in their unit; None if there are none."""
     known = [value for value in values if value is not None]
     if not known:
         return None

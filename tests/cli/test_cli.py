@@ -107,7 +107,7 @@ def test_a_damaged_key_is_one_line(tmp_path: Path) -> None:
     done = run("serve", "--access", "required", BABBLEFISH_STATE_DIR=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("babblefish: ")
-    assert "server.key is no key" in done.stderr
+    assert "server.key is not a valid key" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -158,7 +158,7 @@ def test_to_be_open_to_others_without_tokens_is_a_loud_warning(caplog: pytest.Lo
     access_of(Settings(host="0.0.0.0", access="off"))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "ACCESS IS OFF" in record.message
+    assert "ACCESS CONTROL IS OFF" in record.message
     assert "--access required" in record.message
 
 
@@ -207,7 +207,7 @@ def test_of_two_servers_that_start_at_once_both_take_the_key_that_came_first(
 @pytest.mark.parametrize("content", [b"", b"\n", b"ab" * 31, b"x" * 64, bytes(64), b"\xff" * 64])
 def test_a_damaged_key_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "server.key").write_bytes(content)
-    with pytest.raises(SetupError, match="is no key"):
+    with pytest.raises(SetupError, match="is not a valid key"):
         server_key(Settings(state_dir=tmp_path))
     assert (tmp_path / "server.key").read_bytes() == content, "it may be mended yet"
 

@@ -123,9 +123,9 @@ async def test_while_failures_wait_for_their_answers_further_attempts_are_too_fa
 @pytest.mark.parametrize(
     ("host", "origin", "message"),
     [
-        ("127.0.0.1", "https://elsewhere.example", "a page of another site may not join here"),
-        ("rebound.example", None, "this server does not go by that name"),
-        ("rebound.example", "http://rebound.example:{port}", "this server does not go by that name"),
+        ("127.0.0.1", "https://elsewhere.example", "pages of other sites may not join"),
+        ("rebound.example", None, "this server does not answer to that host name"),
+        ("rebound.example", "http://rebound.example:{port}", "this server does not answer to that host name"),
     ],
 )
 async def test_pages_of_other_sites_and_other_names_are_refused_with_a_good_token_as_well(

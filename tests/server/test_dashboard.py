@@ -108,7 +108,7 @@ async def test_what_belongs_to_a_conversation_is_no_error_and_a_failed_engine_de
     assert (state["performance"]["errors"], state["health"]["state"]) == (1, "degraded")
     assert state["health"]["reasons"] == [
         "engine_failed in the last 5 minutes: 1",
-        "engine calls failed in the last 5 minutes: 1",
+        "failed engine calls in the last 5 minutes: 1",
     ]
 
 
@@ -118,7 +118,10 @@ async def test_places_that_are_all_taken_and_parts_that_are_missing_degrade(sett
     dashboard = Dashboard(server)
     state = await dashboard.state()
     assert state["health"]["state"] == "degraded"
-    assert state["health"]["reasons"] == ["without its kokoro: its weights are not there", "all 0 places are taken"]
+    assert state["health"]["reasons"] == [
+        "running without kokoro: its weights are not there",
+        "the server is full: 0 clients",
+    ]
     await dashboard.close()
     await server.close()
 
@@ -127,7 +130,7 @@ async def test_a_server_that_loads_or_cannot_is_not_ready_and_says_why(settings:
     server = Server(settings)
     dashboard = Dashboard(server)
     state = await dashboard.state()
-    assert state["health"] == {"state": "not_ready", "reasons": ["the engines are being loaded"]}
+    assert state["health"] == {"state": "not_ready", "reasons": ["the engines are loading"]}
     assert {engine["state"] for engine in state["engines"]} == {"loading"}
     server.failure = "the weights are not there"
     state = await dashboard.state()
@@ -140,7 +143,7 @@ async def test_a_server_that_loads_or_cannot_is_not_ready_and_says_why(settings:
 async def test_a_server_that_ends_is_not_ready_any_more(running: Running) -> None:
     running.server.draining = True
     state = await look(running)
-    assert state["health"] == {"state": "not_ready", "reasons": ["the server ends: what was said is being finished"]}
+    assert state["health"] == {"state": "not_ready", "reasons": ["shutting down: finishing utterances in progress"]}
 
 
 def usage(cpu_s: float) -> Usage:

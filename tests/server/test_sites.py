@@ -96,5 +96,5 @@ def test_its_own_pages_may_join_those_of_allowed_sites_and_files(sites: Sites, h
     ],
 )
 def test_pages_of_other_sites_may_not(sites: Sites, origin: str) -> None:
-    with pytest.raises(NotAllowedError, match="another site"):
+    with pytest.raises(NotAllowedError, match="other sites"):
         sites.check("127.0.0.1:9000", origin)

@@ -169,7 +169,7 @@ def test_a_damaged_certificate_is_made_anew(tmp_path: Path, damage: bytes) -> No
 def test_a_damaged_authority_is_an_error_and_not_silently_another_one(tmp_path: Path) -> None:
     ensure(tmp_path / "tls", MACHINE, NOW)
     (tmp_path / "tls" / "authority.pem").write_text("gone")
-    with pytest.raises(SetupError, match=r"damaged; after rm .*authority\.pem"):
+    with pytest.raises(SetupError, match=r"damaged; run rm .*authority\.pem"):
         ensure(tmp_path / "tls", MACHINE, NOW)
 
 
@@ -212,7 +212,7 @@ def test_ones_own_certificate_goes_before_the_private_authority(tmp_path: Path) 
         ("cert.pem", "none.pem", "No such file"),
         ("key.pem", "key.pem", "cannot be used"),
         ("cert.pem", "other/server.pem", "key values mismatch"),
-        ("cert.pem", "locked.pem", "not encrypted"),
+        ("cert.pem", "locked.pem", "not be encrypted"),
         ("cert.pem", None, "give both --tls-cert FILE and --tls-key FILE"),
         (None, "key.pem", "give both --tls-cert FILE and --tls-key FILE"),
     ],
@@ -295,7 +295,7 @@ async def test_a_certificate_is_looked_after_while_the_server_runs(
         trusting = ssl.create_default_context(cafile=str(tmp_path / "made" / "ca.crt"))
         cert.write_text("half a file")
         async with asyncio.timeout(10):
-            while "the certificate stays as it is" not in caplog.text:  # noqa: ASYNC110 - a log cannot be awaited
+            while "keeping the current one" not in caplog.text:  # noqa: ASYNC110 - a log cannot be awaited
                 await asyncio.sleep(0.01)
         (tmp_path / "new").mkdir()
         new_cert, new_key = own(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""What the system talks about: utterances, transcripts, captions, speech, speakers, and what can go wrong."""
+"""The domain's types: utterances, transcripts, captions, speech, speakers, and errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Samples = NDArray[np.float32]
 """Mono audio, shape ``[n]``, float32 in [-1, 1]."""
 
 SAMPLE_RATE_HZ = 16_000
-"""Rate of all audio between the socket and the engines."""
+"""Sample rate of all audio between the socket and the engines."""
 
 _T = TypeVar("_T")
 
 _LOOK_S = 0.05
-"""How often a wait looks whether it has been cancelled."""
+"""How often a wait checks whether it has been cancelled."""
 
 UNKNOWN_SPEAKER_ID = "unknown"
 
@@ -29,13 +29,13 @@ class Quality(StrEnum):
     """How far a caption can be trusted as a translation of what was said."""
 
     ORIGINAL = "original"
-    """The words as they were spoken; no translation was needed."""
+    """The words as spoken; no translation was needed."""
     GOOD = "good"
     DRAFT = "draft"
-    """Gist-level: a rule-based path between distant languages, one with more than one hop, or a language that the
-    translator is not known to write well."""
+    """Good for the gist only: a rule-based path between distant languages, a path with more than one hop, or a language
+    that the translator is not known to write well."""
     UNTRANSLATED = "untranslated"
-    """No path to the language asked for; the text is in another language that exists."""
+    """There is no path to the requested language; the text is in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Utterance:
     """One stretch of speech by one client.
 
     Attributes:
-        utterance_id: Unique within the server's life.
-        client_id: The client whose microphone it came from.
+        utterance_id: Unique while the server runs.
+        client_id: The client whose microphone recorded it.
         samples: Shape ``[n]``, float32, mono, 16 kHz.
         source_langs: ISO 639-3 codes of the languages it may be in: the one that the client declared, several to
-            choose from, or none where it may be any.
+            choose from, or none if it may be any.
         ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
-        speech_s: Seconds of it that are speech, where a voice detector has listened already; else the pipeline asks.
+        speech_s: Seconds of speech in it, if a voice detector has already measured them; else the pipeline does.
     """
 
     utterance_id: str
@@ -67,12 +67,12 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said, in the language it was said in.
+    """What was said, in its own language.
 
     Attributes:
         text: Never empty; an utterance without words raises ``NoSpeechError`` instead.
         lang: ISO 639-3.
-        lang_confidence: Probability of ``lang`` in [0, 1]; 1.0 where the client declared it.
+        lang_confidence: Probability of ``lang`` in [0, 1]; 1.0 if the client declared it.
         confidence: Mean token probability in [0, 1].
     """
 
@@ -88,9 +88,9 @@ class Caption:
 
     Attributes:
         text: The words.
-        lang: ISO 639-3 code of the language ``text`` is in.
-        quality: How far to trust it.
-        path: Languages passed through, first the spoken one, e.g. ``("fra", "cat", "eng")``.
+        lang: ISO 639-3 code of the language of ``text``.
+        quality: How far it can be trusted.
+        path: Languages passed through, the spoken one first, e.g. ``("fra", "cat", "eng")``.
     """
 
     text: str
@@ -127,10 +127,10 @@ class SpeakerMatch:
 
     Attributes:
         speaker_id: ``speaker_<n>``, or ``unknown``.
-        name: Shown to people.
+        name: The name shown to people.
         confidence: Similarity to the speaker's centroid, corrected for length and clipped to [0, 1]; 1.0 for a new
             speaker.
-        is_new: Whether this utterance made the speaker.
+        is_new: Whether the speaker is first heard in this utterance.
     """
 
     speaker_id: str
@@ -150,7 +150,6 @@ class Deadline:
 
     Attributes:
         at_s: ``time.monotonic()`` of that moment.
-        cancelled: Set by the worker when nobody waits for the result any more.
     """
 
     at_s: float
@@ -162,11 +161,11 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
     def cancel(self) -> None:
-        """Say that nobody waits for the result any more; safe from any thread."""
+        """Mark the result as no longer needed; safe from any thread."""
         self._cancelled[0] = True
 
     def take(self, items: queue.Queue[_T]) -> _T:
-        """Wait for an item of a queue that several threads share, no longer than this.
+        """Wait for an item of a queue that several threads share, until the deadline.
 
         Raises:
             DeadlineExceededError: The moment has passed or the work was cancelled.
@@ -184,7 +183,7 @@ class Deadline:
         return self._cancelled[0] or time.monotonic() > self.at_s
 
     def check(self) -> None:
-        """Go on, or stop here.
+        """Check the deadline.
 
         Raises:
             DeadlineExceededError: The moment has passed or the work was cancelled.
@@ -200,7 +199,7 @@ class BabbleFishError(Exception):
     fatal = False
 
     def __init__(self, message: str) -> None:
-        """Keep the message as it will be shown."""
+        """Keep the message, which is shown to people."""
         super().__init__(message)
         self.message = message
 
@@ -212,13 +211,13 @@ class InvalidAudioError(BabbleFishError):
 
 
 class RecordingTooLongError(BabbleFishError):
-    """A recording that lasts longer than is taken at once."""
+    """A recording longer than the limit for one request."""
 
     code = "too_long"
 
 
 class UtteranceTooShortError(BabbleFishError):
-    """Less audio than any word needs."""
+    """Less audio than the shortest word."""
 
     code = "too_short"
 
@@ -230,13 +229,13 @@ class NoSpeechError(BabbleFishError):
 
 
 class InvalidMessageError(BabbleFishError):
-    """A text frame that is not a control message of the protocol."""
+    """A text frame that is not a client message."""
 
     code = "invalid_message"
 
 
 class UnknownLanguageError(BabbleFishError):
-    """A language code the server does not know."""
+    """A language code that the server does not know."""
 
     code = "unknown_language"
 
@@ -254,13 +253,13 @@ class UnknownSpeakerError(BabbleFishError):
 
 
 class OverloadedError(BabbleFishError):
-    """More work is waiting than the queue may hold; this utterance was not taken."""
+    """The queue is full; this utterance was refused."""
 
     code = "overloaded"
 
 
 class DeadlineExceededError(BabbleFishError):
-    """Work that was given up because it took too long or nobody waits for it."""
+    """Work that was dropped because it took too long or is no longer needed."""
 
     code = "deadline_exceeded"
 
@@ -272,40 +271,40 @@ class EngineError(BabbleFishError):
 
 
 class DuplicateUtteranceError(BabbleFishError):
-    """The same words were heard at the same moment through another member's microphone."""
+    """The same words were picked up at the same moment by another member's microphone."""
 
     code = "duplicate"
 
 
 class EchoError(BabbleFishError):
-    """The microphone heard the server's own speech from a loudspeaker."""
+    """The microphone picked up the server's own speech from a loudspeaker."""
 
     code = "echo"
 
 
 class ServerFullError(BabbleFishError):
-    """No place for a further client."""
+    """The server or the room has no place for another client."""
 
     code = "full"
     fatal = True
 
 
 class TooManyError(BabbleFishError):
-    """As many connections as one network address may have."""
+    """The network address has reached its limit of connections."""
 
     code = "too_many"
     fatal = True
 
 
 class TooFastError(BabbleFishError):
-    """More audio, messages or failed attempts than one network address may send within a minute."""
+    """The network address exceeds its limit of audio, messages or failed attempts."""
 
     code = "too_fast"
     fatal = True
 
 
 class NotAllowedError(BabbleFishError):
-    """No token that opens this room, a page of another site, or a name the server does not go by."""
+    """No valid token for this room, a page of another site, or a host name that is not the server's."""
 
     code = "not_allowed"
     fatal = True
@@ -319,14 +318,14 @@ class NotReadyError(BabbleFishError):
 
 
 class RestartingError(BabbleFishError):
-    """The server ends, mostly to start anew; nothing more is taken, and the client is to come back in a moment."""
+    """The server is shutting down, mostly to restart; the client should reconnect in a moment."""
 
     code = "restarting"
     fatal = True
 
 
 class SetupError(BabbleFishError):
-    """Something the profile needs is not installed; the message says the command that installs it."""
+    """Something that the server needs is missing or wrong; the message says what to do."""
 
     code = "setup"
     fatal = True

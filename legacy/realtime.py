@@ -177,7 +177,7 @@ class _Stream:
         if message.get("bytes") is not None:
             samples = pcm.pcm16_to_float(message["bytes"])
             return await self._interpreter.workers.sockets.run(self._segmenter.feed, samples)
-        if isinstance(client_messages.parse_control(message["text"]), client_messages.Flush):
+        if isinstance(client_messages.parse_message(message["text"]), client_messages.Flush):
             return await self._flush()
         raise InvalidMessageError("the only control message here is flush")
 

@@ -86,7 +86,7 @@ async def test_what_is_changed_is_in_force(running_on_a_port: Running) -> None:
 
 
 async def test_who_is_refused_is_told_why(running_on_a_port: Running) -> None:
-    with pytest.raises(RefusedError, match="another site") as refused:
+    with pytest.raises(RefusedError, match="other sites") as refused:
         async with connect(running_on_a_port.url, origin="https://elsewhere.example"):
             pass
     assert refused.value.code == "not_allowed"

@@ -64,7 +64,7 @@ def asked_for(expression: str) -> set[str]:
 
 
 def test_the_table_of_client_messages_is_what_a_client_may_say() -> None:
-    assert table(PROTOCOL, "client message") == types(client_messages.Control)
+    assert table(PROTOCOL, "client message") == types(client_messages.ClientMessage)
 
 
 def test_the_table_of_messages_is_what_the_server_says() -> None:
@@ -96,7 +96,7 @@ def test_the_example_of_the_protocol_is_what_the_types_say() -> None:
     for side, text in re.findall(r"^```json (client|server)\n(.*?)^```", PROTOCOL, re.MULTILINE | re.DOTALL):
         sides[side] += 1
         if side == "client":
-            client_messages.parse_control(text)
+            client_messages.parse_message(text)
         else:
             message = TypeAdapter[Any](server_messages.ServerMessage).validate_json(text)
             assert json.loads(server_messages.encode(message)) == json.loads(text)

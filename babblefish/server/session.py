@@ -60,8 +60,8 @@ class Session:
     """A client's connection from ``ready`` to its end.
 
     Four tasks: one reads frames into a bounded inbox (a full inbox stops reading, so that TCP slows the sender), one
-    turns them into utterances and answers controls in the order they came, one writes the outbox, one sends what the
-    client missed, which may be in flight yet.
+    turns them into utterances and answers client messages in order of arrival, one writes the outbox, one sends what
+    the client missed, which may still be in progress.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Session:
         while (frame := await self._next_frame()) is not None:
             try:
                 if isinstance(frame.data, str):
-                    await self._control(client_messages.parse_control(frame.data), frame.arrived_s)
+                    await self._control(client_messages.parse_message(frame.data), frame.arrived_s)
                 else:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
@@ -208,7 +208,7 @@ class Session:
                 self.member.send(server_messages.error_message(error))
             self._inbox_bytes -= frame.weight
             self._inbox_drained.set()
-            # A burst of controls would otherwise be answered at one go, and fill outboxes before they are written.
+            # Otherwise a burst of messages would be answered in one go and fill outboxes before they are written.
             await asyncio.sleep(0)
         if self._segmenter is not None:
             with contextlib.suppress(BabbleFishError):
@@ -283,7 +283,7 @@ class Session:
             self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(server_messages.error_message(error, utterance.utterance_id))
 
-    async def _control(self, message: client_messages.Control, arrived_s: float) -> None:
+    async def _control(self, message: client_messages.ClientMessage, arrived_s: float) -> None:
         match message:
             case client_messages.Ping():
                 self.member.send(server_messages.Pong())

@@ -1,4 +1,4 @@
-"""The figures for Prometheus, in a registry of the server's own; no label names a user, a room or an utterance."""
+"""Metrics for Prometheus, in the server's own registry; no label names a user, a room or an utterance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 RESULT = "result"
 CANCELLED = "cancelled"
-"""Given up because the server stops."""
+"""Dropped because the server stops."""
 
 ENGINE_STATES = ("loading", "ready", "missing", "failed")
 
@@ -41,7 +41,7 @@ def error_codes() -> Iterator[str]:
 
 
 class _Totals(Collector):
-    """A counter whose totals are kept elsewhere, by one label."""
+    """A counter whose totals are kept elsewhere, with one label."""
 
     def __init__(self, name: str, meaning: str, label: str) -> None:
         self._about = (name, meaning)
@@ -56,11 +56,11 @@ class _Totals(Collector):
 
 
 class Metrics:
-    """The instruments of one server; what they mean stands in DEPLOYMENT.md."""
+    """The metrics of one server; DEPLOYMENT.md says what they mean."""
 
     def __init__(self) -> None:
-        """Begin at zero."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series for a time nobody asks for
+        """Start at zero."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and nobody needs the time
         registry = CollectorRegistry()
         self._registry = registry
         self.utterances = Counter(
@@ -83,12 +83,12 @@ class Metrics:
         )
         self.playback = Histogram(
             "babblefish_playback_seconds",
-            "From the end of speech to a client's word that it plays the first sound.",
+            "From the end of speech to a client's report that it plays the first sound.",
             registry=registry,
             buckets=_LATENCY_S,
         )
         self.audio = Counter("babblefish_audio_seconds", "Audio received from clients.", registry=registry)
-        self.errors = Counter("babblefish_errors", "Errors told to clients, by code.", ["code"], registry=registry)
+        self.errors = Counter("babblefish_errors", "Errors sent to clients, by code.", ["code"], registry=registry)
         self.refused = Counter(
             "babblefish_refused_connections", "Connections refused, by code.", ["code"], registry=registry
         )
@@ -98,21 +98,21 @@ class Metrics:
         self.clients = Gauge("babblefish_clients", "Connected clients.", registry=registry)
         self.rooms = Gauge("babblefish_rooms", "Rooms with somebody in them.", registry=registry)
         self.pending = Gauge(
-            "babblefish_pending_jobs", "Jobs that run or wait, by worker.", ["worker"], registry=registry
+            "babblefish_pending_jobs", "Jobs running or waiting, by worker.", ["worker"], registry=registry
         )
-        self.failures = _Totals("babblefish_worker_failures", "Engine calls that failed, by worker.", "worker")
-        self.cpu = _Totals("babblefish_cpu_seconds", "CPU time, by worker and what else runs.", "group")
+        self.failures = _Totals("babblefish_worker_failures", "Failed engine calls, by worker.", "worker")
+        self.cpu = _Totals("babblefish_cpu_seconds", "CPU time by group of threads.", "group")
         self.programs_memory = Gauge(
             "babblefish_programs_memory_bytes", "Resident memory of the child processes.", registry=registry
         )
         self.loop_lag = Histogram(
             "babblefish_event_loop_lag_seconds",
-            "How much later than asked for the event loop woke up.",
+            "How late the event loop woke up.",
             registry=registry,
             buckets=_LAG_S,
         )
         self.engine_state = Gauge(
-            "babblefish_engine_state", "1 for the state an engine is in.", ["engine", "state"], registry=registry
+            "babblefish_engine_state", "1 for the current state of an engine.", ["engine", "state"], registry=registry
         )
         for totals in (self.failures, self.cpu):
             registry.register(totals)
@@ -123,11 +123,11 @@ class Metrics:
             self.utterances.labels(outcome)
 
     def text(self) -> bytes:
-        """Return all of them in Prometheus' text format; a few milliseconds, so not on the event loop."""
+        """Return all metrics in Prometheus' text format; takes milliseconds, so not on the event loop."""
         return generate_latest(self._registry)
 
     def names(self) -> set[str]:
-        """Return the names under which they can be asked for; those of a histogram without its suffixes."""
+        """Return the metrics' names; those of histograms without the suffixes of their series."""
         return {
             f"{family.name}_total" if family.type == "counter" else family.name for family in self._registry.collect()
         }

@@ -1,8 +1,8 @@
 """What the process uses of the machine: CPU seconds by group of threads, and memory.
 
-A group is what a worker's threads and the native threads of its libraries use together. Linux gives a new thread the
-name of the thread that made it, so the pools that CTranslate2, ONNX Runtime and OpenMP open within a named thread carry
-its name, and ``/proc`` tells who used what.
+A group is a worker's threads together with the native threads of its libraries. Linux gives a new thread the name of
+the thread that created it, so the pools that CTranslate2, ONNX Runtime and OpenMP create within a named thread carry
+its name. It is read from ``/proc``: psutil has the threads' times, but neither their names nor when they started.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import psutil
 
 EVENT_LOOP = "event-loop"
 PROGRAMS = "programs"
-"""Child processes: Apertium's."""
+"""Child processes: Apertium's programs."""
 OTHER = "other"
-"""Threads that no worker made, and those that libraries make while they are imported."""
+"""Threads that no worker created, and those that libraries create when they are imported."""
 
 _NAME_LIMIT = 15
 """Characters of a thread's name that Linux keeps."""
@@ -32,27 +32,27 @@ _T = TypeVar("_T")
 
 
 def name_thread(name: str) -> None:
-    """Give the calling thread, and those it will make, a name that the system knows."""
-    with contextlib.suppress(OSError):  # a container that forbids it costs the figure, not the server
+    """Name the calling thread, and those it will create, for the operating system."""
+    with contextlib.suppress(OSError):  # where a container forbids it, only this figure is lost
         Path("/proc/thread-self/comm").write_text(name[:_NAME_LIMIT])
 
 
 def join_group(name: str, cpus: Iterable[int] | None) -> None:
-    """Have the calling thread, and those it will make, count to a group and run on its CPUs.
+    """Have the calling thread, and those it will create, count towards a group and run on its CPUs.
 
     Args:
-        name: Of the group.
-        cpus: Their numbers; None for all that the process may use.
+        name: Name of the group.
+        cpus: CPU numbers; None for all that the process may use.
     """
     name_thread(name)
     wanted = set(cpus or os.sched_getaffinity(os.getpid()))
-    # Asked for only where it changes something: what forbids it then costs nobody a thread.
+    # Set only if it changes something, so that a system that forbids it does not break a thread for nothing.
     if os.sched_getaffinity(0) != wanted:
         os.sched_setaffinity(0, wanted)
 
 
 def in_group(name: str, load: Callable[[], _T], cpus: Iterable[int] | None = None) -> Callable[[], _T]:
-    """Return ``load`` so that the native threads it makes are of a group, see ``join_group``."""
+    """Wrap ``load`` so that the native threads it creates belong to a group, see ``join_group``."""
 
     def joined() -> _T:
         join_group(name, cpus)
@@ -62,22 +62,22 @@ def in_group(name: str, load: Callable[[], _T], cpus: Iterable[int] | None = Non
 
 
 def this_thread() -> int:
-    """Return the system's number of the calling thread."""
+    """Return the operating system's id of the calling thread."""
     return int(os.readlink("/proc/thread-self").rpartition("/")[2])
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A reading.
+    """A reading of the process's usage.
 
     Attributes:
-        cpu_s: Group → CPU seconds since the first reading began to count; they only rise.
+        cpu_s: CPU seconds by group since the first reading; never falling.
         memory_mb: Resident memory of this process.
-        programs_mb: Resident memory of its child processes; pages they share count once for each.
+        programs_mb: Resident memory of its child processes; shared pages count once for each.
         threads: Of this process, native ones included.
         machine_cpu_percent: Of all CPUs together, since the reading before.
         machine_memory_mb: Memory in use on the machine.
-        machine_memory_free: What can still be had, as a fraction of the machine's.
+        machine_memory_free: Available memory, as a fraction of the machine's.
     """
 
     cpu_s: Mapping[str, float]
@@ -90,14 +90,14 @@ class Usage:
 
 
 class UsageReader:
-    """Reads one process; by one thread at a time, and not on the event loop, as it asks for every thread."""
+    """Reads the usage of this process; from one thread at a time, and not on the event loop, as it takes a while."""
 
     def __init__(self, groups: Iterable[str], loop_thread: int) -> None:
-        """Count for these groups.
+        """Start counting.
 
         Args:
             groups: Names of the workers.
-            loop_thread: Number of the thread that runs the event loop.
+            loop_thread: Id of the thread that runs the event loop.
         """
         self._groups = {name[:_NAME_LIMIT]: name for name in groups}
         self._loop_thread = loop_thread
@@ -107,7 +107,7 @@ class UsageReader:
         psutil.cpu_percent()  # the first call has nothing to compare with
 
     def read(self) -> Usage:
-        """Read what has been used; what a thread used between a reading and its end is not known."""
+        """Read the usage; what a thread used between the last reading and its end is missed."""
         now_s: dict[tuple[int, float], float] = {}
         for thread in os.listdir("/proc/self/task"):
             with contextlib.suppress(OSError):  # it has ended meanwhile

@@ -1,6 +1,6 @@
-"""What a client may say: how it joins and every control message.
+"""The client messages: how a client joins, and every text frame it may send.
 
-Its binary frames are Int16 PCM (see ``audio``); everything else is JSON with a ``type``.
+Its binary frames are Int16 PCM (see ``audio``); text frames are JSON with a ``type``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from babblefish.domain import InvalidMessageError
 from babblefish.languages import language
 from babblefish.wire.server_messages import AUTO, ROOM, AudioFormat, Mode
 
-_MAX_CONTROL_CHARACTERS = 4096
+_MAX_CHARACTERS = 4096
 """Validating a megabyte of JSON would hold up everybody else."""
 
 
 def _printable(name: str) -> str:
-    """Drop what cannot be seen but changes what is: control characters and marks that turn the writing round."""
+    """Drop invisible characters that alter the text around them: control characters and direction marks."""
     kept = (char for char in name if char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
     return "".join(kept).strip()
 
@@ -33,7 +33,7 @@ Name = Annotated[str, AfterValidator(_printable), StringConstraints(max_length=6
 
 def _not_empty(name: str) -> str:
     if not name:
-        raise ValueError("a name has at least one character")
+        raise ValueError("a name needs at least one character")
     return name
 
 
@@ -41,13 +41,13 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$"
 
 
 class _Request(BaseModel):
-    """Something a client sends; a misspelt field is an error rather than a silent no."""
+    """A message from a client; an unknown field is an error, so that typos are noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Join(BaseModel):
-    """The query string of ``/ws/client``; parameters it does not know are ignored, as browsers add their own."""
+    """The query string of ``/ws/client``; unknown parameters are ignored, as browsers may add some."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,7 +61,7 @@ class Join(BaseModel):
 
 
 class Set(_Request):
-    """Change what this client hears, speaks or is called; a field left out stays as it is."""
+    """Change what this client hears, speaks or is called; fields left out do not change."""
 
     type: Literal["set"] = "set"
     target_lang: str | None = None
@@ -77,7 +77,7 @@ class Flush(_Request):
 
 
 class RenameSpeaker(_Request):
-    """Give a voice its name, for everyone in the room."""
+    """Name a voice, for everyone in the room."""
 
     type: Literal["rename_speaker"] = "rename_speaker"
     speaker_id: Identifier
@@ -85,13 +85,12 @@ class RenameSpeaker(_Request):
 
 
 class Resume(_Request):
-    """Ask for the results missed while the client was away, as soon as it is back.
+    """Ask for the results missed while the client was disconnected.
 
     Attributes:
-        history_id: As the ``ready`` of the connection that was lost had it; another than the room's counts as nothing
-            received.
-        after_seq: The newest ``seq`` received before the connection was lost. It stays the same until ``resumed``: a
-            result that ended in between may come before those that are replayed.
+        history_id: From the ``ready`` of the lost connection; if it is not the room's, nothing counts as received.
+        after_seq: The newest ``seq`` received before the connection was lost. Keep it until ``resumed`` arrives: a new
+            result may come before those that are replayed.
     """
 
     type: Literal["resume"] = "resume"
@@ -100,10 +99,10 @@ class Resume(_Request):
 
 
 class Played(_Request):
-    """Tell that the first sound of an utterance is playing now.
+    """Report that the first sound of an utterance is playing now.
 
-    Sent once for each utterance that is heard, and only to a server whose ``ready`` has ``wants_played``. Nothing
-    answers it; what the client was not given to play is ignored.
+    Sent once for each utterance that is heard, and only if ``ready`` has ``wants_played``. There is no answer; an
+    utterance that the client was not sent is ignored.
     """
 
     type: Literal["played"] = "played"
@@ -111,21 +110,21 @@ class Played(_Request):
 
 
 class Ping(_Request):
-    """Ask whether the server is there."""
+    """Ask whether the server is responding."""
 
     type: Literal["ping"] = "ping"
 
 
-Control = Set | Flush | RenameSpeaker | Resume | Played | Ping
-_CONTROL: TypeAdapter[Control] = TypeAdapter(Annotated[Control, Field(discriminator="type")])
+ClientMessage = Set | Flush | RenameSpeaker | Resume | Played | Ping
+_MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
 def parse_join(query: Mapping[str, str]) -> Join:
-    """Read the query string of a connection.
+    """Parse the query string of a connection.
 
     Raises:
-        InvalidMessageError: A parameter has a value it cannot have.
-        UnknownLanguageError: A language code that is not ISO 639-3 or not known.
+        InvalidMessageError: A parameter has an invalid value.
+        UnknownLanguageError: A language code is not ISO 639-3 or not known.
     """
     known = {key: value for key, value in query.items() if key in Join.model_fields and value != ""}
     try:
@@ -136,17 +135,17 @@ def parse_join(query: Mapping[str, str]) -> Join:
     return join
 
 
-def parse_control(text: str) -> Control:
-    """Read a text frame.
+def parse_message(text: str) -> ClientMessage:
+    """Parse a text frame.
 
     Raises:
-        InvalidMessageError: Not JSON, not a known type, or a field missing, unknown or of the wrong kind.
-        UnknownLanguageError: A language code that is not ISO 639-3 or not known.
+        InvalidMessageError: Not JSON, an unknown type, or a field missing, unknown or invalid.
+        UnknownLanguageError: A language code is not ISO 639-3 or not known.
     """
-    if len(text) > _MAX_CONTROL_CHARACTERS:
-        raise InvalidMessageError(f"a control message has at most {_MAX_CONTROL_CHARACTERS} characters")
+    if len(text) > _MAX_CHARACTERS:
+        raise InvalidMessageError(f"the message is longer than {_MAX_CHARACTERS} characters")
     try:
-        message = _CONTROL.validate_json(text)
+        message = _MESSAGE.validate_json(text)
     except ValidationError as error:
         raise InvalidMessageError(_explain(error)) from None
     if isinstance(message, Set):
@@ -162,7 +161,7 @@ def _check_languages(target_lang: str | None, source_lang: str | None) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    """Say the first problem in one line, without echoing what the client sent at length."""
+    """Describe the first problem in one line, without echoing the client's input at length."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}"[:200] if where else first["msg"][:200]

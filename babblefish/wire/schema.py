@@ -29,7 +29,7 @@ def protocol_schema() -> dict[str, Any]:
     unions, schema = TypeAdapter.json_schemas(
         [
             ("Join", "validation", TypeAdapter(client_messages.Join)),
-            ("ClientMessage", "validation", _tagged(client_messages.Control)),
+            ("ClientMessage", "validation", _tagged(client_messages.ClientMessage)),
             ("ServerMessage", "serialization", _tagged(server_messages.ServerMessage)),
         ],
         schema_generator=_WithoutTitles,
@@ -38,7 +38,7 @@ def protocol_schema() -> dict[str, Any]:
     for (name, _), union in unions.items():
         definitions.setdefault(name, union)
     for kind in definitions["ClientMessage"]["discriminator"]["mapping"].values():
-        # pydantic takes the tag's default for optional; a message without it is not understood
+        # pydantic treats a tag with a default as optional, but a message without it is rejected
         definition = definitions[kind.removeprefix("#/$defs/")]
         definition["required"] = ["type", *definition.get("required", [])]
     return {

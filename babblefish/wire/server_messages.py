@@ -1,7 +1,6 @@
-"""What the server says: every message as a type, and the words and numbers both sides share.
+"""The server messages, and the constants that both sides share.
 
-Everything it says is JSON with a ``type``. The names of the fields of ``Result`` are the owner's: old clients depend on
-them.
+Every message is JSON with a ``type``. The field names of ``Result`` are those of V1: old clients depend on them.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]
 
 AUTO = "auto"
-"""A spoken language to be detected."""
+"""Detect the spoken language."""
 
 ROOM = "room"
-"""A spoken language to be detected among those that the members of the room speak or hear."""
+"""Detect the spoken language among those that the members of the room speak or hear."""
 
 CLOSE_NOT_ALLOWED = 1008
 CLOSE_FAULT = 1011
@@ -34,11 +33,11 @@ class _Message(BaseModel):
 
 
 class LanguageInfo(_Message):
-    """One language that can be asked for.
+    """A language that clients can ask for.
 
     Attributes:
-        captions: Quality with which English speech, or French where it is English itself, is translated to it.
-        voice: Voice that speaks it, as ``<engine>:<voice>``, or None.
+        captions: Quality of translations to it from English; for English itself, from French.
+        voice: The voice that speaks it, as ``<engine>:<voice>``, or null.
     """
 
     code: str
@@ -53,11 +52,11 @@ class Ready(_Message):
     """The client may speak.
 
     Attributes:
-        history_id: Of the room's history; another one than before means that the room began anew.
-        last_seq: Newest ``seq`` of the room now; 0 before the first.
-        token: To be sent when joining this room again, instead of the link's; it lets the client back in for some
-            time after the link has expired. Null where joining takes none.
-        wants_played: Whether the server wants to be told when a client plays an utterance's first sound (``played``).
+        history_id: Identifies the room's history; a new one means that the room started over.
+        last_seq: The room's newest ``seq``; 0 before the first.
+        token: For joining this room again, instead of the link's token; it stays valid for a while after the link has
+            expired. Null if no token is required.
+        wants_played: Whether the client should send ``played`` when an utterance's first sound plays.
     """
 
     type: Literal["ready"] = "ready"
@@ -83,23 +82,23 @@ class Result(_Message):
     """One utterance for the listeners of one language.
 
     Attributes:
-        seq: 1, 2, 3 … for the utterances of the room that became a result; results arrive in this order.
-        source_lang: ISO 639-3 of what was spoken.
+        seq: 1, 2, 3 … counts the room's utterances that became a result; results arrive in this order.
+        source_lang: ISO 639-3 of the language spoken.
         source_confidence: Mean token probability of ``source_text``, 0 to 1.
-        source_lang_confidence: Probability of ``source_lang``, 0 to 1; 1 where the client declared it.
+        source_lang_confidence: Probability of ``source_lang``, 0 to 1; 1 if the client declared it.
         path: Languages passed through, the spoken one first, ``target_lang`` last.
         translation: The text for the listener.
-        target_lang: ISO 639-3 of ``translation``; other than ``requested_lang`` only with quality ``untranslated``.
+        target_lang: ISO 639-3 of ``translation``; differs from ``requested_lang`` only if quality is ``untranslated``.
         requested_lang: The listener's language.
         quality: See ``domain.Quality``.
         status: ``speaking`` while ``speech`` messages with the audio follow, else ``final``.
         tts_audio: Base64 of a whole WAV file, or null.
-        tts_voice: ``<engine>:<voice>``, or null where nothing is spoken.
+        tts_voice: ``<engine>:<voice>``, or null if nothing is spoken.
         latency_ms: From the end of speech to the moment this message was made.
         timings: Milliseconds per stage.
         timestamp: ISO 8601, UTC.
-        replayed: Whether it comes from the history, after a ``resume``: without audio, and with the latency and the
-            time of when it was made.
+        replayed: Whether it comes from the history, after a ``resume``: without audio, and with its original latency
+            and time.
     """
 
     type: Literal["result"] = "result"
@@ -138,15 +137,15 @@ class Result(_Message):
 
 
 class Partial(_Message):
-    """What somebody is saying, while they say it (``mode=stream``); their result, or a newer one, replaces it.
+    """An interim caption of what somebody is saying (``mode=stream``); a newer one or the result replaces it.
 
-    It may be wrong, changes, and may be missing.
+    It may be wrong, and need not come at all.
 
     Attributes:
-        utterance_id: The same that the result will have.
-        client_id: Of the member who speaks.
-        name: Of that member; whose voice it is is found out at the end.
-        source_text: Empty, as ``translation`` is, where nothing came of the utterance.
+        utterance_id: The same as the result will have.
+        client_id: The member who is speaking.
+        name: That member's name; the voice is only identified at the end.
+        source_text: Empty, like ``translation``, if the utterance came to nothing.
         target_lang: ISO 639-3 of ``translation``.
     """
 
@@ -163,11 +162,11 @@ class Partial(_Message):
 class SpeechPiece(_Message):
     """A piece of the spoken translation, for clients with ``audio=stream``.
 
-    The pieces of an utterance follow its result in order; those of two utterances may come mixed.
+    The pieces of an utterance follow its result in order; those of two utterances may be interleaved.
 
     Attributes:
         index: 0, 1, 2 … within the utterance.
-        audio: Base64 of a WAV file; null in a last message that only says that nothing follows.
+        audio: Base64 of a WAV file; null in a last message that only ends the utterance.
         last: Whether this is the last piece.
         latency_ms: From the end of speech to the moment this message was made.
         timings: Milliseconds per stage of the synthesis so far.
@@ -209,7 +208,7 @@ class Presence(_Message):
 
 
 class Talking(_Message):
-    """Another member of the room begins to speak, or has ended (``mode=stream``)."""
+    """Another member of the room started or stopped speaking (``mode=stream``)."""
 
     type: Literal["talking"] = "talking"
     client_id: str
@@ -220,8 +219,8 @@ class Resumed(_Message):
     """Everything the client missed has been sent.
 
     Attributes:
-        replayed: Results that were sent for it.
-        lost: Results that it missed and is not shown: forgotten by the room, or older than the link of the client.
+        replayed: Number of results that were sent again.
+        lost: Number of missed results that are not shown: dropped from the history, or older than the client's link.
     """
 
     type: Literal["resumed"] = "resumed"
@@ -230,7 +229,7 @@ class Resumed(_Message):
 
 
 class Settled(_Message):
-    """What the client's settings are after a ``set``."""
+    """The client's settings after a ``set``."""
 
     type: Literal["settled"] = "settled"
     target_lang: str
@@ -240,7 +239,7 @@ class Settled(_Message):
 
 
 class Pong(_Message):
-    """The server is there."""
+    """The answer to ``ping``."""
 
     type: Literal["pong"] = "pong"
 
@@ -250,7 +249,7 @@ class Error(_Message):
 
     Attributes:
         fatal: Whether the server closes the connection after this.
-        utterance_id: The utterance that is lost by it, if one is.
+        utterance_id: The utterance that is lost, if any.
     """
 
     type: Literal["error"] = "error"
@@ -269,5 +268,5 @@ def encode(message: ServerMessage) -> str:
 
 
 def error_message(error: BabbleFishError, utterance_id: str | None = None) -> Error:
-    """Say an error in the words of the wire."""
+    """Return an error as a message."""
     return Error(code=error.code, message=error.message, fatal=error.fatal, utterance_id=utterance_id)

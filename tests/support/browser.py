@@ -239,7 +239,7 @@ class ScriptedServer:
             self.arrived_s.append(time.monotonic())
             self.frames.append(message)
             return
-        control = client_messages.parse_control(message)  # raises, and so drops a client that does not keep to the wire
+        control = client_messages.parse_message(message)  # raises, and so drops a client that does not keep to the wire
         if isinstance(control, client_messages.Played):
             self.played.append(control.utterance_id)
             return

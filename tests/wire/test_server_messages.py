@@ -32,7 +32,7 @@ def test_a_two_letter_code_is_refused_with_a_hint() -> None:
 
 def test_what_a_client_sent_is_not_echoed_at_length() -> None:
     with pytest.raises(BabbleFishError) as caught:
-        client_messages.parse_control('{"type": "set", "target_lang": "' + "x" * 10_000 + '"}')
+        client_messages.parse_message('{"type": "set", "target_lang": "' + "x" * 10_000 + '"}')
     assert len(caught.value.message) < 300
 
 
@@ -44,12 +44,12 @@ def test_every_control_message_is_understood() -> None:
         '{"type": "resume", "history_id": "0f", "after_seq": 3}': client_messages.Resume,
         '{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "Dan"}': client_messages.RenameSpeaker,
     }.items():
-        assert isinstance(client_messages.parse_control(text), kind)
+        assert isinstance(client_messages.parse_message(text), kind)
 
 
 def test_a_misspelt_field_is_an_error_that_names_it() -> None:
     with pytest.raises(InvalidMessageError, match="target_language"):
-        client_messages.parse_control('{"type": "set", "target_language": "eng"}')
+        client_messages.parse_message('{"type": "set", "target_language": "eng"}')
 
 
 def test_errors_carry_their_code() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
+
+if not __package__:  # started by its file: what it imports is found from the folder above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from fastapi import FastAPI, Form, UploadFile
 from fastapi_offline import FastAPIOffline

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+if not __package__:  # started by its file: what it imports is found from the folder above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from fastapi import FastAPI
 

@@ -60,11 +60,12 @@ async def serving_on_a_port(
 
 @contextlib.contextmanager
 def process(module: str, log: Path) -> Iterator[int]:
-    """Start a server as its owner does, on a free port, until it is left; yields the port."""
+    """Start a server as its owner does, by its file, on a free port, until it is left; yields the port."""
     port = free_port()
+    program = ROOT / "legacy" / f"{module}.py"
     with log.open("w") as out:
         running = subprocess.Popen(
-            [sys.executable, "-m", f"legacy.{module}", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out
+            [sys.executable, str(program), "--port", str(port)], cwd=log.parent, stdout=out, stderr=out
         )
         try:
             give_up_s = time.monotonic() + 120

@@ -36,8 +36,10 @@ from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
 
-_CLIENT_PAGE = Path(__file__).resolve().parents[2] / "client_thin.html"
-
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGED_PAGE = _PACKAGE / "assets" / "client_thin.html"
+_CLIENT_PAGE = _PACKAGED_PAGE if _PACKAGED_PAGE.is_file() else _PACKAGE.parent / "client_thin.html"
+"""The wheel has the page among its assets; in a checkout it is beside the package."""
 
 _TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
 

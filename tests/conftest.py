@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from babblefish.settings import Settings
 from tests.support.fake_hub import FakeHub, serving_hub_to_this_process
 from tests.support.fakes import Clock, Fakes, make_fakes
 from tests.support.serving import Running, serving, serving_on_a_port
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Spare the fast tests the imports of modules in which all are slow: PyTorch and its friends take seconds."""
+    is_spared = config.option.markexpr == "not slow" and collection_path.suffix == ".py"
+    return True if is_spared and "\npytestmark = pytest.mark.slow\n" in collection_path.read_text("utf-8") else None
 
 
 @pytest.fixture
@@ -59,7 +66,17 @@ def pace() -> Pace:
 
 
 @pytest.fixture(autouse=True)
-async def _no_leaked_tasks() -> AsyncIterator[None]:
+def _check_tasks(request: pytest.FixtureRequest) -> None:
+    """Look for tasks left running after each test that has an event loop.
+
+    Where Playwright is used a loop of its own runs in the tests' thread, and another cannot.
+    """
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("no_leaked_tasks")
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail a test that leaves a task running."""
     yield
     await asyncio.sleep(0)

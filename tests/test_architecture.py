@@ -1,4 +1,4 @@
-"""What importing the package costs, and what its users may take; the layers are contracts in pyproject.toml."""
+"""What importing costs, what may be taken, what tests are called; the layers are contracts in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -27,6 +27,17 @@ def test_no_module_takes_what_another_keeps_to_itself() -> None:
     files = [path for folder in ("babblefish", "legacy") for path in (ROOT / folder).rglob("*.py")]
     taken = [f"{path} takes {name}" for path in files for name in _imported_names(path) if "._" in name]
     assert taken == []
+
+
+def test_the_names_of_tests_are_short_enough_to_be_read() -> None:
+    names = [
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(names) > 500
+    assert [name for name in names if len(name) > 80] == []
 
 
 def test_importing_the_application_loads_no_torch(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from tests.support.browser import (
 )
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SCREENS = {"phone": (390, 844), "desktop": (1280, 800)}
@@ -36,11 +35,6 @@ TARGETS = """() => [...document.querySelectorAll("button, input, select, label.s
         return [node.id || node.className, width, height];
     })
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture(params=[(screen, scheme) for screen in SCREENS for scheme in ("light", "dark")], ids="-".join)

@@ -23,12 +23,6 @@ from tests.support.browser import (
 )
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 def saved(page: Page, label: str) -> str:
@@ -108,9 +102,7 @@ def test_large_text_is_larger_and_remembered(page: Page, server: ScriptedServer)
     expect(page.get_by_role("switch", name="Large text")).to_be_checked()
 
 
-def test_who_reads_at_the_end_stays_there_when_the_text_grows_and_who_reads_above_stays_too(
-    page: Page, server: ScriptedServer
-) -> None:
+def test_who_reads_at_the_end_or_above_stays_there_when_the_text_grows(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     server.send(*(result(seq) for seq in range(1, 21)))
     expect(page.locator("#captions > li")).to_have_count(20)

@@ -29,15 +29,9 @@ from tests.support.browser import wait_until
 from tests.support.fakes import Fakes, FakeSpeechTranslator, make_fakes, speech
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 WORDS = "bonjour tout le monde"
 STAGES = {"endpoint": 0.01, "voice": 0.05, "queue": 0.03, "encode": 0.4, "decode": 0.5, "translate": 0.08}
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 class _Timed(FakeSpeechTranslator):

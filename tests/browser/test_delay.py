@@ -12,7 +12,6 @@ from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from tests.support.browser import ScriptedServer, browser_hearing, join, joined, microphone_file, tone, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 SPOKEN_S = 3.0
 
@@ -34,11 +33,6 @@ SOURCES = """
       return open({ audio: { ...audio, ...off } });
     };
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ def said(page: Page, server: ScriptedServer) -> Samples:
     return loud_part(server.received_audio())
 
 
-def test_before_anybody_speaks_the_microphone_is_heard_anew_and_all_that_is_said_comes_that_way(
+def test_before_anybody_speaks_the_microphone_is_heard_anew_and_all_comes_that_way(
     page: Page, server: ScriptedServer
 ) -> None:
     hear(page, "[[0.1, 1], [0, 0.5]]")

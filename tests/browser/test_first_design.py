@@ -17,7 +17,6 @@ from tests.support.fakes import make_fakes, speech
 from tests.support.serving import serving_on_a_port
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 FIRST_DESIGN = """<!doctype html><script>
     const said = [], played = [];
@@ -35,11 +34,6 @@ FIRST_DESIGN = """<!doctype html><script>
     };
     const say = (utterance) => socket.send(Uint8Array.from(atob(utterance), (letter) => letter.charCodeAt(0)));
 </script>"""
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture

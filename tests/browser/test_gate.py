@@ -14,7 +14,6 @@ from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from tests.support.browser import DEMO, ScriptedServer, joined, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 FRAME_SAMPLES = 640
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
@@ -52,11 +51,6 @@ HEARING = """
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
-
-
 def noise(seconds: float, level_db: float) -> Samples:
     """Return the steady noise of a room; no two frames of it are alike."""
     samples = np.random.default_rng(5).normal(0, 10 ** (level_db / 20), int(seconds * SAMPLE_RATE_HZ))
@@ -86,7 +80,7 @@ def sent(page: Page, server: ScriptedServer, heard: Samples) -> list[int]:
 
 @pytest.mark.parametrize("gain_db", [0, -20])
 @pytest.mark.parametrize("room_db", [-75, -55])
-def test_all_that_is_said_is_sent_with_what_came_before_and_after_it_and_silence_is_not(
+def test_all_that_is_said_is_sent_with_what_surrounds_it_and_silence_is_not(
     page: Page, server: ScriptedServer, gain_db: float, room_db: float
 ) -> None:
     words = 10 ** (gain_db / 20) * spoken()

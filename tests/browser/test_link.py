@@ -9,18 +9,12 @@ from babblefish.wire import server_messages
 from tests.support.browser import QUIET, ScriptedServer, join, wait_for_state, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 NOT_ALLOWED = server_messages.Error(code="not_allowed", message="the token is wrong", fatal=True)
 WORDS = {
     "en": "This link does not let you in (any more). Ask for a new one, or scan the code again.",
     "de": "Mit diesem Link kommst du nicht (mehr) hinein. Bitte um einen neuen oder scanne den Code noch einmal.",
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 def test_the_token_of_a_link_is_sent_and_no_longer_seen(page: Page, server: ScriptedServer) -> None:

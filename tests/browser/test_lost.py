@@ -29,7 +29,6 @@ from tests.support.browser import (
 )
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 COUNTING = """
     // Every frame carries its number, so that the other side sees what is missing or came twice.
@@ -53,11 +52,6 @@ COUNTING = """
     };
     window.frames_made = () => count;
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture(scope="module")

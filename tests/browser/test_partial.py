@@ -11,12 +11,6 @@ from babblefish.wire import server_messages
 from tests.support.browser import ScriptedServer, joined, result
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 def partial(seq: int, **changes: Any) -> dict[str, Any]:

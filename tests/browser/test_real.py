@@ -18,14 +18,8 @@ from playwright.sync_api import Playwright, expect
 from tests.support.browser import ROOT, browser_hearing, join, microphone_file, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 DEMO = ROOT / "babblefish" / "assets" / "demo_fra.wav"
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @contextmanager

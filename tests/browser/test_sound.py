@@ -28,7 +28,6 @@ from tests.support.browser import (
 )
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 ASKING = """
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -53,11 +52,6 @@ ASKING = """
 
 PATIENCE_MS = 10_000
 """After this the page gives up a voice that was promised, even if nobody says that it failed."""
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 def plain_microphone(rate_hz: int) -> str:
@@ -217,7 +211,7 @@ def test_voices_follow_each_other_in_order_without_overlap_or_gap(page: Page, se
     assert server.played == [], "who did not ask is not told"
 
 
-def test_a_server_that_asks_is_told_once_when_the_voice_of_an_utterance_begins_to_be_heard(
+def test_a_server_that_asks_is_told_once_when_an_utterance_begins_to_be_heard(
     page: Page, server: ScriptedServer
 ) -> None:
     joined(page, server)

@@ -8,14 +8,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.support.browser import QUIET, ScriptedServer, join, joined, result, tone_wav, wait_for_state, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 FLUSH = {"type": "flush"}
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture

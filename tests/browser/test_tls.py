@@ -25,18 +25,12 @@ from tests.support.fakes import make_fakes
 Image = pytest.importorskip("PIL.Image", reason="the full extra is not installed")
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 NAME = "babblefish-under-test"
 
 LINK_THE_MANIFEST = """
 document.head.append(Object.assign(document.createElement("link"), {rel: "manifest", href: "manifest.webmanifest"}))
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @dataclass
@@ -152,7 +146,7 @@ def test_a_camera_reads_the_code_of_the_projected_page(
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (390, 844)])
-def test_the_admins_link_opens_the_projected_page_whose_code_lets_people_in_and_leaves_no_token_in_the_address(
+def test_the_code_on_the_projected_page_lets_in_and_leaves_no_token_in_the_address(
     playwright: Playwright, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     with (

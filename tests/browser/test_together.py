@@ -27,16 +27,10 @@ from tests.support.browser_network import network_to
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, load_engines
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 IN_THE_ROOM = ("listening", "hearing", "translating", "speaking", "behind")
 
 SETTINGS = Settings(log_level="warning", profile="embedded", host="127.0.0.1")
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 class RealServer:

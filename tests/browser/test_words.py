@@ -13,7 +13,6 @@ from babblefish.wire import server_messages
 from tests.support.browser import PAGE, QUIET, ScriptedServer, result, tone_wav, wait_for_state, wait_until
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 SOURCE = PAGE.read_text()
 CODES = ["en", "fr", "pl", "es", "de", "it", "pt"]
@@ -34,11 +33,6 @@ SEEN = """() => {
 
 OWN_NAMES = {"BabbleFish", "TXT", "SRT", "JSON", "↓", "main", "Anna", "A", "Bonjour à tous", "Hello everyone"}
 """What reads the same in every language, and what people said or are called."""
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture

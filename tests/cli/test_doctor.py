@@ -329,7 +329,7 @@ def test_a_healthy_machine_is_healthy() -> None:
         assert checks[name]["figures"]["first_speech_ms"] >= checks[name]["figures"]["caption_ms"]
 
 
-def test_the_token_of_a_server_of_these_settings_is_known_to_whoever_may_read_its_key(settings: Settings) -> None:
+def test_the_token_of_these_settings_is_known_to_whoever_may_read_the_servers_key(settings: Settings) -> None:
     guarded = settings.model_copy(update={"access": "required"})
     assert doctor._own_token(guarded) is None
     assert not settings.state_dir.exists(), "asking makes no key"

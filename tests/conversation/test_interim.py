@@ -29,7 +29,7 @@ def encoded(fakes: Fakes) -> int:
     return fakes.calls.count["encode"]
 
 
-async def test_everybody_reads_what_is_being_said_in_their_language_until_the_result_replaces_it(
+async def test_everybody_reads_what_is_being_said_in_their_language_until_the_result(
     running: Running,
 ) -> None:
     pierre = await running.client(client_id="pierre", name="Pierre", target_lang="fra", mode="stream")

@@ -62,7 +62,7 @@ def test_every_language_is_spoken_by_the_engine_that_the_table_names(embedded: E
     assert spoken == {code: spoken_by(code, "embedded") for code in LANGUAGES}
 
 
-async def test_one_speaker_and_one_client_pierre_speaks_and_dans_phone_shows_and_says_english(real: Running) -> None:
+async def test_pierre_speaks_into_one_client_and_dans_phone_shows_and_says_english(real: Running) -> None:
     phone = await real.client(target_lang="eng", name="Pierre")
     await phone.say(read_speech(FRENCH_SPEECH))
     (result,) = await phone.wait_for("result", timeout_s=PATIENCE_S)

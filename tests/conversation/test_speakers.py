@@ -51,7 +51,7 @@ def test_another_voice_is_another_speaker_even_on_the_same_client(registry: Spea
     assert (second.speaker_id, second.name, second.is_new) == ("speaker_2", "Speaker 2", True)
 
 
-def test_a_voice_that_says_short_things_needs_less_likeness_than_one_that_talks_at_length() -> None:
+def test_a_voice_that_says_short_things_needs_less_likeness_than_a_talkative_one() -> None:
     by_duration = {}
     for duration_s in (1.2, 9.0):
         registry = SpeakerRegistry(VOICE_SCALE, MIN_S)

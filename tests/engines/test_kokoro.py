@@ -88,7 +88,7 @@ def test_silence_around_a_piece_is_cut_off_and_a_pause_put_between() -> None:
     assert 1.0 <= last.duration_s <= 1.1
 
 
-def test_a_piece_longer_than_the_model_reads_is_spoken_in_windows_with_a_look_at_the_deadline() -> None:
+def test_a_piece_too_long_for_the_model_is_spoken_in_windows_until_the_deadline() -> None:
     runner = ScriptedRunner()
     (piece,) = Kokoro(runner).synthesize(LONG, "eng", Deadline.after(60))
     windows = [phonemes for phonemes, _ in runner.spoken]
@@ -227,7 +227,7 @@ print(phonemizer.phonemes("駅はどこですか。", "ja") and phonemizer.phone
 
 
 @pytest.mark.slow
-def test_the_dictionaries_come_with_the_packages_and_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
+def test_the_dictionaries_come_with_the_packages_and_leave_no_temporary_files(tmp_path: Path) -> None:
     if any(importlib.util.find_spec(package) is None for packages in PACKAGES.values() for package in packages):
         pytest.skip("the text processing of Chinese and Japanese is not installed")
     done = subprocess.run(

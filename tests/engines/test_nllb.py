@@ -134,7 +134,7 @@ def test_a_batch_says_of_each_sentence_what_it_says_of_it_alone(exact: Nllb, mon
     assert exact.translate("\n".join(sentences), route, Deadline.after(PATIENCE_S)).split("\n") == alone
 
 
-def test_there_is_a_direct_way_between_any_two_languages_and_the_judged_ones_are_good(engine: Nllb) -> None:
+def test_any_two_languages_have_a_direct_route_and_the_judged_ones_are_good(engine: Nllb) -> None:
     assert engine.route("pol", "fra") == Route(("pol", "fra"), Quality.GOOD)
     assert engine.route("ara", "cmn") == Route(("ara", "cmn"), Quality.DRAFT)
     ways = [engine.route("eng", lang) for lang in LANGUAGES]

@@ -21,7 +21,6 @@ from babblefish.engines.seamless.model import DType, load  # noqa: E402
 from babblefish.engines.seamless.speech import Seamless  # noqa: E402
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.seamless_fixtures"]
 
 CODES = ("eng", "fra", "pol", "deu", "cmn", "ara")
 LIMIT = 30

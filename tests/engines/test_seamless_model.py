@@ -24,7 +24,6 @@ from babblefish.engines.seamless.model import DType, load, load_weights  # noqa:
 from tests.support.tiny_seamless import make_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.seamless_fixtures"]
 
 
 @pytest.fixture(scope="module")

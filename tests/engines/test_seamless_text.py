@@ -24,7 +24,6 @@ from babblefish.engines.seamless.text import SeamlessText  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.seamless_fixtures"]
 
 CODES = ("eng", "fra", "pol", "deu", "cmn", "ara")
 LIMIT = 25

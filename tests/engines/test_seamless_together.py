@@ -19,7 +19,6 @@ from babblefish.engines.seamless.model import load  # noqa: E402
 from babblefish.engines.seamless.speech import Seamless  # noqa: E402 - only where torch is
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.seamless_fixtures"]
 
 TARGETS = ("eng", "fra", "deu")
 

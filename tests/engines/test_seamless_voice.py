@@ -21,7 +21,6 @@ from babblefish.engines.seamless.voice import SeamlessVoice  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.seamless_fixtures"]
 
 ENGLISH, FRENCH, POLISH, *_ = SENTENCES
 

@@ -47,7 +47,7 @@ def test_language_transcript_and_english_come_from_one_encoder_pass(
     assert heard.timings_ms.keys() == {"encode", "detect_language", "decode"}
 
 
-def test_a_row_may_have_as_many_tokens_as_speech_of_its_length_and_one_that_ends_there_is_doubted(
+def test_a_row_has_as_many_tokens_as_its_speech_allows_and_a_cut_one_is_doubted(
     whisper: Whisper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = whisper._encode(read_speech(ENGLISH_SPEECH), 10.0, {})
@@ -82,7 +82,7 @@ def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisp
     ("possible", "taken"),
     [({"fra", "pol"}, {"fra"}), ({"pol", "spa"}, {"pol", "spa"}), ({"gle"}, {"fra"}), (set(), {"fra"})],
 )
-def test_of_several_possible_languages_the_likeliest_is_taken_and_unknown_ones_do_not_count(
+def test_the_likeliest_of_the_possible_languages_is_taken_and_unknown_ones_are_not(
     whisper: Whisper, possible: set[str], taken: set[str]
 ) -> None:
     heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible)

@@ -198,7 +198,7 @@ async def together() -> AsyncIterator[tuple[Running, TogetherTranslator]]:
         yield running, translator
 
 
-async def test_people_who_speak_at_once_share_a_batch_and_one_who_says_nothing_costs_nobody_theirs(
+async def test_people_who_speak_at_once_share_a_batch_and_silence_costs_nobody_theirs(
     together: tuple[Running, TogetherTranslator],
 ) -> None:
     running, translator = together

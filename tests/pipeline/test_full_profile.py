@@ -145,7 +145,7 @@ async def test_people_of_different_rooms_who_speak_at_once_each_get_their_own(fu
     assert spoken == ["eng", "fra", "fra"]
 
 
-async def test_a_language_it_does_not_write_is_a_typed_error_and_the_next_utterance_goes_through(
+async def test_a_language_it_does_not_write_is_a_typed_error_that_costs_one_utterance(
     full: Running,
 ) -> None:
     client = await full.client(target_lang="eng", audio="none")

@@ -63,7 +63,7 @@ async def test_voices_are_not_looked_at_where_nobody_asks(interpreter: Interpret
     assert fakes.calls.count["embed"] == 0
 
 
-async def test_an_utterance_without_words_is_left_out_and_a_recording_without_any_is_an_error(
+async def test_an_utterance_without_words_is_left_out_and_a_wordless_recording_an_error(
     interpreter: Interpreter,
 ) -> None:
     (line,) = await interpreter.transcribe(np.concatenate([speech(99), silence(1), speech(21)]))

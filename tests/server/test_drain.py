@@ -41,7 +41,7 @@ async def has_said(client: Client, samples: Samples) -> None:
     await client.wait_for("pong")
 
 
-async def test_an_utterance_in_flight_is_finished_with_its_speech_before_the_clients_are_sent_away() -> None:
+async def test_an_utterance_in_flight_is_finished_and_spoken_before_clients_are_sent_away() -> None:
     async with process(WAITS) as server:
         async with (
             server.client(target_lang="fra") as speaker,

@@ -51,7 +51,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_the_certificate_names_the_machine_and_its_addresses_for_a_year_that_phones_accept(tmp_path: Path) -> None:
+def test_the_certificate_names_machine_and_addresses_for_a_year_that_phones_accept(tmp_path: Path) -> None:
     chain = ensure(tmp_path / "tls", MACHINE, NOW)
     made = certificate(chain)
     assert named(chain) == {"localhost", "kitchen.local", "kitchen", "127.0.0.1", "::1", "192.168.1.20"}

@@ -84,7 +84,7 @@ def test_child_processes_are_counted_with_their_memory() -> None:
     assert reader.read().cpu_s["programs"] >= after.cpu_s["programs"], "what ended is not forgotten"
 
 
-def test_a_group_s_threads_and_those_they_make_run_on_its_cpus_and_a_thread_may_change_its_group() -> None:
+def test_threads_of_a_group_and_those_they_make_run_on_its_cpus_and_may_change_it() -> None:
     all_of_them = os.sched_getaffinity(0)
     cpu = max(all_of_them)
     found: list[set[int]] = []

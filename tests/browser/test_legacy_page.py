@@ -13,7 +13,6 @@ from tests.support.legacy import process
 from tests.support.serving import FRENCH_SPEECH
 
 pytestmark = pytest.mark.slow
-pytest_plugins = ["tests.support.browser_fixtures"]
 
 COUNT_PLAYED = """
   window.played = 0;
@@ -23,11 +22,6 @@ COUNT_PLAYED = """
     return start.apply(this, when);
   };
 """
-
-
-@pytest.fixture(autouse=True)
-def _no_leaked_tasks() -> None:
-    """Replace the check of all other tests: Playwright keeps a loop with tasks of its own in this thread."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Fixtures of the modules that name this one in ``pytest_plugins``: a scripted server and a page in a browser."""
+"""Fixtures of the tests in a browser: a scripted server and a page."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from multiprocessing.process import BaseProcess
@@ -115,6 +116,25 @@ def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
     return {"median": round(statistics.median(ordered), digits), "p95": round(p95, digits), "n": len(ordered)}
+
+
+def alone(call: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] | None = None) -> Any:
+    """Call a function in a fresh process and return what it returns; all of it has to be such that it can be pickled.
+
+    Args:
+        call: Of the top level of a module.
+        arguments: For it.
+        environment: Variables that the process has beside those of this one.
+    """
+    before = dict(os.environ)
+    os.environ.update(environment or {})
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(call, *arguments).result()
+    finally:
+        for name in environment or {}:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,15 @@ import pytest
 import soundfile
 
 from babblefish.client import RefusedError
-from examples import caption_file, minutes_bot
+from babblefish.pipeline.interpreter import opened
+from babblefish.settings import Settings
+from examples import caption_file, minutes_bot, subtitle_files
 from tests.support.browser_network import network_to
-from tests.support.fakes import silence, speech
-from tests.support.serving import Running
+from tests.support.fakes import Fakes, silence, speech
+from tests.support.serving import FRENCH_SPEECH, Running
 
 ROOT = Path(__file__).resolve().parents[2]
+FROM_HERE = {"PYTHONPATH": str(ROOT)}
 PROGRAMS = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -93,6 +96,32 @@ async def test_the_bot_gives_up_where_trying_again_is_of_no_use(running_on_a_por
         await minutes_bot.keep_minutes(running_on_a_port.url, "main", "xxx", print)
 
 
+async def test_subtitles_have_each_utterance_with_its_times(settings: Settings, fakes: Fakes, recording: Path) -> None:
+    async with opened(settings, fakes.engines) as interpreter:
+        path = await subtitle_files.subtitle(interpreter, recording, "spa")
+    assert path.name == "speech.spa.srt"
+    assert path.read_text().split("\n\n") == [
+        "1\n00:00:00,000 --> 00:00:01,216\n<spa> bonjour tout le monde",
+        "2\n00:00:01,792 --> 00:00:03,000\n<spa> good evening my dear friends\n",
+    ]
+
+
+def test_a_subtitle_after_an_hour_says_the_hour() -> None:
+    assert subtitle_files.clock(3723.45) == "01:02:03,450"
+
+
+@pytest.mark.slow
+async def test_a_real_recording_is_subtitled_and_a_file_without_sound_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film, text = tmp_path / "film.wav", tmp_path / "text.wav"
+    film.write_bytes(FRENCH_SPEECH.read_bytes())
+    text.write_text("no sound")
+    assert await subtitle_files.subtitle_all([text, film], "eng") == [text]
+    assert "train" in (tmp_path / "film.eng.srt").read_text()
+    assert "text.wav: this is no sound file" in capsys.readouterr().err
+
+
 async def test_the_program_in_the_readme_prints_a_caption(running_on_a_port: Running, recording: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len([line for line in code.splitlines() if line]) <= 10
@@ -104,7 +133,7 @@ async def test_the_program_in_the_readme_prints_a_caption(running_on_a_port: Run
         sys.executable,
         program,
         cwd=recording.parent,
-        env={"PYTHONPATH": str(ROOT)},
+        env=FROM_HERE,
         stdout=subprocess.PIPE,
     )
     out, _ = await process.communicate()
@@ -114,6 +143,8 @@ async def test_the_program_in_the_readme_prints_a_caption(running_on_a_port: Run
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_each_example_says_how_it_is_used(program: Path) -> None:
-    done = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, program, "--help"], env=FROM_HERE, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert program.name in (ROOT / "examples" / "README.md").read_text()

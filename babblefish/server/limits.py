@@ -18,7 +18,7 @@ from babblefish.settings import Settings
 
 _T = TypeVar("_T")
 
-_REMEMBERED = 4096
+ADDRESSES_REMEMBERED = 4096
 """Addresses that are kept when they are not in use; the one seen longest ago is dropped first."""
 
 _FIRST_DELAY_S = 0.1
@@ -175,7 +175,7 @@ class RateLimits:
         return self._addresses[name]
 
     def _forget(self) -> None:
-        if len(self._addresses) >= _REMEMBERED:
+        if len(self._addresses) >= ADDRESSES_REMEMBERED:
             unused = next((name for name, address in self._addresses.items() if not address.in_use), None)
             if unused is not None:
                 del self._addresses[unused]

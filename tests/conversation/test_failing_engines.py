@@ -10,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from babblefish.audio import pcm
 from babblefish.domain import Deadline, Speech
 from babblefish.models import install
+from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import PHRASES, Fakes, speech
 from tests.support.serving import Running, serving, still_works
@@ -81,8 +83,8 @@ async def test_an_overloaded_server_says_so_and_serves_what_it_took(fakes: Fakes
 
 
 async def test_an_utterance_that_takes_too_long_is_given_up_with_an_error(fakes: Fakes) -> None:
-    fakes.speech_translator.delay_s = 0.5
-    async with serving(Settings(utterance_deadline_s=0.2, log_level="error"), fakes.engines) as running:
+    fakes.speech_translator.delay_s = 0.1
+    async with serving(Settings(utterance_deadline_s=0.05, log_level="error"), fakes.engines) as running:
         client = await running.client(target_lang="fra")
         await client.say(speech(11))
         assert (await client.wait_for("error"))[0]["code"] == "deadline_exceeded"
@@ -151,9 +153,10 @@ async def test_one_client_cannot_take_all_places_in_the_queue(fakes: Fakes) -> N
         assert not modest.of_type("error")
 
 
+@pytest.mark.parametrize("pace", [Pace(stalled_s=0.05)], ids=["a moment"])
 async def test_a_stream_that_stops_in_the_middle_has_ended_its_utterance(running: Running) -> None:
     client = await running.client(target_lang="fra", mode="stream")
-    await client.stream(speech(11))  # and then the phone is locked
+    await client.send(pcm.float_to_pcm16(speech(11)))  # and then the phone is locked
     (result,) = await client.wait_for("result")
     assert result["source_text"] == "bonjour tout le monde"
 

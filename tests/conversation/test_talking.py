@@ -9,6 +9,11 @@ from tests.support.fakes import silence, speech
 from tests.support.serving import Client, Running
 
 
+@pytest.fixture
+def pace() -> Pace:
+    return Pace(talking_delay_s=0.01)
+
+
 def told(client: Client) -> list[tuple[str, bool]]:
     return [(message["client_id"], message["talking"]) for message in client.of_type("talking")]
 

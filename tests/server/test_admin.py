@@ -15,24 +15,11 @@ from babblefish.server.middleware import SecurityMiddleware
 from babblefish.server.sites import Sites
 from babblefish.settings import Settings
 from tests.server.test_invitation import read_page
-from tests.support.fakes import Fakes
-from tests.support.serving import Running, serving, serving_on_a_port
+from tests.support.fakes import Clock, Fakes
+from tests.support.serving import Running, serving_on_a_port
 
 ADMINS = ("/join", "/speakers")
 EVERYBODYS = ("/", "/languages", "/healthz", "/readyz", "/manifest.webmanifest", "/icon.svg")
-
-
-@pytest.fixture
-async def house(tmp_path: Path, fakes: Fakes) -> AsyncIterator[Running]:
-    """A server that asks for tokens."""
-    settings = Settings(access="required", state_dir=tmp_path, log_level="error")
-    async with serving(settings, fakes.engines) as running:
-        running.server.limits = RateLimits(settings, lambda: 1000.0, at_once)
-        yield running
-
-
-async def at_once(delay_s: float) -> None:
-    """Wait for nothing; that failures are slowed has its own test."""
 
 
 @pytest.fixture
@@ -94,17 +81,15 @@ async def test_over_https_the_cookie_is_for_https_only(tmp_path: Path, fakes: Fa
 
 
 async def test_the_code_on_the_projector_lets_in_and_a_cookie_of_it_expires(
-    house: Running, http: httpx.AsyncClient
+    house: Running, http: httpx.AsyncClient, clock: Clock
 ) -> None:
-    access = house.server.access
-    await http.get("/join", params={"token": access.admin_token})
+    await http.get("/join", params={"token": house.server.access.admin_token})
     link = read_page((await http.get("/join?room=team-7")).text)
     parts = urlsplit(link)
     assert (parts.path, parts.query) == ("/", "room=team-7")
     (token,) = parse_qs(parts.fragment)["token"]
     assert (await house.client(room="team-7", token=token)).of_type("ready")
-    made_s = access._now_s()
-    access._now_s = lambda: made_s + 12 * 3600 + 2
+    clock.now_s += 12 * 3600 + 2
     assert (await http.get("/join?room=team-7")).status_code == 401
 
 

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from babblefish.server.access import Access
 from babblefish.server.limits import RateLimits
 from babblefish.settings import Settings
-from tests.support.fakes import Fakes, speech
-from tests.support.phones import WORDS, joined, said
+from tests.support.fakes import Clock, Fakes, speech
+from tests.support.phones import WORDS, joined, said, until
 from tests.support.serving import Client, Running, serving, still_works
 
 
 def guarded(tmp_path: Path, **given: Any) -> Settings:
     return Settings(**{"access": "required", "state_dir": tmp_path, "log_level": "error", **given})
-
-
-@pytest.fixture
-async def house(tmp_path: Path, fakes: Fakes) -> AsyncIterator[Running]:
-    """A server that asks for tokens."""
-    async with serving(guarded(tmp_path), fakes.engines) as running:
-        yield running
-
-
-def access_in(running: Running, now_s: float | None = None) -> Access:
-    """Let the server's clock stand still."""
-    if now_s is not None:
-        running.server.access._now_s = lambda: now_s
-    return running.server.access
 
 
 async def refused(running: Running, **given: Any) -> tuple[str, str, int | None]:
@@ -47,16 +31,15 @@ async def refused(running: Running, **given: Any) -> tuple[str, str, int | None]
 
 
 async def test_a_link_lets_its_holder_into_its_room(house: Running) -> None:
-    token = access_in(house).join_token("kitchen")
+    token = house.server.access.join_token("kitchen")
     client = await house.client(target_lang="fra", room="kitchen", token=token)
     await still_works(client)
 
 
-async def test_all_failures_of_a_token_look_the_same(house: Running) -> None:
-    access = access_in(house, 1_800_000_000)
-    expired = access.join_token("main", 60)
-    other_room = access.join_token("kitchen")
-    access = access_in(house, 1_800_000_061)
+async def test_all_failures_of_a_token_look_the_same(house: Running, clock: Clock) -> None:
+    expired = house.server.access.join_token("main", 60)
+    other_room = house.server.access.join_token("kitchen")
+    clock.now_s += 61
     wrong = {"none": {}, "wrong": {"token": "x.y"}, "expired": {"token": expired}, "room": {"token": other_room}}
     answers = {what: await refused(house, **query) for what, query in wrong.items()}
     assert set(answers.values()) == {answers["none"]}
@@ -66,18 +49,17 @@ async def test_all_failures_of_a_token_look_the_same(house: Running) -> None:
     assert list(house.server.rooms) == [], "none of them has made a room"
 
 
-async def test_a_connection_outlives_its_token_and_who_was_in_comes_back(house: Running) -> None:
-    access = access_in(house, 1_800_000_000)
-    token = access.join_token("main", 60)
+async def test_a_connection_outlives_its_token_and_who_was_in_comes_back(house: Running, clock: Clock) -> None:
+    token = house.server.access.join_token("main", 60)
     client = await house.client(target_lang="fra", token=token)
     returning = client.messages[0]["token"]
     assert returning != token
-    access_in(house, 1_800_000_000 + 12 * 3600)
+    clock.now_s += 12 * 3600
     await still_works(client)
     assert (await refused(house, token=token))[0] == "not_allowed"
     again = await house.client(token=returning)
     assert again.messages[0]["token"] == returning
-    access_in(house, 1_800_000_060 + 12 * 3600)
+    clock.now_s += 60
     assert (await refused(house, token=returning))[0] == "not_allowed"
 
 
@@ -96,7 +78,7 @@ async def test_failed_attempts_are_slowed_and_a_good_one_is_not(house: Running) 
     for _ in range(4):
         await refused(house, token="guess")
     assert waited_s == [0.1, 0.2, 0.4, 0.8]
-    await house.client(token=access_in(house).join_token("main"))
+    await house.client(token=house.server.access.join_token("main"))
     assert len(waited_s) == 4
 
 
@@ -109,9 +91,7 @@ async def test_while_failures_wait_for_their_answers_further_attempts_are_too_fa
     house.server.limits = RateLimits(house.server.settings, lambda: 1000.0, sleep)
     guesses = [await house.client(wait_ready=False, token="guess") for _ in range(8)]
     attempts = house.server.limits.of("127.0.0.1").joining
-    async with asyncio.timeout(5):
-        while attempts.waiting < 8:  # noqa: ASYNC110 - the server has looked when it has
-            await asyncio.sleep(0.01)
+    await until(lambda: attempts.waiting == 8)
     code, _, closed_with = await refused(house, token="guess")
     assert (code, closed_with) == ("too_fast", 1013)
     over.set()
@@ -131,7 +111,7 @@ async def test_while_failures_wait_for_their_answers_further_attempts_are_too_fa
 async def test_pages_of_other_sites_and_other_names_are_refused_with_a_good_token_as_well(
     house: Running, host: str, origin: str | None, message: str
 ) -> None:
-    token = access_in(house).join_token("main")
+    token = house.server.access.join_token("main")
     origin = origin.format(port=house.port) if origin else None
     code, told, closed_with = await refused(house, host=f"{host}:{house.port}", origin=origin, token=token)
     assert (code, closed_with) == ("not_allowed", 1008)
@@ -141,13 +121,13 @@ async def test_pages_of_other_sites_and_other_names_are_refused_with_a_good_toke
 async def test_a_page_opened_as_a_file_may_join_with_a_token_only(house: Running) -> None:
     for origin in ("null", "file://"):
         assert (await refused(house, origin=origin))[0] == "not_allowed"
-        await house.client(origin=origin, token=access_in(house).join_token("main"))
+        await house.client(origin=origin, token=house.server.access.join_token("main"))
 
 
 async def test_a_site_that_the_settings_allow_may_join(tmp_path: Path, fakes: Fakes) -> None:
     settings = guarded(tmp_path, allowed_origins=("https://example.org",))
     async with serving(settings, fakes.engines) as running:
-        token = access_in(running).join_token("main")
+        token = running.server.access.join_token("main")
         await running.client(origin="https://example.org", token=token)
         assert (await refused(running, origin="http://example.org", token=token))[0] == "not_allowed"
 
@@ -159,9 +139,7 @@ async def test_an_address_has_so_many_connections(tmp_path: Path, fakes: Fakes) 
         assert (code, closed_with) == ("too_many", 1013)
         await still_works(first)
         await second.close()
-        async with asyncio.timeout(5):
-            while len(running.server.sessions) > 1:  # noqa: ASYNC110 - the server has noticed when it has
-                await asyncio.sleep(0.01)
+        await until(lambda: len(running.server.sessions) == 1)
         await running.client()
 
 
@@ -209,12 +187,12 @@ async def test_more_messages_than_an_address_may_send_end_the_connection(fakes: 
         assert await cut_off(client) == ("too_fast", True, 1013)
 
 
-async def test_a_newcomer_is_not_shown_what_was_said_before_its_link_was_made(house: Running) -> None:
-    access = access_in(house)
+async def test_a_newcomer_is_not_shown_what_was_said_before_its_link_was_made(house: Running, clock: Clock) -> None:
+    access = house.server.access
     early = access.join_token("main")
     speaker = await joined(house, target_lang="fra", token=early)
     await said(speaker, 11, 12)
-    access_in(house, time.time() + 2)
+    clock.now_s += 2
     for history_id in (None, "of-yesterday"):
         late = await joined(house, target_lang="fra", token=access.join_token("main"))
         assert await late.resume(after_seq=0, history_id=history_id) == (0, 2)
@@ -226,7 +204,7 @@ async def test_a_newcomer_is_not_shown_what_was_said_before_its_link_was_made(ho
 
 
 async def test_a_phone_that_comes_back_with_its_own_token_gets_what_it_missed(house: Running) -> None:
-    access = access_in(house)
+    access = house.server.access
     speaker = await joined(house, target_lang="fra", token=access.join_token("main"))
     listener = await joined(house, target_lang="spa", token=access.join_token("main"))
     listener._query["token"] = listener.now.messages[0]["token"]
@@ -240,7 +218,7 @@ async def test_a_phone_that_comes_back_with_its_own_token_gets_what_it_missed(ho
 async def test_a_server_that_retains_nothing_forgets_a_room_with_its_last_member(tmp_path: Path, fakes: Fakes) -> None:
     settings = guarded(tmp_path, retain=False)
     async with serving(settings, fakes.engines) as running:
-        access = access_in(running)
+        access = running.server.access
         rooms = running.server.rooms
         assert rooms is not None
         phone = await joined(running, target_lang="fra", token=access.join_token("main"))
@@ -263,17 +241,17 @@ async def test_a_server_that_retains_nothing_forgets_a_room_with_its_last_member
 
 
 async def test_what_is_in_flight_when_the_last_member_leaves_is_forgotten_with_the_room(
-    tmp_path: Path, fakes: Fakes
+    tmp_path: Path, fakes: Fakes, gate: threading.Event
 ) -> None:
     async with serving(Settings(retain=False, state_dir=tmp_path, log_level="error"), fakes.engines) as running:
-        fakes.speech_translator.delay_s = 0.2
+        fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
         phone = await joined(running, target_lang="fra")
         await phone.now.say(speech(11))
-        await phone.now.control(type="ping")
-        await phone.now.wait_for("pong")
+        await phone.now.catch_up()
         await phone.drop()
-        assert running.server.rooms is not None
-        async with asyncio.timeout(5):
-            while list(running.server.rooms):  # noqa: ASYNC110 - tells nobody
-                await asyncio.sleep(0.01)
+        rooms = running.server.rooms
+        assert rooms is not None
+        assert list(rooms) != []
+        gate.set()
+        await until(lambda: list(rooms) == [])
     assert written(tmp_path) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from babblefish.client import ConnectionLostError
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech
+from tests.support.phones import until
 from tests.support.serving import Running, serving, serving_on_a_port, still_works
 
 
@@ -138,9 +140,7 @@ async def test_a_full_server_says_so_and_closes(fakes: Fakes) -> None:
         assert second.close_code == 1013
         await still_works(first)
         await first.close()
-        async with asyncio.timeout(5):
-            while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
-                await asyncio.sleep(0.01)
+        await until(lambda: not running.server.sessions)
         assert (await running.client()).of_type("ready")
 
 
@@ -178,20 +178,22 @@ async def test_what_nobody_is_left_to_hear_is_not_recognised(running: Running, f
     await speaker.control(type="ping")
     await speaker.wait_for("pong")
     speaker.vanish()
-    async with asyncio.timeout(5):
-        while running.server.sessions:  # noqa: ASYNC110 - the server has noticed when it has
-            await asyncio.sleep(0.01)
+    await until(lambda: not running.server.sessions)
     assert fakes.calls.count["voice"] > 0
     assert fakes.calls.count["encode"] == 0
 
 
-async def test_an_utterance_goes_on_when_its_sender_has_gone(running: Running, fakes: Fakes) -> None:
-    fakes.speech_translator.delay_s = 0.3
+async def test_an_utterance_goes_on_when_its_sender_has_gone(
+    running: Running, fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
     speaker = await running.client(target_lang="fra")
     listener = await running.client(target_lang="eng")
     await speaker.say(speech(11))
-    await asyncio.sleep(0.1)
+    await until(lambda: fakes.calls.count["encode"] == 1)
     speaker.vanish()
+    await until(lambda: len(running.server.sessions) == 1)
+    gate.set()
     assert (await listener.wait_for("result"))[0]["tts_audio"]
 
 
@@ -243,16 +245,15 @@ async def test_what_cannot_be_seen_in_a_name_is_left_out(running: Running) -> No
     assert (await client.wait_for("error"))[0]["code"] == "invalid_message"
 
 
-async def test_a_room_more_than_there_are_is_refused(fakes: Fakes) -> None:
+async def test_a_room_more_than_there_are_is_refused(fakes: Fakes, gate: threading.Event) -> None:
     settings = Settings(max_clients=2, kept_rooms=0, log_level="warning")
-    fakes.speech_translator.delay_s = 1.0
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
     async with serving(settings, fakes.engines) as running:
         gone = await running.client(room="one")
         await gone.say(speech(11))
         await running.client(room="two")
         await gone.close()
-        async with asyncio.timeout(5):
-            while len(running.server.sessions) > 1:  # noqa: ASYNC110 - the server has noticed when it has
-                await asyncio.sleep(0.01)
+        await until(lambda: len(running.server.sessions) == 1)
         late = await running.client(wait_ready=False, room="three")
         assert (await late.wait_for("error"))[0]["code"] == "full"
+        gate.set()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
 from babblefish.domain import NotAllowedError, TooFastError, TooManyError
-from babblefish.server import limits
-from babblefish.server.limits import AddressLimits, Attempts, RateLimits
+from babblefish.server.limits import ADDRESSES_REMEMBERED, AddressLimits, Attempts, RateLimits
 from babblefish.settings import Settings
 
 FRAME = bytes(32_000)  # one second
@@ -148,20 +148,20 @@ async def test_an_attempt_whose_client_goes_away_waits_no_longer(time: Time) -> 
     assert attempts.waiting == 0
 
 
-async def test_so_many_addresses_are_remembered_and_no_more(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_REMEMBERED", 3)
+async def test_so_many_addresses_are_remembered_and_no_more(time: Time) -> None:
     addresses = known(time)
     with addresses.of("192.0.2.1").connection():
         connected = addresses.of("192.0.2.1")
         await failed(addresses.of("192.0.2.2").joining)
-        for number in range(10, 100):
-            addresses.of(f"192.0.2.{number}")
-        assert len(addresses) == 3
+        for number in range(ADDRESSES_REMEMBERED + 100):
+            addresses.of(f"host {number}")
+        assert len(addresses) == ADDRESSES_REMEMBERED
         assert addresses.of("192.0.2.1") is connected
 
 
-async def test_everyone_who_is_connected_is_remembered(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_REMEMBERED", 1)
+async def test_everyone_who_is_connected_is_remembered(time: Time) -> None:
     addresses = known(time)
-    with addresses.of("192.0.2.1").connection(), addresses.of("192.0.2.2").connection():
-        assert len(addresses) == 2
+    with contextlib.ExitStack() as connections:
+        for number in range(ADDRESSES_REMEMBERED + 1):
+            connections.enter_context(addresses.of(f"host {number}").connection())
+        assert len(addresses) == ADDRESSES_REMEMBERED + 1

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import contextlib
 import io
+import threading
 import wave
+from collections.abc import AsyncIterator
 
 import pytest
 
 from babblefish.settings import Settings
 from babblefish.wire import server_messages
 from tests.support.fakes import Fakes, silence, speech
+from tests.support.phones import until
 from tests.support.serving import Running, serving
 
 RESULT_FIELDS_OF_THE_OWNER = {
@@ -85,12 +88,16 @@ async def test_nothing_is_spoken_to_a_listener_of_the_language_that_was_spoken(r
     assert not [call for call in fakes.calls.count if call.startswith("speak")]
 
 
-async def test_a_streaming_client_reads_the_caption_before_the_speech_is_made(running: Running, fakes: Fakes) -> None:
-    fakes.synthesizer.delay_s["eng"] = 0.1
+async def test_a_streaming_client_reads_the_caption_before_the_speech_is_made(
+    running: Running, fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.synthesizer.before = lambda text: gate.wait(10) and None
     client = await running.client(target_lang="eng", audio="stream", mode="stream")
     await client.stream(silence(0.5))
     await client.stream(speech(11))
     await client.stream(silence(1.0))
+    await client.wait_for("result")
+    gate.set()
     pieces = await client.wait_for("speech", 3)
     kinds = [message["type"] for message in client.messages if message["type"] in ("result", "speech")]
     assert kinds == ["result", "speech", "speech", "speech"]
@@ -188,52 +195,71 @@ async def test_rooms_do_not_hear_each_other(running: Running) -> None:
     assert len(here.of_type("result")) == 1
 
 
-async def test_results_come_in_the_order_the_utterances_ended(running: Running, fakes: Fakes) -> None:
-    """The first is slow to speak in English; the second, quick, still comes after it."""
-    client = await running.client(target_lang="eng")
-    fakes.synthesizer.delay_s["eng"] = 0.3
-    await client.say(speech(11))
-    await asyncio.sleep(0.1)
-    fakes.synthesizer.delay_s["eng"] = 0.0
-    await client.say(speech(12))
-    results = await client.wait_for("result", 2)
-    assert [result["seq"] for result in results] == [1, 2]
+@contextlib.asynccontextmanager
+async def first_is_slow_to_speak(fakes: Fakes, gate: threading.Event) -> AsyncIterator[Running]:
+    """Speak the first phrase only when the gate is opened, which keeps no other from being spoken."""
+    fakes.synthesizer.before = lambda text: gate.wait(10) and None if "bonjour" in text else None
+    async with serving(Settings(parallel_syntheses=2, log_level="warning"), fakes.engines) as running:
+        try:
+            yield running
+        finally:
+            gate.set()
 
 
-async def test_an_utterance_without_words_does_not_let_later_ones_overtake(running: Running, fakes: Fakes) -> None:
-    client = await running.client(target_lang="eng")
-    fakes.synthesizer.delay_s["eng"] = 0.3
-    await client.say(speech(11))
-    await asyncio.sleep(0.1)
-    fakes.synthesizer.delay_s["eng"] = 0.0
-    await client.say(speech(50))  # no phrase
-    await client.say(speech(12))
-    await client.wait_for("error")
-    results = await client.wait_for("result", 2)
-    assert [result["source_text"] for result in results] == ["bonjour tout le monde", "comment allez vous ce soir"]
-    assert [result["seq"] for result in results] == [1, 2]
+async def test_results_come_in_the_order_the_utterances_ended(fakes: Fakes, gate: threading.Event) -> None:
+    async with first_is_slow_to_speak(fakes, gate) as running:
+        client = await running.client(target_lang="eng")
+        await client.say(speech(11))
+        await client.say(speech(12))
+        await until(lambda: len(fakes.synthesizer.spoken) == 1)
+        assert not client.of_type("result"), "the second is spoken, and waits"
+        gate.set()
+        results = await client.wait_for("result", 2)
+        assert [result["source_text"] for result in results] == ["bonjour tout le monde", "comment allez vous ce soir"]
+        assert [result["seq"] for result in results] == [1, 2]
 
 
-async def test_order_is_kept_when_a_listener_changes_to_captions_only(running: Running, fakes: Fakes) -> None:
-    client = await running.client(target_lang="eng")
-    fakes.synthesizer.delay_s["eng"] = 0.3
-    await client.say(speech(11))
-    await client.control(type="set", audio="none")
-    await client.wait_for("settled")
-    await client.say(speech(12))
-    results = await client.wait_for("result", 2)
-    assert [result["seq"] for result in results] == [1, 2]
+async def test_an_utterance_without_words_does_not_let_later_ones_overtake(fakes: Fakes, gate: threading.Event) -> None:
+    async with first_is_slow_to_speak(fakes, gate) as running:
+        client = await running.client(target_lang="eng")
+        await client.say(speech(11))
+        await client.say(speech(50))  # no phrase
+        await client.say(speech(12))
+        await until(lambda: len(fakes.synthesizer.spoken) == 1)
+        assert not client.of_type("result")
+        gate.set()
+        await client.wait_for("error")
+        results = await client.wait_for("result", 2)
+        assert [result["source_text"] for result in results] == ["bonjour tout le monde", "comment allez vous ce soir"]
+        assert [result["seq"] for result in results] == [1, 2]
 
 
-async def test_languages_are_synthesized_side_by_side(fakes: Fakes) -> None:
+async def test_order_is_kept_when_a_listener_changes_to_captions_only(fakes: Fakes, gate: threading.Event) -> None:
+    async with first_is_slow_to_speak(fakes, gate) as running:
+        client = await running.client(target_lang="eng")
+        await client.say(speech(11))
+        await until(lambda: fakes.calls.count["speak eng"] == 1)
+        await client.control(type="set", audio="none")
+        await client.wait_for("settled")
+        await client.say(speech(12))
+        await until(lambda: fakes.calls.count["encode"] == 2)
+        await client.catch_up()
+        assert not client.of_type("result")
+        gate.set()
+        results = await client.wait_for("result", 2)
+        assert [result["seq"] for result in results] == [1, 2]
+
+
+async def test_languages_are_synthesized_side_by_side(fakes: Fakes, gate: threading.Event) -> None:
     """A slow Spanish voice does not keep the English listener waiting."""
-    fakes.synthesizer.delay_s["spa"] = 0.5
+    fakes.synthesizer.before = lambda text: gate.wait(10) and None if "<spa>" in text else None
     async with serving(Settings(parallel_syntheses=2), fakes.engines) as running:
         english = await running.client(target_lang="eng")
         spanish = await running.client(target_lang="spa")
         await english.say(speech(11))
         await english.wait_for("result")
         assert not spanish.of_type("result")
+        gate.set()
         await spanish.wait_for("result")
 
 
@@ -296,14 +322,10 @@ async def test_routes_between_the_members_languages_are_ready_before_anyone_spea
     """Polish becomes English from the speech itself, and Spanish through English text."""
     await running.client(target_lang="spa")
     await running.client(target_lang="eng", source_lang="pol")
-    async with asyncio.timeout(5):
-        while fakes.text_translator.prepared != {("eng", "spa")}:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: fakes.text_translator.prepared == {("eng", "spa")})
 
 
 async def test_no_engine_ever_runs_on_the_event_loops_thread(running: Running, fakes: Fakes) -> None:
-    import threading
-
     client = await running.client(target_lang="spa", mode="stream", audio="stream")
     await client.stream(speech(11))
     await client.stream(silence(1.0))

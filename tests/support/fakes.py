@@ -147,7 +147,7 @@ class FakeTextTranslator:
 
 
 class FakeSynthesizer:
-    """Speaks two pieces of a tenth of a second each, with ``delay_s`` before each."""
+    """Speaks two pieces of a tenth of a second each; ``before`` runs first with the text, and may wait or raise."""
 
     name = "fake-voices"
 
@@ -155,6 +155,8 @@ class FakeSynthesizer:
         self.calls = calls
         self.langs = {"eng", "fra", "spa"}
         self.broken_after: int | None = None
+        self.before: Callable[[str], None] = lambda text: None
+        self.spoken: list[str] = []
         self.delay_s: dict[str, float] = {}
         self.piece_samples = 2400
 
@@ -163,12 +165,14 @@ class FakeSynthesizer:
 
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
         self.calls.note(f"speak {lang}")
+        self.before(text)
         for piece in range(2):
             if piece == self.broken_after:
                 raise RuntimeError("scripted failure")
             time.sleep(self.delay_s.get(lang, 0.0))
             self.calls.threads.add(threading.get_ident())
             yield Speech(np.full(self.piece_samples, 0.1 * (piece + 1), dtype=np.float32), 24000, lang, f"fake:{lang}")
+        self.spoken.append(text)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 
@@ -85,13 +86,14 @@ async def test_what_is_too_short_is_an_error_but_no_utterance(running: Running) 
     assert errors == {"too_short": 1, "invalid_message": 1}
 
 
-async def test_an_utterance_refused_as_overloaded_is_counted_as_one(fakes: Fakes) -> None:
+async def test_an_utterance_refused_as_overloaded_is_counted_as_one(fakes: Fakes, gate: threading.Event) -> None:
     async with serving(Settings(log_level="warning", utterances_per_client=1), fakes.engines) as running:
         client = await running.client()
-        fakes.speech_translator.delay_s = 0.3
+        fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
         for _ in range(3):
             await client.say(speech(11))
         await client.wait_for("error", 2)
+        gate.set()
         await client.wait_for("result")
         await ended(running)
         outcomes = (await scrape(running)).by("utterances_total", "outcome")
@@ -192,7 +194,7 @@ async def test_refused_connections_are_counted_by_their_reason(fakes: Fakes) -> 
         assert refused == {"full": 2, "not_allowed": 1}
 
 
-async def test_the_state_of_the_moment_is_told(running: Running, fakes: Fakes) -> None:
+async def test_the_state_of_the_moment_is_told(running: Running, fakes: Fakes, gate: threading.Event) -> None:
     clients = [await running.client(room=room) for room in ("one", "one", "two")]
     told = await scrape(running)
     assert (told.value("clients"), told.value("rooms")) == (3, 2)
@@ -202,12 +204,13 @@ async def test_the_state_of_the_moment_is_told(running: Running, fakes: Fakes) -
     assert told.value("engine_state", engine="speech_translator", state="ready") == 1
     assert told.value("engine_state", engine="speech_translator", state="loading") == 0
     assert {sample.name for sample in told.samples} >= {"process_resident_memory_bytes", "process_cpu_seconds_total"}
-    fakes.speech_translator.delay_s = 0.3
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
     await clients[0].say(speech(11))
     await clients[1].say(speech(12))
     while not running.server.workers.translation.pending:
         await settled(clients[1])
     assert (await scrape(running)).value("pending_jobs", worker="translation") >= 1
+    gate.set()
     await clients[0].wait_for("result", 2)
 
 

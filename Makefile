@@ -9,13 +9,16 @@ ARGS ?=
 
 SUPPORTED := 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# One lock for every platform and every Python that pyproject.toml allows.
+LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --custom-compile-command 'make lock'
 # Node.js for the page's checks, pinned like every other tool; whatever the machine has may be too old.
 NPM := PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/npm --silent
 
 .DEFAULT_GOAL := help
 # A virtual environment that was only half made must not pass for one.
 .DELETE_ON_ERROR:
-.PHONY: help run demo full test check bench clean debian debian-test weights
+.PHONY: help run demo full test check bench dist lock clean debian debian-test weights
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,15 @@ check: $(VENV)/.dev node_modules/.ready ## Check style, types and layers
 bench: debian $(VENV)/.dev weights ## Measure speed and quality
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
+dist: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
+	$(VENV)/bin/python -m build --no-isolation
+
+lock: $(VENV)/.dev ## Bring the locks in line with pyproject.toml; ARGS=--upgrade takes newer versions
+	$(LOCK) --all-extras --output-file requirements_dev.txt $(ARGS)
+	$(LOCK) --constraint requirements_dev.txt --extra embedded --extra legacy --output-file requirements_server.txt $(ARGS)
+	$(LOCK) --constraint requirements_dev.txt --extra embedded --extra legacy --extra cascade --extra full \
+		--output-file requirements_full.txt $(ARGS)
+
 clean: ## Remove the virtual environment and caches; the weights stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build node_modules *.egg-info
 	find babblefish benchmarks legacy tests -name __pycache__ -prune -exec rm -rf {} +
@@ -66,20 +78,21 @@ $(VENV)/bin/python:
 	echo "Making the virtual environment $(VENV) with $$python"; \
 	"$$python" -m venv $(VENV)
 
-# The pins come from requirements_server.txt; pyproject.toml alone would take whatever is newest today.
+# The locks name every package with its version and its hashes; the project itself is installed without looking further.
 $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
 	@echo "Installing the server's packages (about 550 MB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded,legacy]'
+	$(PIP) --require-hashes --requirement requirements_server.txt
+	$(PIP) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.full: $(VENV)/.server
-	@echo "Installing the packages of the full profile (about 8 GB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded,legacy,full]'
+$(VENV)/.full: $(VENV)/.server requirements_full.txt
+	@echo "Installing the packages of the profiles full and cascade (about 8 GB)"
+	$(PIP) --require-hashes --requirement requirements_full.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.server
-	@echo "Installing the tools for tests and checks, and the packages of the full profile (about 8 GB)"
-	$(PIP) -c requirements_server.txt -e '.[embedded,legacy,full,dev]'
+$(VENV)/.dev: $(VENV)/.server requirements_dev.txt
+	@echo "Installing the tools for tests and checks, and the packages of all profiles (about 8 GB)"
+	$(PIP) --require-hashes --requirement requirements_dev.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(VENV)/.dev

@@ -52,6 +52,34 @@ def test_every_package_that_is_imported_is_declared() -> None:
         assert providers & declared, f"{package} is imported and not declared"
 
 
+def locked(file: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the packages of a lock with their versions and hashes."""
+    entries = re.findall(
+        r"^([\w.-]+)==([^\s;]+).*((?:\n    --hash=sha256:\w+.*)*)", (ROOT / file).read_text(), re.MULTILINE
+    )
+    return {name: (version, frozenset(re.findall(r"sha256:\w+", hashes))) for name, version, hashes in entries}
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements_server.txt", ("embedded", "legacy")),
+        ("requirements_full.txt", ("embedded", "legacy", "cascade", "full")),
+        ("requirements_dev.txt", ("embedded", "legacy", "cascade", "full", "dev")),
+    ],
+)
+def test_a_lock_pins_all_that_is_declared_with_hashes_and_names_no_host(file: str, extras: tuple[str, ...]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins, all_pins = locked(file), locked("requirements_dev.txt")
+    for needed in sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"]):
+        name, version = re.match(r"([\w.-]+)(?:==([^;\s]+))?", needed).groups()  # type: ignore[union-attr]
+        assert normalized(name) in pins, f"run make lock: {name} is not in {file}"
+        assert version in (None, pins[normalized(name)][0]), f"run make lock: {name} has another version in {file}"
+    assert all(hashes for _, hashes in pins.values())
+    assert pins.items() <= all_pins.items(), "all locks have the same versions"
+    assert "://" not in (ROOT / file).read_text()
+
+
 def test_the_package_offers_what_it_says_it_does() -> None:
     for name in babblefish.__all__:
         assert getattr(babblefish, name)

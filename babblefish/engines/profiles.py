@@ -10,9 +10,9 @@ from babblefish.models.catalogue import ProfileName
 from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
 
 INSTALL_COMMANDS: dict[ProfileName, str] = {
-    "embedded": "pip install -c requirements_server.txt -e '.[embedded]'",
-    "cascade": "pip install -c requirements_server.txt -e '.[embedded]'",
-    "full": "pip install -c requirements_server.txt -e '.[embedded,full]'",
+    "embedded": "pip install 'babblefish[embedded]'",
+    "cascade": "pip install 'babblefish[embedded]'",
+    "full": "pip install 'babblefish[embedded,full]'",
 }
 """The commands that install the packages of a profile."""
 

@@ -15,7 +15,7 @@ from babblefish.models import store
 from babblefish.models.catalogue import ConvertedAsset
 from babblefish.models.store import FileRecord, Manifest, Report
 
-INSTALL_COMMAND = "pip install -c requirements_server.txt -e '.[embedded,cascade]'"
+INSTALL_COMMAND = "pip install 'babblefish[embedded,cascade]'"
 """The command that installs the packages a conversion needs."""
 
 _PACKAGES = ("ctranslate2", "torch", "transformers")

@@ -41,7 +41,7 @@ def test_auto_is_embedded_without_the_packages_and_names_them_with_the_command(
     monkeypatch.setattr(profiles, "_is_installed", lambda package: package != "torch")
     profile = choose(Settings(model_dir=tmp_path))
     assert profile.name == "embedded"
-    assert "lacks the packages torch (pip install -c requirements_server.txt -e '.[embedded,full]')" in profile.reason
+    assert "lacks the packages torch (pip install 'babblefish[embedded,full]')" in profile.reason
     assert (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
     assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
 
@@ -118,7 +118,7 @@ def test_a_package_that_is_missing_is_an_error_with_the_command_that_installs_it
 
     monkeypatch.setattr(registry.importlib, "import_module", missing)
     settings = Settings(profile="full", model_dir=tmp_path)
-    with pytest.raises(SetupError, match=r"pip install -c requirements_server.txt -e '\.\[embedded,full\]'.*'torch'"):
+    with pytest.raises(SetupError, match=r"pip install 'babblefish\[embedded,full\]'.*'torch'"):
         registry.loaders(settings, choose(settings))["SeamlessM4T model"]()
 
 

@@ -203,7 +203,7 @@ class LimitSettings(_Part):
     max_clients: int = Field(64, ge=1, description="Clients at once; the next one is refused with 1013.")
     members_per_room: int = Field(64, ge=1, description="Clients in one room; the next one is refused with 1013.")
     connections_per_address: int = Field(
-        64, ge=1, description="Connections at once from one network address; the next one is refused as `too_many`."
+        16, ge=1, description="Connections at once from one network address; the next one is refused as `too_many`."
     )
     audio_s_per_minute: float = Field(4800.0, gt=0, description="Seconds of audio per minute from one network address.")
     messages_per_minute: int = Field(

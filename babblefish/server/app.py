@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -25,6 +26,7 @@ from babblefish.domain import (
 from babblefish.engines.contracts import Engines
 from babblefish.pipeline.pace import Pace
 from babblefish.server.access import Admission
+from babblefish.server.connections import BoundedHttp, BoundedWebSocket, ConnectionLimits
 from babblefish.server.dashboard import Dashboard
 from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
 from babblefish.server.routes import address_of, join_routes, monitoring_routes, status_routes
@@ -45,22 +47,22 @@ _TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
 
 
 async def _serve_client(server: Server, websocket: WebSocket) -> None:
-    """Serve one client from connecting to closing; a refused one is told why first."""
-    await websocket.accept()
+    """Serve one client from its first byte to its last; a refused one is told why before it is closed."""
     try:
         with server.limits.of(address_of(websocket)).connection():
             await _serve_connected(server, websocket)
     except BabbleFishError as error:
-        _log.info("client refused: %s", error.code)
+        _log.info("a client is refused: %s", error.code)
         server.recorder.refused(error.code)
         refusal = server_messages.error_message(error).model_copy(update={"fatal": True})
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the client has gone
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it did not wait for the answer
+            await websocket.accept()  # a browser shows its page nothing of a handshake that failed
             await websocket.send_text(server_messages.encode(refusal))
             await websocket.close(_close_code(error), error.code)
 
 
 async def _serve_connected(server: Server, websocket: WebSocket) -> None:
-    """Admit a client and serve it.
+    """Let a client in and serve it; until then nothing that it sends is read.
 
     Raises:
         BabbleFishError: It may not join, or not now.
@@ -74,9 +76,10 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     bind_contextvars(client_id=client_id)
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
+        await websocket.accept()
         await session.run(_ready(server, session, join, admission.token))
     except* Exception:
-        _log.exception("unhandled error in the session of %s", client_id)
+        _log.exception("unhandled error in a session: %s", client_id)
         with contextlib.suppress(RuntimeError):
             await websocket.close(server_messages.CLOSE_FAULT)
     finally:
@@ -208,6 +211,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return uvicorn's configuration: one process, bounded frames, pings that detect dead clients."""
     certificate: Certificate | None = app.state.server.certificate
+    limits = ConnectionLimits(settings)
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -216,7 +220,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         # At "info" uvicorn logs each connection's query, which has the name in it, and at "debug" every frame.
         log_level="warning",
         log_config=None,
-        ws="websockets-sansio",
+        http=partial(BoundedHttp, limits),  # type: ignore[arg-type]
+        ws=partial(BoundedWebSocket, limits),  # type: ignore[arg-type]
         ws_max_size=settings.max_frame_bytes,
         # Compressing speech again for each listener would cost the event loop more than it saves the network.
         ws_per_message_deflate=False,

@@ -34,18 +34,32 @@ _WAITING = 8
 _BYTES_PER_S = 32_000
 
 
-class _TokenBucket:
-    """A token bucket: it holds one minute's allowance and refills at the same rate."""
+class TokenBucket:
+    """A token bucket on a monotonic clock."""
 
-    def __init__(self, per_minute: float, now_s: Callable[[], float]) -> None:
-        self._per_minute = per_minute
-        self._left = per_minute
+    def __init__(self, burst: float, per_s: float, now_s: Callable[[], float]) -> None:
+        """Start full.
+
+        Args:
+            burst: What it holds.
+            per_s: What it refills in a second.
+            now_s: The clock, in seconds.
+        """
+        self._burst = burst
+        self._per_s = per_s
+        self._left = burst
         self._now_s = now_s
         self._seen_s = now_s()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is missing, so that a new one would do as well."""
+        return self._left + (self._now_s() - self._seen_s) * self._per_s >= self._burst
+
     def take(self, amount: float) -> bool:
+        """Take an amount, or say that there is not enough left."""
         now_s = self._now_s()
-        self._left = min(self._per_minute, self._left + (now_s - self._seen_s) * self._per_minute / 60)
+        self._left = min(self._burst, self._left + (now_s - self._seen_s) * self._per_s)
         self._seen_s = now_s
         if amount > self._left:
             return False
@@ -105,8 +119,8 @@ class AddressLimits:
         """Start with nothing used."""
         self._limit = settings.connections_per_address
         self._connections = 0
-        self._audio_s = _TokenBucket(settings.audio_s_per_minute, now_s)
-        self._messages = _TokenBucket(settings.messages_per_minute, now_s)
+        self._audio_s = TokenBucket(settings.audio_s_per_minute, settings.audio_s_per_minute / 60, now_s)
+        self._messages = TokenBucket(settings.messages_per_minute, settings.messages_per_minute / 60, now_s)
         self.joining = Attempts(now_s, sleep)
         self.administering = Attempts(now_s, sleep)
 
@@ -167,7 +181,7 @@ class RateLimits:
 
     def of(self, host: str) -> AddressLimits:
         """Return the limits of the network address that a client connects from."""
-        name = _owner(host)
+        name = owner_of(host)
         if name not in self._addresses:
             self._forget()
             self._addresses[name] = AddressLimits(*self._parts)
@@ -181,7 +195,7 @@ class RateLimits:
                 del self._addresses[unused]
 
 
-def _owner(host: str) -> str:
+def owner_of(host: str) -> str:
     """Return the key that stands for one owner: an IPv4 address, or the /64 network of an IPv6 address.
 
     Within such a network a single device picks its addresses freely (RFC 4291, section 2.5.4).

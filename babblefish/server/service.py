@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from babblefish.pipeline import workers
+from babblefish.server.connections import raise_file_limit
 from babblefish.server.server import Server
 from babblefish.server.systemd import ServiceManager
 
@@ -113,6 +114,7 @@ def run(config: uvicorn.Config, server: Server, listener: socket.socket) -> int:
         server: The application's state.
         listener: Closed at the end.
     """
+    raise_file_limit()
     faulthandler.enable()  # on a watchdog's SIGABRT the log gets every thread's stack
     manager = ServiceManager(os.environ)
     DrainingServer(config, server, manager).run([listener])

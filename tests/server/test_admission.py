@@ -89,13 +89,13 @@ async def test_while_failures_wait_for_their_answers_further_attempts_are_too_fa
         await over.wait()
 
     house.server.limits = RateLimits(house.server.settings, lambda: 1000.0, sleep)
-    guesses = [await house.client(wait_ready=False, token="guess") for _ in range(8)]
+    guesses = [asyncio.create_task(house.client(wait_ready=False, token="guess")) for _ in range(8)]
     attempts = house.server.limits.of("127.0.0.1").joining
     await until(lambda: attempts.waiting == 8)
     code, _, closed_with = await refused(house, token="guess")
     assert (code, closed_with) == ("too_fast", 1013)
     over.set()
-    for guess in guesses:
+    for guess in await asyncio.gather(*guesses):
         await asyncio.wait_for(guess.closed.wait(), 5)
         assert guess.messages[0]["code"] == "not_allowed"
 

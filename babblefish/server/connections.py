@@ -1,0 +1,332 @@
+"""Below the application: TCP connections and WebSocket frames, counted and bounded before anybody is let in.
+
+uvicorn parses whatever a socket delivers in one step, up to 256 KiB, and shows the application whole messages only. So
+pings, pongs and fragments are never seen there, and 43,000 empty ones hold up the event loop for a second. Here they
+are read in small steps with the other connections' turns in between, and they cost: who sends more of them than any
+honest client needs is disconnected. What a refused client still sends is thrown away unread, and not for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from babblefish.domain import TooFastError
+from babblefish.server.limits import TokenBucket, owner_of
+from babblefish.settings import Settings
+from babblefish.wire import server_messages
+
+_log = logging.getLogger(__name__)
+
+_SLICE_BYTES = 1024
+"""Bytes parsed before the clock is looked at: at most 170 frames, some milliseconds."""
+
+_STEP_S = 0.002
+"""Time for which one connection is parsed before the others have their turn."""
+
+_FRAMES_PER_S, _FRAMES_BURST = 10.0, 200.0
+"""Pings, pongs and small fragments of one connection. A browser sends a pong every 20 s, and no fragments."""
+
+_ADDRESS_FACTOR = 10
+"""As many connections of one address may use their whole allowance at once."""
+
+_SMALL_FRAGMENT_BYTES = 1024
+"""Larger fragments are bounded by their bytes, as every message is."""
+
+_OPENED_PER_S = 20.0
+"""New connections of one address; the burst is four times the connections that it may have."""
+
+_REQUEST_S = 10.0
+"""A request's headers must be there this long after its first byte."""
+
+_LINGER_S = 2.0
+"""After its end a connection has this long to take what was written; then it is cut."""
+
+_GOODBYE_BYTES = 1024 * 1024
+"""What may still be on its way when the server closes, such as the audio of a phone: a connection that is cut with
+anything unread loses what was written to it last, and so the reason."""
+
+_RESERVED_FILES = 256
+"""Descriptors for files, engines and their programs."""
+
+_LOG_EVERY_S = 60.0
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as it may; the usual soft limit of 1,024 is soon reached by sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class ConnectionLimits:
+    """Counts the TCP connections of a server, as a whole and by network address."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without a connection.
+
+        Args:
+            settings: For ``connections_per_address`` and ``trusted_proxies``, which speak for many.
+            clock: Monotonic, in seconds.
+        """
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = max(soft // 2, soft - _RESERVED_FILES)
+        # A page and its requests take some beside the conversation's own.
+        self._most_of_address = 4 * settings.connections_per_address
+        self._proxies = tuple(ip_network(proxy) for proxy in settings.trusted_proxies)
+        self._clock = clock
+        self._open: Counter[str] = Counter()
+        self._opening: dict[str, TokenBucket] = {}
+        self._frames: dict[str, TokenBucket] = {}
+        self._logged_s = -_LOG_EVERY_S
+
+    @property
+    def open(self) -> int:
+        """Connections at the moment."""
+        return self._open.total()
+
+    def opened(self, host: str) -> bool:
+        """Count a connection and say whether it may stay; ``closed`` follows in either case."""
+        owner = owner_of(host)
+        self._open[owner] += 1
+        if self.open > self._most:
+            self._say(f"all {self._most} connections are in use; further ones are refused")
+            return False
+        if self._is_proxy(host):
+            return True
+        opening = self._opening.setdefault(owner, self._bucket(_OPENED_PER_S, float(self._most_of_address)))
+        if self._open[owner] > self._most_of_address or not opening.take(1):
+            self._say(f"{owner} opens too many connections; further ones are refused")
+            return False
+        return True
+
+    def closed(self, host: str) -> None:
+        """Count a connection as gone; with its last one an address is forgotten as soon as its buckets are full."""
+        owner = owner_of(host)
+        self._open[owner] -= 1
+        if self._open[owner] <= 0:
+            del self._open[owner]
+        for buckets in (self._opening, self._frames):
+            for name in [name for name, bucket in buckets.items() if name not in self._open and bucket.is_full]:
+                del buckets[name]
+
+    def takes_frame(self, host: str) -> bool:
+        """Count a ping, pong or small fragment, and say whether its address may send that many."""
+        if self._is_proxy(host):
+            return True
+        burst, per_s = _ADDRESS_FACTOR * _FRAMES_BURST, _ADDRESS_FACTOR * _FRAMES_PER_S
+        return self._frames.setdefault(owner_of(host), self._bucket(per_s, burst)).take(1)
+
+    def of_one_connection(self) -> TokenBucket:
+        """Return the allowance of a new connection for pings, pongs and small fragments."""
+        return self._bucket(_FRAMES_PER_S, _FRAMES_BURST)
+
+    def _is_proxy(self, host: str) -> bool:
+        """Say whether an address speaks for many clients."""
+        return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
+
+    def _bucket(self, per_s: float, burst: float) -> TokenBucket:
+        return TokenBucket(burst, per_s, self._clock)
+
+    def _say(self, what: str) -> None:
+        """Log at most once a minute, as whoever causes it may do so a thousand times a second."""
+        if self._clock() - self._logged_s >= _LOG_EVERY_S:
+            self._logged_s = self._clock()
+            _log.warning("%s", what)
+
+
+class BoundedHttp(H11Protocol):
+    """An HTTP connection that is counted, and has to come to the point."""
+
+    def __init__(self, limits: ConnectionLimits, **uvicorns: Any) -> None:
+        """Serve a connection; ``uvicorns`` is what uvicorn gives its protocols."""
+        super().__init__(**uvicorns)
+        self._limits = limits
+        self._counted_as = ""
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection, and cut it where there are too many."""
+        super().connection_made(transport)
+        self._counted_as = self.client[0] if self.client else ""
+        if self._limits.opened(self._counted_as):
+            self._wait_for_request()
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the request that they begin must be complete in time."""
+        super().data_received(data)
+        is_upgraded = self.transport.get_protocol() is not self
+        if is_upgraded or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop_waiting()
+        elif not self.transport.is_closing():
+            self._wait_for_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection as gone; one that became a WebSocket ends there."""
+        self._stop_waiting()
+        self._limits.closed(self._counted_as)
+        super().connection_lost(exc)
+
+    def _wait_for_request(self) -> None:
+        if self._waiting is None:
+            self._waiting = self.loop.call_later(_REQUEST_S, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket connection whose frames are counted and parsed in small steps."""
+
+    def __init__(self, limits: ConnectionLimits, **uvicorns: Any) -> None:
+        """Serve a connection; ``uvicorns`` is what uvicorn gives its protocols."""
+        super().__init__(**uvicorns)
+        self._limits = limits
+        self._frames = limits.of_one_connection()
+        self._counted_as = ""
+        self._unparsed = bytearray()
+        self._goodbye_bytes = _GOODBYE_BYTES
+        self._is_refused = False
+        self._step_due = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection over from HTTP, where it was counted."""
+        super().connection_made(transport)
+        self._counted_as = self.client[0] if self.client else ""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection as gone."""
+        self._unparsed.clear()
+        self._limits.closed(self._counted_as)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, to be parsed as soon as there is time and the application has asked for them."""
+        if self.close_sent:
+            self._goodbye_bytes -= len(data)
+            if self._goodbye_bytes < 0:
+                self.transport.abort()
+        if not self._is_refused:
+            self._unparsed += data
+            self._parse()
+
+    def _parse(self) -> None:
+        """Parse for a moment, and go on after the other connections' turns."""
+        self._step_due = False
+        until_s = time.monotonic() + _STEP_S
+        while self._unparsed and not self._is_refused and not self.transport.is_closing():
+            if self._waits_for_application:
+                break
+            if time.monotonic() > until_s:
+                self._parse_soon()
+                break
+            size = len(self._unparsed) if not self.handshake_initiated else _SLICE_BYTES
+            piece = bytes(self._unparsed[:size])
+            del self._unparsed[:size]
+            super().data_received(piece)
+            self._end_failed_handshake()
+        if self._unparsed:
+            self.transport.pause_reading()
+        elif not self._waits_for_application and not self._is_refused:
+            self.transport.resume_reading()
+
+    @property
+    def _waits_for_application(self) -> bool:
+        """Whether it has a message to take, or has not said yet whether this client may join."""
+        return self.read_paused or (self.handshake_initiated and not self.handshake_complete)
+
+    def _parse_soon(self) -> None:
+        if not self._step_due:
+            self._step_due = True
+            self.loop.call_soon(self._parse)
+
+    async def receive(self) -> Any:
+        """Give the application a message, and parse on when it has taken all of them."""
+        message = await super().receive()
+        self._go_on()
+        return message
+
+    async def send(self, message: Any) -> None:
+        """Send for the application; what closes the connection must be taken soon."""
+        await super().send(message)
+        self._go_on()
+        if message["type"] == "websocket.close":
+            self.loop.call_later(_LINGER_S, self.transport.abort)
+
+    def _go_on(self) -> None:
+        if self._unparsed:
+            self.transport.pause_reading()
+            if not self._waits_for_application:
+                self._parse_soon()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Cut the connection soon after the application is done with it, even if nobody takes the rest."""
+        super().on_task_complete(task)
+        self.loop.call_later(_LINGER_S, self.transport.abort)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the client does not take its answers; one for the newest will do (RFC 6455, 5.5.3)."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self._count_frame() and pongs and self.writable.is_set():
+            self.transport.write(pongs)
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a pong."""
+        if self._count_frame():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment."""
+        if len(event.data) >= _SMALL_FRAGMENT_BYTES or self._count_frame():
+            super().handle_cont(event)
+
+    def keepalive_timeout(self) -> None:
+        """Cut a connection whose client does not answer; closing would wait until it takes what was written."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def _count_frame(self) -> bool:
+        if self._is_refused:
+            return False
+        if self._frames.take(1) and self._limits.takes_frame(self._counted_as):
+            return True
+        self._refuse()
+        return False
+
+    def _refuse(self) -> None:
+        """Say why, parse nothing any more, and cut the connection."""
+        self._is_refused = True
+        self._unparsed.clear()
+        error = TooFastError("too many pings or fragments; try again in a moment")
+        if self.handshake_complete and not self.close_sent and self.writable.is_set():
+            self.conn.send_text(server_messages.encode(server_messages.error_message(error)).encode())
+            self.conn.send_close(server_messages.CLOSE_FULL, error.code)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": server_messages.CLOSE_FULL})
+        self.transport.resume_reading()
+        self.loop.call_later(_LINGER_S, self.transport.abort)
+
+    def _end_failed_handshake(self) -> None:
+        """Answer a handshake that the parser gave up, such as one with too many or too long headers."""
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            )
+            self.transport.close()
+            self.loop.call_later(_LINGER_S, self.transport.abort)

@@ -1,0 +1,250 @@
+"""Below the application: what floods of frames, idle connections and deaf clients cost the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from babblefish.server import connections
+from babblefish.server.app import create_app, server_config
+from babblefish.server.connections import ConnectionLimits
+from babblefish.settings import Settings
+from tests.support.fakes import Clock, Fakes, speech
+from tests.support.serving import Running, SocketTransport, listening, serving_on_a_port, still_works
+
+HANDSHAKE = (
+    "GET /ws/client?{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def frame(opcode: int, data: bytes = b"", fin: bool = True) -> bytes:
+    """Encode a client's frame, masked with zeros."""
+    length = bytes([0x80 | len(data)]) if len(data) < 126 else struct.pack("!BH", 0x80 | 126, len(data))
+    return bytes([(0x80 if fin else 0) | opcode]) + length + b"\0\0\0\0" + data
+
+
+PING, PONG, CONTINUATION = frame(9), frame(10), frame(0, fin=False)
+
+
+class RawClient:
+    """A connection whose bytes the test writes itself."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def upgraded(self) -> str:
+        return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)).decode()
+
+    async def flood(self, piece: bytes, count: int) -> None:
+        """Send a frame so many times, or until the server has had enough."""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(0, count, 1000):
+                self.writer.write(piece * 1000)
+                await asyncio.wait_for(self.writer.drain(), 10)
+
+    async def rest(self) -> bytes:
+        """Read until the server ends the connection."""
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await asyncio.wait_for(self.reader.read(65536), 10):
+                received += piece
+        return received
+
+
+@contextlib.asynccontextmanager
+async def raw(running: Running, query: str | None = "name=Mallory", **limits: int) -> AsyncIterator[RawClient]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, **limits)
+    if query is not None:
+        writer.write(HANDSHAKE.format(query=query, port=running.port).encode())
+    try:
+        yield RawClient(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def server(settings: Settings, fakes: Fakes) -> AsyncIterator[Running]:
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [(b"", PING), (b"", PONG), (frame(2, b"x", fin=False), CONTINUATION)],
+    ids=["pings", "pongs", "empty fragments"],
+)
+async def test_a_flood_of_frames_without_a_message_ends_the_connection(
+    server: Running, first: bytes, piece: bytes
+) -> None:
+    honest = await server.client(target_lang="fra")
+    async with raw(server) as hostile:
+        assert "101" in await hostile.upgraded()
+        hostile.writer.write(first)
+        flooding = asyncio.create_task(hostile.flood(piece, 100_000))
+        assert b"too_fast" in await hostile.rest()
+        await flooding
+    await still_works(honest)
+
+
+async def test_frames_count_for_their_address_as_well(settings: Settings, clock: Clock) -> None:
+    limits = ConnectionLimits(settings, clock)
+    taken = 0
+    while limits.takes_frame("192.0.2.1"):
+        taken += 1
+    assert taken == 2000
+    assert limits.takes_frame("192.0.2.2")
+    clock.now_s += 1
+    assert limits.takes_frame("192.0.2.1")
+
+
+async def test_pings_of_an_honest_client_are_answered(server: Running) -> None:
+    client = await server.client()
+    for _ in range(20):
+        assert (await client.connection.ping()) is not None
+    await client.catch_up()
+
+
+async def test_a_message_in_many_large_fragments_is_taken(server: Running) -> None:
+    async with raw(server, "target_lang=fra") as client:
+        await client.upgraded()
+        client.writer.write(frame(2, b"\0" * 8000, fin=False))
+        for _ in range(300):
+            client.writer.write(frame(0, b"\0" * 8000, fin=False))
+        client.writer.write(frame(0, b"\0" * 8000))
+        client.writer.write(frame(1, b'{"type": "ping"}'))
+        received = b""
+        while b'"pong"' not in received:
+            received += await asyncio.wait_for(client.reader.read(65536), 10)
+        assert b"too_fast" not in received
+
+
+async def test_what_a_client_sends_before_it_is_let_in_is_not_read(fakes: Fakes) -> None:
+    settings = Settings(access="required", log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running, raw(running, "token=wrong") as hostile:
+        flooding = asyncio.create_task(hostile.flood(PING, 2_000_000))
+        upgraded = await hostile.upgraded()
+        received = await hostile.rest()
+        await flooding
+        assert "101" in upgraded
+        assert b"not_allowed" in received
+
+
+async def test_a_client_that_pings_and_never_reads_costs_no_memory_and_is_cut_off(
+    settings: Settings, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_FRAMES_BURST", 1e9)  # so that flow control alone has to hold
+    app = create_app(settings, fakes.engines)
+    config = server_config(app, settings)
+    config.ws_ping_interval, config.ws_ping_timeout = 1.0, 1.0
+    async with listening(config) as port:
+        running = Running(app.state.server, SocketTransport(port), contextlib.AsyncExitStack())
+        async with raw(running, limit=1) as deaf:
+            deaf.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            before = resident_bytes()
+            await deaf.flood(frame(9, b"x" * 100), 300_000)
+            assert resident_bytes() - before < 20e6
+            async with asyncio.timeout(10):
+                while app.state.server.sessions:  # noqa: ASYNC110 - it is gone when it is gone
+                    await asyncio.sleep(0.01)
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_half_a_request_is_not_waited_for_any_longer_than_its_deadline(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_REQUEST_S", 0.2)
+    for said in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+        async with raw(server, None) as slow:
+            slow.writer.write(said)
+            assert await slow.rest() == b""
+
+
+async def test_a_second_request_that_never_ends_is_not_waited_for_either(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_REQUEST_S", 0.3)
+    async with raw(server, None) as slow:
+        slow.writer.write(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        await slow.upgraded()
+        slow.writer.write(b"GET /healthz HTTP/1.1\r\n")
+        await slow.rest()
+
+
+async def test_connections_are_counted_before_they_say_anything(fakes: Fakes) -> None:
+    settings = Settings(connections_per_address=2, log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running, contextlib.AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(raw(running, None)) for _ in range(8)]
+        one_more = await stack.enter_async_context(raw(running, None))
+        assert await one_more.rest() == b""
+        for client in idle:
+            assert not client.reader.at_eof()
+
+
+async def test_an_address_that_opens_connections_without_end_is_slowed(clock: Clock) -> None:
+    limits = ConnectionLimits(Settings(connections_per_address=2), clock)
+
+    def opens() -> bool:
+        stays = limits.opened("192.0.2.1")
+        limits.closed("192.0.2.1")
+        return stays
+
+    assert [opens() for _ in range(9)] == [True] * 8 + [False]
+    assert limits.opened("192.0.2.2")
+    clock.now_s += 1
+    assert opens()
+
+
+async def test_proxies_that_are_trusted_speak_for_many(clock: Clock) -> None:
+    limits = ConnectionLimits(Settings(connections_per_address=1, trusted_proxies="192.0.2.9"), clock)
+    assert all(limits.opened("192.0.2.9") for _ in range(50))
+
+
+async def test_addresses_that_are_gone_are_forgotten(clock: Clock) -> None:
+    limits = ConnectionLimits(Settings(), clock)
+    for number in range(100):
+        limits.opened(f"192.0.2.{number}")
+        limits.closed(f"192.0.2.{number}")
+    clock.now_s += 60
+    limits.opened("198.51.100.1")
+    limits.closed("198.51.100.1")
+    assert limits.open == 0
+    assert len(limits._opening) <= 1
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        "GET /ws/client?name=" + "x" * 9000 + " HTTP/1.1\r\n{rest}\r\n",
+        "GET /ws/client HTTP/1.1\r\n{rest}" + "".join(f"X-Header-{i}: y\r\n" for i in range(200)) + "\r\n",
+    ],
+    ids=["a long request line", "many headers"],
+)
+async def test_a_handshake_that_is_too_large_is_answered_and_closed(server: Running, request_head: str) -> None:
+    rest = HANDSHAKE.format(query="", port=server.port).partition("\r\n")[2].removesuffix("\r\n")
+    async with raw(server, None) as client:
+        client.writer.write(request_head.format(rest=rest).encode())
+        assert (await client.rest()).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+
+
+async def test_an_utterance_reaches_the_others_though_its_frames_come_byte_by_byte(server: Running) -> None:
+    listener = await server.client(target_lang="fra")
+    async with connect(f"ws://127.0.0.1:{server.port}/ws/client?target_lang=fra") as speaker:
+        await speaker.send(speech(11).tobytes()[:3200])
+        with contextlib.suppress(ConnectionClosed):
+            await speaker.recv()
+    await still_works(listener)

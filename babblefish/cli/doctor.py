@@ -1,4 +1,4 @@
-"""The command ``babblefish doctor``: whether a server can run here, or runs well, and what to do where not."""
+"""The command ``babblefish doctor``: can a server run here, does it run well, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ _TIMEOUT_S = 10.0
 
 def add_to(commands: Any) -> None:
     """Add the command to the subparsers of ``babblefish``."""
-    doctor = commands.add_parser("doctor", help="check this machine and a running server, and say what to mend")
-    doctor.add_argument("--url", help="a running server, as https://192.0.2.7:9000 (default: that of the settings)")
-    doctor.add_argument("--token", help="the admin token of a server that asks for one")
+    doctor = commands.add_parser("doctor", help="check this machine and a running server, and say how to fix problems")
+    doctor.add_argument(
+        "--url", help="a running server, such as https://192.0.2.7:9000 (default: the one of the settings)"
+    )
+    doctor.add_argument("--token", help="the admin token, if the server requires one")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(run=_run)
 
@@ -59,7 +61,7 @@ def _line(check: Check) -> str:
 
 
 def examine(settings: Settings, url: str | None, token: str | None, say: Say) -> None:
-    """Check the machine, then speak with a server: the one at ``url``, the one that runs here, or one of its own.
+    """Check the machine, then talk to a server: the one at ``url``, the one running here, or one started for this.
 
     Args:
         settings: Of the server that runs here, or is to.
@@ -77,12 +79,18 @@ def examine(settings: Settings, url: str | None, token: str | None, say: Say) ->
     try:
         free = port_is_free(settings)
     except SetupError as error:
-        say(failed("port", error.message, "name an address of this machine and a free port: BABBLEFISH_HOST, _PORT"))
+        say(
+            failed(
+                "port",
+                error.message,
+                "set BABBLEFISH_HOST to an address of this machine and BABBLEFISH_PORT to a free port",
+            )
+        )
         return
     if not free:
         _examine_what_runs(settings, token, say)
         return
-    say(ok("port", f"{settings.port} on {settings.host} is free; a server is started for a conversation"))
+    say(ok("port", f"{settings.port} on {settings.host} is free; starting a server for a conversation"))
     if not broken:
         asyncio.run(_converse_alone(settings, say))
 
@@ -103,20 +111,20 @@ def _examine_what_runs(settings: Settings, token: str | None, say: Say) -> None:
     for scheme in ("https", "http"):
         state = _state(f"{scheme}:{base}", _trusting_nobody())
         if state is not None:
-            say(ok("port", f"{settings.port} is BabbleFish's, which runs"))
+            say(ok("port", f"{settings.port} is in use by a running BabbleFish"))
             _examine_server(f"{scheme}:{base}", settings, token or _own_token(settings), say)
             return
     say(
         failed(
             "port",
-            f"{settings.port} is taken by something that is not BabbleFish",
-            f"end it (ss --listening --tcp --processes 'sport = {settings.port}'), or set BABBLEFISH_PORT",
+            f"{settings.port} is in use by another program",
+            f"stop it (ss --listening --tcp --processes 'sport = {settings.port}' shows it), or set BABBLEFISH_PORT",
         )
     )
 
 
 def _own_token(settings: Settings) -> str | None:
-    """Return the admin token of the server that these settings are for, where whoever asks may read its key."""
+    """Return the admin token of the settings' server, if the user of this command may read its key."""
     key = settings.key_file or settings.state_dir / KEY_FILE
     if not (is_required(settings) and os.access(key, os.R_OK)):
         return None
@@ -131,13 +139,13 @@ def _examine_server(base: str, settings: Settings, token: str | None, say: Say) 
         context, check = _trusted(base, settings)
         say(check)
     elif not is_loopback(urlsplit(base).hostname or ""):
-        say(warning("secure page", f"browsers give no microphone to {base}", "open it over https"))
+        say(warning("secure page", f"browsers do not allow the microphone at {base}", "open it over https"))
     state = _state(base, context)
     if state is None:
-        say(failed("server", f"no BabbleFish answers at {base}", "start it, and look at its log and at the firewall"))
+        say(failed("server", f"no BabbleFish server at {base}", "start it, or check its log and the firewall"))
         return
     if not state["ready"]:
-        say(failed("server", f"{base} is not ready", f"{base}readyz says why; wait, or see its log"))
+        say(failed("server", f"{base} is not ready", f"{base}readyz says why; wait, or check its log"))
         return
     say(ok("server", f"{base} is ready, {state['profile']} profile, {state['clients']} clients"))
     asyncio.run(_converse(base, token, context, say))
@@ -148,7 +156,7 @@ async def _converse_alone(settings: Settings, say: Say) -> None:
         async with demo.own_server(settings) as (_, base):
             await _converse(base, None, None, say)
     except SetupError as error:
-        say(failed("server", error.message, "mend that and try again"))
+        say(failed("server", error.message, "fix that and try again"))
 
 
 async def _converse(base: str, token: str | None, context: ssl.SSLContext | None, say: Say) -> None:
@@ -157,7 +165,7 @@ async def _converse(base: str, token: str | None, context: ssl.SSLContext | None
 
 
 def _state(base: str, context: ssl.SSLContext | None) -> dict[str, Any] | None:
-    """Return what a server says about itself, or None where no BabbleFish answers."""
+    """Return what a server says about itself, or None if it is not BabbleFish."""
     asking = urllib.request.Request(base, headers={"Accept": "application/json"})
     try:
         with urllib.request.urlopen(asking, timeout=_TIMEOUT_S, context=context) as answer:
@@ -168,7 +176,7 @@ def _state(base: str, context: ssl.SSLContext | None) -> dict[str, Any] | None:
 
 
 def _trusted(base: str, settings: Settings) -> tuple[ssl.SSLContext, Check]:
-    """Check the certificate that a server shows; one that is not trusted is not a reason to end here."""
+    """Check a server's certificate; if it is not trusted, the other checks still go on."""
     parts = urlsplit(base)
     host, port = parts.hostname or "", parts.port or 443
     context = ssl.create_default_context()
@@ -178,7 +186,9 @@ def _trusted(base: str, settings: Settings) -> tuple[ssl.SSLContext, Check]:
     try:
         shown = x509.load_pem_x509_certificate(ssl.get_server_certificate((host, port), timeout=_TIMEOUT_S).encode())
     except (OSError, ValueError) as error:
-        return context, failed("certificate", f"{host} shows none: {error}", "is it https, and does the server run?")
+        return context, failed(
+            "certificate", f"none from {host}: {error}", "check that the server is running and uses https"
+        )
     check = judge(shown, f"that of {host}")
     if check.outcome is Outcome.FAILED:
         return _trusting_nobody(), check
@@ -190,13 +200,13 @@ def _trusted(base: str, settings: Settings) -> tuple[ssl.SSLContext, Check]:
             return _trusting_nobody(), warning(
                 "certificate",
                 f"this machine does not trust that of {host}: {error.reason.verify_message}",
-                "devices must trust its CA (/ca.crt, see DEPLOYMENT.md) and open a name that it has",
+                "devices must trust its CA (/ca.crt, see DEPLOYMENT.md) and open a name that it covers",
             )
     return context, check
 
 
 def _trusting_nobody() -> ssl.SSLContext:
-    """Return a context that takes any certificate, for looking at a server that has a wrong one."""
+    """Return a context that accepts any certificate, to look at a server with a bad one."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""A conversation with a running server: known speech through its real socket, how well and how soon it comes back."""
+"""A test conversation with a running server: known speech, judged by how well and how soon it comes back."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ASSETS = Path(__file__).parents[1] / "assets"
 
 _PATIENCE_S = 45.0
 _POOR_WER, _BAD_WER = 0.35, 0.6
-"""Whisper's smallest sizes make a fifth to a third of errors on these clips, numbers written as digits included."""
+"""Whisper's smallest models get a fifth to a third of these clips' words wrong, counting numbers written as digits."""
 _SLOW_MS = 6000.0
-"""Whoever waits longer for a caption has begun to speak again."""
-_NOTHING_CAME = "see the server's log; where it asks for a token, give one with --token"
+"""By then people have started to speak again."""
+_NOTHING_CAME = "check the server's log; if it requires a token, give one with --token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Clip:
     """Speech whose words are known.
 
     Attributes:
-        file: In the package.
-        lang: ISO 639-3 of what is spoken.
-        target_lang: ISO 639-3 of what the listener asks for.
-        words: As they were spoken.
+        file: Name of the sound file in the package.
+        lang: ISO 639-3 of the language spoken.
+        target_lang: ISO 639-3 of the listener's language.
+        words: The words spoken.
     """
 
     file: str
@@ -67,13 +67,13 @@ class _Heard:
 
     @classmethod
     def by(cls, client: Client) -> _Heard:
-        """Return what has come to a client."""
+        """Return what a client has received."""
         errors = [f"{error['code']}: {error['message']}" for error in client.of_type("error")]
         return cls(client.of_type("result"), client.of_type("speech"), errors)
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was announced has come."""
+        """Whether everything announced has arrived."""
         due = {result["utterance_id"] for result in self.results if result["status"] == "speaking"}
         return bool(self.results) and due <= {piece["utterance_id"] for piece in self.speech if piece["last"]}
 
@@ -87,8 +87,8 @@ async def converse(base: str, token: str | None, context: ssl.SSLContext | None)
     """Play every clip to a server, each in a room of its own, and judge what comes back.
 
     Args:
-        base: Address of the server's page.
-        token: Is shown to a server that asks for one.
+        base: URL of the server's page.
+        token: For a server that requires one.
         context: For HTTPS.
     """
     for clip in CLIPS:
@@ -101,8 +101,8 @@ async def converse(base: str, token: str | None, context: ssl.SSLContext | None)
         except (ConnectionLostError, TimeoutError) as error:
             yield failed(
                 name,
-                f"the conversation broke off: {str(error) or 'no answer'}",
-                "see the server's log; a proxy in between must pass WebSockets through",
+                f"the conversation was cut off: {str(error) or 'no answer'}",
+                "check the server's log; a proxy must pass WebSockets through",
             )
             return
 
@@ -133,7 +133,7 @@ async def _play(base: str, clip: Clip, token: str | None, context: ssl.SSLContex
             await client.flush()
             await client.catch_up(_PATIENCE_S)
             await client.wait_until(lambda: _Heard.by(client).is_complete or bool(client.of_type("error")), _PATIENCE_S)
-        except ConnectionLostError:  # what it was told before says why
+        except ConnectionLostError:  # an error received before says why
             if not client.of_type("error"):
                 raise
         return _Heard.by(client)
@@ -159,16 +159,19 @@ def _verdict(clip: Clip, heard: _Heard, wer: float, caption_ms: float) -> tuple[
     captions = {result["target_lang"] for result in heard.results}
     if detected != {clip.lang}:
         found = ", ".join(language(code).name for code in sorted(detected - {clip.lang}))
-        return Outcome.FAILED, f"{language(clip.lang).name} was taken for {found}; check the weights"
+        return (
+            Outcome.FAILED,
+            f"{language(clip.lang).name} was mistaken for {found}; check the weights with babblefish models verify",
+        )
     if wer > _BAD_WER:
-        return Outcome.FAILED, "the words are not understood: check the weights with babblefish models verify"
+        return Outcome.FAILED, "most words are wrong; check the weights with babblefish models verify"
     if captions != {clip.target_lang}:
         wanted = language(clip.target_lang).name
-        return Outcome.WARNING, f"no way to {wanted}: install the Debian packages, or the full profile"
+        return Outcome.WARNING, f"no translation to {wanted}: install the Debian packages or the full profile"
     if not heard.first_speech_ms:
-        return Outcome.WARNING, f"{language(clip.target_lang).name} is not spoken: install the voices' weights"
+        return Outcome.WARNING, f"no voice for {language(clip.target_lang).name}: install the voices' weights"
     if wer > _POOR_WER:
-        return Outcome.WARNING, "many words are misunderstood; the full profile understands more"
+        return Outcome.WARNING, "many words are wrong; the full profile is better"
     if caption_ms > _SLOW_MS:
-        return Outcome.WARNING, "the machine is slow or busy: see Tuning in DEPLOYMENT.md"
+        return Outcome.WARNING, "the machine is slow or busy; see Tuning in DEPLOYMENT.md"
     return Outcome.OK, ""

@@ -1,4 +1,4 @@
-"""Checks of the machine: what a server with these settings needs, and whether it is there."""
+"""Checks of the machine: does it have what a server with these settings needs?"""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ from babblefish.settings import Settings
 _PACKAGES = ("ctranslate2", "espeakng_loader", "faster_whisper", "kokoro_onnx", "onnxruntime", "tokenizers")
 
 _FREE_BYTES = 100_000_000
-"""A disk with less is full before long."""
+"""A disk with less will soon be full."""
 
 _FILES_PER_CLIENT = 1
 _FILES_BESIDE = 512
-"""Eight pipelines of fifteen programs with two pipes each, the weights, the log."""
+"""Eight Apertium pipelines of fifteen programs with two pipes each, the weights, the log."""
 
 
 class Outcome(StrEnum):
-    """Of a check."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """The server runs, and something will not be as people expect it."""
+    """The server runs, but something will not work as people expect."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        name: Of what was checked.
-        outcome: How it stands.
-        found: What was seen.
-        advice: What to do; empty where nothing is to be done.
-        figures: What was measured, if anything was.
+        name: What was checked.
+        outcome: Whether it is all right.
+        found: What was found.
+        advice: What to do; empty if there is nothing to do.
+        figures: What was measured, if anything.
     """
 
     name: str
@@ -67,22 +67,22 @@ class Check:
 
 
 def ok(name: str, found: str) -> Check:
-    """Return a check that found nothing wrong."""
+    """Return the result of a check that found nothing wrong."""
     return Check(name, Outcome.OK, found)
 
 
 def warning(name: str, found: str, advice: str) -> Check:
-    """Return a check that found what will disappoint somebody."""
+    """Return the result of a check that found something people may notice."""
     return Check(name, Outcome.WARNING, found, advice)
 
 
 def failed(name: str, found: str, advice: str) -> Check:
-    """Return a check that found what has to be mended."""
+    """Return the result of a check that found something that must be fixed."""
     return Check(name, Outcome.FAILED, found, advice)
 
 
 def machine_checks(settings: Settings) -> Iterator[Check]:
-    """Check the machine one thing after another; hashing the weights takes some seconds."""
+    """Run the checks one by one; hashing the weights takes some seconds."""
     profile = choose(settings)
     yield ok("profile", f"{profile.name}: {profile.reason}")
     yield _cpus(settings)
@@ -97,7 +97,7 @@ def machine_checks(settings: Settings) -> Iterator[Check]:
 
 
 def port_is_free(settings: Settings) -> bool:
-    """Tell whether the server could listen where it is to.
+    """Tell whether the server's port is free.
 
     Raises:
         SetupError: The address is not this machine's, or the port is reserved.
@@ -109,19 +109,19 @@ def port_is_free(settings: Settings) -> bool:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
-        raise SetupError(f"{settings.host}, port {settings.port}: {error.strerror or error}") from error
+        raise SetupError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}") from error
 
 
 def judge(certificate: x509.Certificate, whose: str) -> Check:
-    """Say whether a certificate is valid now and for a while, and for which names."""
+    """Check whether a certificate is valid now and for a while, and for which names."""
     now = datetime.datetime.now(datetime.UTC)
-    names = ", ".join(_names(certificate)) or "no name at all"
+    names = ", ".join(_names(certificate)) or "no names"
     until = certificate.not_valid_after_utc
     if until < now:
-        return failed("certificate", f"{whose} has expired on {until:%Y-%m-%d}", "renew it; no browser accepts it")
+        return failed("certificate", f"{whose} expired on {until:%Y-%m-%d}", "renew it; browsers reject it")
     if certificate.not_valid_before_utc > now:
         return failed(
-            "certificate", f"{whose} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on", "set the clock"
+            "certificate", f"{whose} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}", "check the clock"
         )
     if until - now < RENEW_BEFORE:
         return warning("certificate", f"{whose} expires on {until:%Y-%m-%d}", "renew it")
@@ -147,9 +147,9 @@ def _cpus(settings: Settings) -> Check:
     found = f"{cpus} CPUs; threads: " + ", ".join(f"{name} {count}" for name, count in budgets.items())
     beyond = [f"BABBLEFISH_{name}" for name, count in budgets.items() if count > cpus]
     if beyond:
-        return warning("CPUs", found, f"threads beyond the CPUs wait for each other: lower {', '.join(beyond)}")
+        return warning("CPUs", found, f"more threads than CPUs slow each other down: lower {', '.join(beyond)}")
     if cpus < 2:
-        return warning("CPUs", found, "captions will lag behind speech; two CPUs are the least for a conversation")
+        return warning("CPUs", found, "captions will lag behind speech; a conversation needs at least two CPUs")
     return ok("CPUs", found)
 
 
@@ -158,27 +158,29 @@ def _packages(profile: Profile) -> Check:
     missing = [name for name in wanted if not _is_installed(name)]
     if missing:
         return failed("packages", f"missing: {', '.join(missing)}", INSTALL_COMMANDS[profile.name])
-    return ok("packages", f"all {len(wanted)} of the {profile.name} profile")
+    return ok("packages", f"all {len(wanted)} of the {profile.name} profile are installed")
 
 
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # what the package's folder is in is not there either
+    except ModuleNotFoundError:  # nor is the package that contains it
         return False
 
 
 def _debian_packages(profile: Profile) -> Check:
     if profile.text_translator != "apertium":
-        return ok("Debian packages", "none are needed")
+        return ok("Debian packages", "none needed")
     try:
         apertium = Apertium()
     except SetupError as error:
-        return warning("Debian packages", error.message, f"without Apertium all is in English; {INSTALL_COMMAND}")
+        return warning(
+            "Debian packages", error.message, f"without Apertium all captions are in English; {INSTALL_COMMAND}"
+        )
     langs = {"eng", "spa", "fra", "ita", "por", "cat"}
-    apart = sorted({lang for lang in langs - {"eng"} if apertium.route("eng", lang) is None})
-    if apart:
-        return warning("Debian packages", f"no way from English to {', '.join(apart)}", INSTALL_COMMAND)
+    unreachable = sorted({lang for lang in langs - {"eng"} if apertium.route("eng", lang) is None})
+    if unreachable:
+        return warning("Debian packages", f"no translation from English to {', '.join(unreachable)}", INSTALL_COMMAND)
     return ok("Debian packages", f"Apertium with {len(apertium.pairs)} language pairs")
 
 
@@ -190,19 +192,19 @@ def _weights(settings: Settings, profile: Profile) -> Iterator[Check]:
         name = f"weights {asset.name}"
         match states[asset.name]:
             case State.GOOD:
-                yield ok(name, "whole and genuine")
+                yield ok(name, "complete, hashes match")
             case State.UNVERIFIED:
-                yield warning(name, "whole, but of unknown origin", "pull them again where there is a network")
+                yield warning(name, "complete, but cannot be verified", "pull them again with a network connection")
             case State.MISSING if asset.without is not None:
                 yield warning(name, f"missing: {asset.without}", install.pull_command(asset))
             case State.MISSING:
-                yield failed(name, f"not in {settings.model_dir}", install.pull_command(asset))
+                yield failed(name, f"missing from {settings.model_dir}", install.pull_command(asset))
             case State.DAMAGED:
                 yield failed(name, "damaged", "; ".join(line for line in lines if line.startswith(f"{asset.name}:")))
 
 
 def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:
-    """Check that a folder, or where it is to be made, can be written to and has room."""
+    """Check that a folder, or the one it will be created in, is writable and has space."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -210,11 +212,13 @@ def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:
         free = shutil.disk_usage(there).free
     except OSError as error:
         yield failed(
-            name, f"{there}: {error.strerror}", f"give it to the server's user, or name another with {setting}"
+            name,
+            f"{there}: {error.strerror}",
+            f"make it writable for the server's user, or set {setting} to another folder",
         )
         return
     if free < _FREE_BYTES:
-        yield warning(name, f"{folder}: {megabytes(free)} MB free", "make room")
+        yield warning(name, f"{folder}: only {megabytes(free)} MB free", "free some disk space")
     else:
         yield ok(name, f"{folder}: writable, {megabytes(free)} MB free")
 
@@ -225,24 +229,24 @@ def _open_files(settings: Settings) -> Check:
     if limit != resource.RLIM_INFINITY and limit < needed:
         return warning(
             "open files",
-            f"at most {limit}; {settings.max_clients} clients may need {needed}",
-            f"ulimit -n {needed}, or LimitNOFILE={needed} in the unit",
+            f"limit {limit}; {settings.max_clients} clients may need {needed}",
+            f"run ulimit -n {needed}, or set LimitNOFILE={needed} in the unit",
         )
-    return ok("open files", f"at most {limit}, {needed} are enough")
+    return ok("open files", f"limit {limit}; {needed} are enough")
 
 
 def _certificate(settings: Settings) -> Check:
     own = settings.tls_cert is not None or settings.tls_key is not None
     if not own and settings.tls == "off":
-        return ok("certificate", "none: the server speaks HTTP")
+        return ok("certificate", "none: the server uses plain HTTP")
     if not own and not (settings.state_dir / "tls").exists():
-        return ok("certificate", "is made at the first start")
+        return ok("certificate", "will be created at the first start")
     path = settings.tls_cert or settings.state_dir / "tls" / "server.pem"
     try:
         certificate_of(settings)
         return judge(x509.load_pem_x509_certificate(path.read_bytes()), str(path))
     except (BabbleFishError, OSError, ValueError) as error:
-        return failed("certificate", str(error), "HTTPS needs it; or serve HTTP behind a proxy: BABBLEFISH_TLS=off")
+        return failed("certificate", str(error), "HTTPS needs it; behind a proxy, set BABBLEFISH_TLS=off")
 
 
 def _microphones(settings: Settings) -> Check:
@@ -252,16 +256,16 @@ def _microphones(settings: Settings) -> Check:
         return warning(
             "microphones",
             f"only this machine can open {opened_at[0]}",
-            "behind a proxy that is right; for phones: babblefish serve --host 0.0.0.0 --tls auto",
+            "fine behind a proxy; for phones: babblefish serve --host 0.0.0.0 --tls auto",
         )
     if not secure:
         return warning(
             "microphones",
-            f"browsers give other devices none at {opened_at[0]}, which is not a secure page",
-            "babblefish serve --tls auto, or a proxy with a certificate",
+            f"browsers do not allow other devices to use one at {opened_at[0]}, which is not secure",
+            "run babblefish serve --tls auto, or use a proxy with a certificate",
         )
-    return ok("microphones", f"browsers give them to {', '.join(opened_at)}")
+    return ok("microphones", f"browsers allow them at {', '.join(opened_at)}")
 
 
 Say = Callable[[Check], None]
-"""Is given each check as soon as it is known."""
+"""Called with each check as soon as it is done."""

@@ -1,4 +1,4 @@
-"""The command ``babblefish``: serve, demo, doctor, models."""
+"""The command ``babblefish``, with the subcommands serve, demo, token, doctor and models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger("babblefish")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; what is not installed ends it with one line that says how to install it."""
+    """Run a command; errors end it with one line that says what to do."""
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
@@ -38,28 +38,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="babblefish", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="babblefish", description="Speech translation for people in one room, each in their own language."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the server")
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)")
-    serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 takes a free one)")
-    serve.add_argument("--tls", choices=("off", "auto"), help="auto: HTTPS with a certificate of a private CA")
-    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="HTTPS with a certificate of your own (PEM)")
-    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="the key of that certificate (PEM)")
+    serve.add_argument("--port", type=int, help="TCP port (default 9000; 0 picks a free one)")
     serve.add_argument(
-        "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if it is installed)"
+        "--tls", choices=("off", "auto"), help="auto: HTTPS with a certificate from a private CA (default off)"
+    )
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="HTTPS with your own certificate (PEM)")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's private key (PEM)")
+    serve.add_argument(
+        "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if installed, else embedded)"
     )
     serve.add_argument(
-        "--access", choices=("auto", "required", "off"), help="whether joining takes a link with a token (default auto)"
+        "--access",
+        choices=("auto", "required", "off"),
+        help="whether joining requires a token (default auto: not on localhost)",
     )
     serve.add_argument(
-        "--no-retain", dest="retain", action="store_false", default=None, help="remember nothing of what was said"
+        "--no-retain",
+        dest="retain",
+        action="store_false",
+        default=None,
+        help="remember nothing: no history, and no voices once a room is empty",
     )
     serve.set_defaults(run=_serve)
 
-    show = commands.add_parser("demo", help="one recorded utterance, three listeners, three languages")
-    show.add_argument("file", nargs="?", type=Path, help="speech to play (default: a French sentence of our own)")
+    show = commands.add_parser("demo", help="play one utterance to listeners of three languages")
+    show.add_argument(
+        "file", nargs="?", type=Path, help="recording to play (default: a French sentence that comes with BabbleFish)"
+    )
     show.add_argument("--listen", default="eng,spa,ita", help="the listeners' languages (default eng,spa,ita)")
     show.add_argument("--out", type=Path, default=Path("out"), help="folder for the spoken translations (default out)")
     show.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -87,9 +99,9 @@ def _serve(parsed: argparse.Namespace) -> None:
 
 
 def invite(host: str, port: int, secure: bool, access: Access) -> None:
-    """Say where the server can be opened: to people with a code to scan, to a log in plain lines and without a token.
+    """Say where to open the server: on a terminal with a QR code and tokens, in a log as plain lines without tokens.
 
-    What a terminal shows is seen by who started the server; a log is kept, and read by others.
+    A terminal is seen by the person who started the server; a log is kept, and read by others.
     """
     opened_at = invitation.bases(host, port, secure, this_machine())
     if sys.stdout.isatty():
@@ -100,10 +112,10 @@ def invite(host: str, port: int, secure: bool, access: Access) -> None:
         for line in invitation.banner(opened_at, with_code=False).splitlines():
             _log.info("%s", line)
         if access.is_required:
-            _log.info("joining takes a token; one is printed by: babblefish token")
+            _log.info("joining requires a token; `babblefish token` prints one")
     if not secure and not is_loopback(host):
         _log.warning(
-            "browsers give other devices no microphone over plain HTTP; to serve HTTPS: "
+            "browsers do not allow other devices to use the microphone over plain HTTP; serve HTTPS with: "
             "babblefish serve --host %s --tls auto",
             host,
         )

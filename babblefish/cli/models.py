@@ -1,4 +1,4 @@
-"""The command ``babblefish models``: which weights there are, pulling them, and verifying them."""
+"""The command ``babblefish models``: lists, installs and verifies the weights."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from babblefish.settings import Settings
 
 def add_to(commands: Any) -> None:
     """Add the command to the subparsers of ``babblefish``."""
-    models = commands.add_parser("models", help="the weights: list, pull, verify")
+    models = commands.add_parser("models", help="list, install or verify the model weights")
     actions = models.add_subparsers(required=True, metavar="ACTION")
 
-    show = actions.add_parser("list", help="what each profile needs, its size and licence, and whether it is there")
-    show.add_argument("--profile", choices=PROFILES, help="of this profile only")
+    show = actions.add_parser("list", help="list what each profile needs, with size, status and licence")
+    show.add_argument("--profile", choices=PROFILES, help="only this profile's")
     show.set_defaults(run=_list)
 
-    pull = actions.add_parser("pull", help="install what is missing")
-    pull.add_argument("names", nargs="*", metavar="NAME", help="these weights only, as the list names them")
-    pull.add_argument("--profile", choices=PROFILES, default="embedded", help="what to install (default embedded)")
+    pull = actions.add_parser("pull", help="install missing weights")
+    pull.add_argument("names", nargs="*", metavar="NAME", help="only these, as named by the list")
+    pull.add_argument("--profile", choices=PROFILES, default="embedded", help="profile to install (default embedded)")
     pull.add_argument(
-        "--from", type=Path, dest="source", metavar="FOLDER", help="copy out of a folder that is laid out like the list"
+        "--from", type=Path, dest="source", metavar="FOLDER", help="copy from a model folder instead of downloading"
     )
     pull.set_defaults(run=_pull)
 
-    verify = actions.add_parser("verify", help="hash what is installed")
-    verify.add_argument("--profile", choices=PROFILES, help="of this profile only")
+    verify = actions.add_parser("verify", help="check the hashes of what is installed")
+    verify.add_argument("--profile", choices=PROFILES, help="only this profile's")
     verify.set_defaults(run=_verify)
 
 
 def _of_profile(profile: str | None) -> list[Asset]:
-    """Return what a profile can use, whether pulled for it or optional; everything for None."""
+    """Return what a profile can use, required or optional; everything for None."""
     return [asset for asset in CATALOGUE if profile is None or profile in asset.needed_by + asset.optional_in]
 
 
@@ -49,7 +49,7 @@ def _list(parsed: argparse.Namespace) -> None:
         print(
             f"{asset.name:30} {install.size_text(asset, folder):>13}  {there:8} {' '.join(profiles):21}  {asset.terms}"
         )
-    print(f"(in brackets: optional, pulled by name only; the weights are in {folder})", file=sys.stderr)
+    print(f"(profiles in brackets: optional, installed by name only; model folder: {folder})", file=sys.stderr)
 
 
 def _pull(parsed: argparse.Namespace) -> None:
@@ -57,7 +57,7 @@ def _pull(parsed: argparse.Namespace) -> None:
     unknown = set(parsed.names) - {asset.name for asset in CATALOGUE}
     if unknown:
         known = ", ".join(asset.name for asset in CATALOGUE)
-        raise SetupError(f"no such weights: {', '.join(sorted(unknown))}; there are {known}")
+        raise SetupError(f"unknown weights: {', '.join(sorted(unknown))}; known are {known}")
     if parsed.names:
         chosen = [asset for asset in CATALOGUE if asset.name in parsed.names]
     else:

@@ -1,4 +1,4 @@
-"""The command ``babblefish token``: what lets people in, for those who give out links themselves."""
+"""The command ``babblefish token``: prints a token, for those who hand out links themselves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from babblefish.wire import client_messages
 
 
 def add_to(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command."""
-    token = commands.add_parser("token", help="print a token that lets people into a room, or the admin's")
-    token.add_argument("--room", default=invitation.DEFAULT_ROOM, help="the room it opens (default main)")
-    token.add_argument("--hours", type=float, help="how long it is good (default BABBLEFISH_LINK_HOURS, 12)")
-    token.add_argument("--admin", action="store_true", help="the admin's, for the pages that only the admin may open")
+    """Add the command to the subparsers of ``babblefish``."""
+    token = commands.add_parser("token", help="print a token for joining a room, or the admin token")
+    token.add_argument("--room", default=invitation.DEFAULT_ROOM, help="room that the token opens (default main)")
+    token.add_argument("--hours", type=float, help="how long it is valid (default BABBLEFISH_LINK_HOURS, 12)")
+    token.add_argument("--admin", action="store_true", help="print the admin token, which opens the admin pages")
     token.set_defaults(run=_print)
 
 

@@ -152,7 +152,7 @@ def test_plain_http_for_other_devices_is_a_warning_with_the_command_that_helps(
     main.invite("0.0.0.0", 9000, secure=True, access=OFF)
     assert caplog.text == ""
     main.invite("0.0.0.0", 9000, secure=False, access=OFF)
-    assert "no microphone" in caplog.text
+    assert "do not allow other devices to use the microphone" in caplog.text
     assert "babblefish serve --host 0.0.0.0 --tls auto" in caplog.text
 
 

@@ -153,7 +153,7 @@ def test_a_name_that_is_not_in_the_catalogue_is_one_line_with_those_that_are(mod
     done = models(model_dir, "pull", "whisper-huge")
 
     assert done.returncode == 1
-    assert "no such weights: whisper-huge" in done.stderr
+    assert "unknown weights: whisper-huge" in done.stderr
     assert SEAMLESS in done.stderr
 
 

@@ -54,9 +54,9 @@ def _serve(listener: socket.socket, recording: bool) -> None:
     settings = Settings(log_level="error")
     app = create_app(settings, fakes.engines)
     if not recording:
-        app.state.server.rooms = None
-        app.state.server.recorder = _Nothing(Metrics())
-        app.state.server._use(fakes.engines)
+        server = app.state.server
+        server.recorder = _Nothing(Metrics())
+        server._open_rooms(server.runtime.pipeline)
         app.state.dashboard.watch = _Unwatched().watch
     uvicorn.Server(server_config(app, settings)).run([listener])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from babblefish import Interpreter, Settings
 from babblefish.domain import BabbleFishError
-from babblefish.pipeline.interpreter import Line, opened
+from babblefish.pipeline.interpreter import Line
 
 LONGEST_S = 4 * 3600.0
 
@@ -26,7 +26,7 @@ async def subtitle_all(files: Sequence[Path], into: str) -> list[Path]:
         into: Language of the subtitles, ISO 639-3.
     """
     failed = []
-    async with opened(Settings()) as interpreter:
+    async with Interpreter.open(Settings()) as interpreter:
         for file in files:
             try:
                 print(await subtitle(interpreter, file, into))

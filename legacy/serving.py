@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from babblefish.domain import BabbleFishError
-from babblefish.pipeline.interpreter import Interpreter, opened
+from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 
 
@@ -44,7 +44,7 @@ def run(description: str, port: int, create_app: Callable[[Interpreter], FastAPI
 
 
 async def _serve(settings: Settings, create_app: Callable[[Interpreter], FastAPI]) -> None:
-    async with opened(settings) as interpreter:
+    async with Interpreter.open(settings) as interpreter:
         await uvicorn.Server(server_config(create_app(interpreter), settings)).serve()
 
 

@@ -165,7 +165,7 @@ def read_speech(file: Path) -> Samples:
 
 
 async def _ready(server: Server, serving: asyncio.Task[None]) -> None:
-    while server.engines is None:
+    while server.runtime.engines is None:
         if server.failure is not None or serving.done():
             raise SetupError(server.failure or "the server did not start")
         await asyncio.sleep(0.05)

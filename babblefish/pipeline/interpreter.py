@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Self
 
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.audio.sound_file import decode
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
-    BabbleFishError,
     Caption,
     EngineError,
     NoPathError,
@@ -23,13 +22,11 @@ from babblefish.domain import (
     Utterance,
 )
 from babblefish.engines.contracts import Engines
-from babblefish.engines.profiles import Profile, choose
-from babblefish.pipeline.loading import load_engines
+from babblefish.engines.profiles import Profile
 from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition
+from babblefish.pipeline.runtime import Runtime
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,25 @@ class Interpreter:
     profile: Profile
     workers: Workers
     pipeline: Pipeline
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: Settings, engines: Engines | None = None) -> AsyncIterator[Self]:
+        """Load the engines of the settings' profile, and end their threads and processes afterwards.
+
+        Args:
+            settings: Of this program.
+            engines: Loaded ones, for tests and for embedding.
+
+        Raises:
+            SetupError: Something the profile needs is not installed.
+        """
+        runtime = Runtime(settings, engines)
+        try:
+            pipeline = await runtime.load()
+            yield cls(settings, runtime.profile, runtime.workers, pipeline)
+        finally:
+            await runtime.close()
 
     def segmenter(self) -> Segmenter:
         """Return what finds the utterances of one stream; call it in ``workers.sockets``."""
@@ -151,27 +167,3 @@ class Interpreter:
         if not lines:
             raise NoSpeechError("nobody speaks in this recording")
         return sorted(lines, key=lambda line: line.start_s)
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: Settings, engines: Engines | None = None) -> AsyncIterator[Interpreter]:
-    """Load the engines of the settings' profile, and end their threads and processes afterwards.
-
-    Args:
-        settings: Of this program.
-        engines: Ready ones, for tests and for embedding.
-
-    Raises:
-        SetupError: Something the profile needs is not installed.
-    """
-    profile = choose(settings)
-    _log.info("profile %s: %s", profile.name, profile.reason)
-    if engines is None:
-        engines, _ = await load_engines(settings, profile)
-    workers = Workers.start(settings)
-    try:
-        yield Interpreter(settings, profile, workers, Pipeline(engines, workers, settings))
-    finally:
-        with contextlib.suppress(BabbleFishError):
-            await workers.text.run(engines.close)
-        await workers.close()

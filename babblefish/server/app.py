@@ -90,7 +90,7 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
 def _session(
     server: Server, websocket: WebSocket, join: client_messages.Join, client_id: str, admission: Admission
 ) -> Session:
-    assert server.engines is not None
+    assert server.runtime.engines is not None
     assert server.rooms is not None
     return Session(
         websocket,
@@ -99,8 +99,8 @@ def _session(
         admission.allowed_since_s,
         server.limits.of(address_of(websocket)),
         server.rooms,
-        server.engines.voice_detector,
-        server.workers,
+        server.runtime.engines.voice_detector,
+        server.runtime.workers,
         server.settings,
         server.pace,
     )
@@ -113,8 +113,8 @@ def _close_code(error: BabbleFishError) -> int:
 
 
 def _ready(server: Server, session: Session, join: client_messages.Join, token: str | None) -> server_messages.Ready:
-    assert server.engines is not None
-    engines = server.engines
+    assert server.runtime.engines is not None
+    engines = server.runtime.engines
     return server_messages.Ready(
         message="connected; you can speak now",
         client_id=session.member.client_id,
@@ -123,8 +123,8 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
         room=join.room,
         mode=join.mode,
         audio=join.audio,
-        profile=server.profile.name,
-        profile_reason=server.profile.reason,
+        profile=server.runtime.profile.name,
+        profile_reason=server.runtime.profile.reason,
         engines={
             "voice_detector": engines.voice_detector.name,
             "speaker_encoder": engines.speaker_encoder.name,
@@ -198,8 +198,8 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
             {
                 "service": "BabbleFish",
                 "ready": server.is_ready,
-                "profile": server.profile.name,
-                "profile_reason": server.profile.reason,
+                "profile": server.runtime.profile.name,
+                "profile_reason": server.runtime.profile.reason,
                 "clients": len(server.sessions),
                 "websocket": "/ws/client",
             }

@@ -55,7 +55,7 @@ class Dashboard:
     def __init__(self, server: Server) -> None:
         """Prepare; monitoring starts with ``watch``."""
         self._server = server
-        self.trends = Trends(server.recorder, tuple(server.workers))
+        self.trends = Trends(server.recorder, tuple(server.runtime.workers))
         self._started_s = time.monotonic()
         # Its own thread, so that it can report on workers that are overloaded.
         self._worker = Worker("dashboard", 1, 64)
@@ -74,7 +74,7 @@ class Dashboard:
             lag_s = max(0.0, now_s - asked_s - _LAG_EVERY_S)
             self._server.recorder.metrics.loop_lag.observe(lag_s)
             longest_s = max(longest_s, lag_s)
-            if self._server.engines is None:
+            if self._server.runtime.engines is None:
                 longest_s = 0.0  # loading holds the GIL, but nobody is connected yet
             if now_s >= point_due_s:
                 usage = await self._read()
@@ -85,7 +85,7 @@ class Dashboard:
     async def _read(self) -> Usage:
         async with self._reading:
             if self._reader is None:
-                workers = (*self._server.workers, self._worker)
+                workers = (*self._server.runtime.workers, self._worker)
                 self._reader = UsageReader((worker.name for worker in workers), loop_thread=this_thread())
             self._usage = await self._worker.run(self._reader.read)
             return self._usage
@@ -102,8 +102,8 @@ class Dashboard:
         metrics.rooms.set(len({session.room.name for session in server.sessions.values()}))
         metrics.programs_memory.set(usage.programs_mb * 1024 * 1024)
         metrics.cpu.values = usage.cpu_s
-        metrics.failures.values = {worker.name: worker.failures for worker in server.workers}
-        for worker in server.workers:
+        metrics.failures.values = {worker.name: worker.failures for worker in server.runtime.workers}
+        for worker in server.runtime.workers:
             metrics.pending.labels(worker.name).set(worker.pending)
         for engine in self._engines():
             for state in ENGINE_STATES:
@@ -129,8 +129,8 @@ class Dashboard:
                 "threads_active": usage.threads,
                 "process_memory_mb": round(usage.memory_mb, 1),
                 "programs_memory_mb": round(usage.programs_mb, 1),
-                "profile": server.profile.name,
-                "profile_reason": server.profile.reason,
+                "profile": server.runtime.profile.name,
+                "profile_reason": server.runtime.profile.reason,
             },
             "clients": {
                 "connected": len(server.sessions),
@@ -163,7 +163,7 @@ class Dashboard:
             },
             "health": {"state": health, "reasons": reasons},
             "engines": self._engines(),
-            "pending": {worker.name: worker.pending for worker in server.workers},
+            "pending": {worker.name: worker.pending for worker in server.runtime.workers},
             "utterances": [_shown(trace) for trace in list(recorder.traces.values())[: -_LATEST - 1 : -1]],
             "trend": {"every_s": EVERY_S, "points": [_plain(point) for point in points]},
         }
@@ -178,7 +178,7 @@ class Dashboard:
 
     def _engines(self) -> list[dict[str, str]]:
         """Return the state of each engine."""
-        engines, failure = self._server.engines, self._server.failure
+        engines, failure = self._server.runtime.engines, self._server.failure
         kinds = ("voice_detector", "speaker_encoder", "speech_translator", "text_translator", "synthesizers")
         if engines is None:
             state = "failed" if failure else "loading"
@@ -199,7 +199,7 @@ class Dashboard:
         """Return ``well``, ``degraded`` or ``not_ready``, and why."""
         if self._server.failure is not None:
             return "not_ready", [self._server.failure]
-        if self._server.engines is None:
+        if self._server.runtime.engines is None:
             return "not_ready", ["the engines are loading"]
         if self._server.draining:
             return "not_ready", ["shutting down: finishing utterances in progress"]
@@ -208,7 +208,7 @@ class Dashboard:
 
     def _complaints(self, usage: Usage, lately: list[Trace]) -> Iterator[str]:
         server, now_s = self._server, time.monotonic()
-        for part, why in server.without.items():
+        for part, why in server.runtime.without.items():
             yield f"running without {part}: {why}"
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
         for code in _FAULTS:
@@ -222,7 +222,7 @@ class Dashboard:
         speech = percentiles(trace.speech_s for trace in lately)
         if speech and speech[1] > _SLOW_SPEECH_S:
             yield f"speech is slow: 95th percentile of the first word in the last 5 minutes {speech[1]:.1f} s"
-        for worker in server.workers:
+        for worker in server.runtime.workers:
             if worker.is_crowded:
                 yield f"{worker.name} is falling behind: {worker.pending} jobs running or waiting"
         late_ms = max((point.lag_ms for point in self.trends.points if time.time() - point.at <= 60), default=0.0)

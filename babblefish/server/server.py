@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections import defaultdict
@@ -11,7 +10,6 @@ from collections import defaultdict
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
-    BabbleFishError,
     NotReadyError,
     Quality,
     RestartingError,
@@ -19,13 +17,11 @@ from babblefish.domain import (
     SetupError,
 )
 from babblefish.engines.contracts import Engines
-from babblefish.engines.profiles import choose
 from babblefish.languages import LANGUAGES
-from babblefish.pipeline.loading import load_engines
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
 from babblefish.pipeline.routing import plan_captions
-from babblefish.pipeline.workers import Workers
+from babblefish.pipeline.runtime import Runtime
 from babblefish.server.access import Admission, access_of
 from babblefish.server.limits import AddressLimits, RateLimits
 from babblefish.server.session import Session
@@ -38,9 +34,6 @@ from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
 
-_CLOSE_S = 2.0
-"""Time for engines and threads to end; a call that takes longer is abandoned, as no thread can be stopped."""
-
 
 class Server:
     """What the routes share: the engines once loaded, the rooms, the connected clients, access control."""
@@ -49,49 +42,43 @@ class Server:
         """Prepare a server; given ``engines`` it is ready at once, otherwise ``load`` loads its profile's."""
         self.settings = settings
         self.pace = pace or Pace()
-        self.profile = choose(settings)
+        self.runtime = Runtime(settings, engines, self.pace)
         self.certificate = certificate_of(settings)
         self.access = access_of(settings)
         self.limits = RateLimits(settings)
         self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
-        self.workers = Workers.start(settings)
-        self.engines: Engines | None = None
         self.rooms: Rooms | None = None
         self.languages: list[server_messages.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
         self.failure: str | None = None
-        self.without: dict[str, str] = {}
-        """Optional parts that could not be loaded, and why."""
         self.recorder = Recorder(Metrics())
         self.loaded = asyncio.Event()
         self.draining = False
-        if engines is not None:
-            self._use(engines)
+        if self.runtime.pipeline is not None:
+            self._open_rooms(self.runtime.pipeline)
 
     async def load(self) -> None:
         """Load the profile's engines; if that fails, ``failure`` says why."""
-        _log.info("profile %s: %s", self.profile.name, self.profile.reason)
+        profile = self.runtime.profile.name
         try:
-            engines, self.without = await load_engines(self.settings, self.profile)
+            pipeline = await self.runtime.load()
         except SetupError as error:
             self.failure = error.message
             self.loaded.set()
-            _log.critical("the %s profile cannot start: %s", self.profile.name, self.failure)
+            _log.critical("the %s profile cannot start: %s", profile, self.failure)
             return
-        self._use(engines)
-        _log.info("ready: %s profile", self.profile.name)
+        self._open_rooms(pipeline)
+        _log.info("ready: %s profile", profile)
 
-    def _use(self, engines: Engines) -> None:
-        self.languages = _languages(engines)
-        pipeline = Pipeline(engines, self.workers, self.settings, self.pace)
+    def _open_rooms(self, pipeline: Pipeline) -> None:
+        self.languages = _languages(pipeline.engines)
         self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace)
-        self.engines = engines
         self.loaded.set()
 
     @property
     def is_ready(self) -> bool:
         """Whether a client may join."""
-        return self.engines is not None and not self.draining
+        return self.rooms is not None and not self.draining
 
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
@@ -116,14 +103,7 @@ class Server:
         """Cancel what is in progress and end the engines' processes and the threads, except those of a hanging call."""
         if self.rooms is not None:
             await self.rooms.close()
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                if self.engines is not None:
-                    with contextlib.suppress(BabbleFishError):
-                        await self.workers.text.run(self.engines.close)
-                await self.workers.close()
-        except TimeoutError:
-            _log.warning("an engine does not shut down")
+        await self.runtime.close()
 
     async def admit(self, join: client_messages.Join, token: str, address: AddressLimits) -> tuple[str, Admission]:
         """Admit a client that may join; its place must be taken before anything else is awaited.
@@ -144,7 +124,7 @@ class Server:
             raise RestartingError("the server is restarting; reconnect in a moment")
         if self.failure is not None:
             raise SetupError(self.failure)
-        if self.engines is None:
+        if self.rooms is None:
             raise NotReadyError("the server is still loading; try again in a moment")
         if len(self.sessions) >= self.settings.max_clients:
             raise ServerFullError(f"the server is full ({self.settings.max_clients} clients); try again later")

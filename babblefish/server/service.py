@@ -89,7 +89,7 @@ class DrainingServer(uvicorn.Server):
         """Report the server alive as long as the event loop runs and every worker makes progress."""
         reported = False
         while True:
-            stalled = [worker.name for worker in self._server.workers if worker.stalled_s > watchdog_s / 2]
+            stalled = [worker.name for worker in self._server.runtime.workers if worker.stalled_s > watchdog_s / 2]
             if not stalled:
                 self._manager.notify(WATCHDOG=1, STATUS=self._status())
             elif not reported:
@@ -101,7 +101,7 @@ class DrainingServer(uvicorn.Server):
     def _status(self) -> str:
         if self._server.draining:
             return "shutting down: finishing utterances in progress"
-        return f"ready, {self._server.profile.name} profile, {len(self._server.sessions)} clients"
+        return f"ready, {self._server.runtime.profile.name} profile, {len(self._server.sessions)} clients"
 
 
 def run(config: uvicorn.Config, server: Server, listener: socket.socket) -> int:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from babblefish.client import RefusedError
-from babblefish.pipeline.interpreter import opened
+from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from examples import caption_file, minutes_bot, subtitle_files
 from tests.support.browser_network import network_to
@@ -97,7 +97,7 @@ async def test_the_bot_gives_up_where_trying_again_is_of_no_use(running_on_a_por
 
 
 async def test_subtitles_have_each_utterance_with_its_times(settings: Settings, fakes: Fakes, recording: Path) -> None:
-    async with opened(settings, fakes.engines) as interpreter:
+    async with Interpreter.open(settings, fakes.engines) as interpreter:
         path = await subtitle_files.subtitle(interpreter, recording, "spa")
     assert path.name == "speech.spa.srt"
     assert path.read_text().split("\n\n") == [

@@ -198,7 +198,7 @@ async def test_what_is_damaged_or_missing_is_told_with_the_command_to_run(
     harm(copy / file)
     server = Server(Settings(profile="full", model_dir=copy, log_level="critical"))
     await server.load()
-    failure, engines = server.failure, server.engines
+    failure, engines = server.failure, server.runtime.engines
     await server.close()
     assert engines is None
     assert failure is not None

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality
-from babblefish.pipeline.interpreter import Interpreter, opened
+from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech
 
 
 @pytest.fixture
 async def interpreter(settings: Settings, fakes: Fakes) -> AsyncIterator[Interpreter]:
-    async with opened(settings, fakes.engines) as interpreter:
+    async with Interpreter.open(settings, fakes.engines) as interpreter:
         yield interpreter
 
 
@@ -102,6 +102,6 @@ async def test_text_takes_a_route_or_is_refused(interpreter: Interpreter) -> Non
 
 
 async def test_the_engines_processes_end_with_it(settings: Settings, fakes: Fakes) -> None:
-    async with opened(settings, fakes.engines):
+    async with Interpreter.open(settings, fakes.engines):
         assert not fakes.text_translator.closed
     assert fakes.text_translator.closed

@@ -114,7 +114,7 @@ async def test_what_belongs_to_a_conversation_is_no_error_and_a_failed_engine_de
 
 async def test_places_that_are_all_taken_and_parts_that_are_missing_degrade(settings: Settings, fakes: Fakes) -> None:
     server = Server(settings.model_copy(update={"max_clients": 0}), fakes.engines)
-    server.without["kokoro"] = "its weights are not there"
+    server.runtime.without["kokoro"] = "its weights are not there"
     dashboard = Dashboard(server)
     state = await dashboard.state()
     assert state["health"]["state"] == "degraded"

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from babblefish.audio import pcm
 from babblefish.domain import Samples
 from babblefish.engines.contracts import Engines
-from babblefish.pipeline.interpreter import Interpreter, opened
+from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from legacy.serving import server_config
 from tests.support.in_memory import InMemoryTransport
@@ -41,7 +41,7 @@ async def serving(
 ) -> AsyncIterator[InMemoryTransport]:
     """Serve with these engines in this test's event loop, in memory."""
     async with (
-        opened(settings, engines) as interpreter,
+        Interpreter.open(settings, engines) as interpreter,
         InMemoryTransport(create_app(interpreter), settings.port) as transport,
     ):
         yield transport
@@ -52,7 +52,7 @@ async def serving_on_a_port(
     create_app: Callable[[Interpreter], FastAPI], settings: Settings, engines: Engines
 ) -> AsyncIterator[SocketTransport]:
     """Serve with these engines in this test's event loop, with real sockets."""
-    async with opened(settings, engines) as interpreter:
+    async with Interpreter.open(settings, engines) as interpreter:
         config = server_config(create_app(interpreter), settings)
         async with listening(config) as port:
             yield SocketTransport(port)

@@ -207,7 +207,7 @@ async def test_the_state_of_the_moment_is_told(running: Running, fakes: Fakes, g
     fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
     await clients[0].say(speech(11))
     await clients[1].say(speech(12))
-    while not running.server.workers.translation.pending:
+    while not running.server.runtime.workers.translation.pending:
         await settled(clients[1])
     assert (await scrape(running)).value("pending_jobs", worker="translation") >= 1
     gate.set()
@@ -220,7 +220,7 @@ async def test_cpu_time_counts_to_the_worker_that_spends_it(running: Running) ->
             pass
 
     before = (await scrape(running)).by("cpu_seconds_total", "group")
-    await running.server.workers.synthesis.run(compute)
+    await running.server.runtime.workers.synthesis.run(compute)
     after = (await scrape(running)).by("cpu_seconds_total", "group")
     spent = {group: after[group] - before[group] for group in after}
     assert spent["synthesis"] >= 0.05

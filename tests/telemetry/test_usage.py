@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.pipeline.interpreter import opened
+from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from babblefish.telemetry.usage import UsageReader, in_group, name_thread, this_thread
 
@@ -123,7 +123,7 @@ def test_the_native_threads_of_an_engine_run_on_the_cpus_of_its_worker() -> None
     settings = Settings(worker_cpus={"translation": {cpu}}, translation_threads=2, log_level="error")
 
     async def placed() -> dict[str, set[frozenset[int]]]:
-        async with opened(settings) as interpreter:
+        async with Interpreter.open(settings) as interpreter:
             await interpreter.workers.translation.run(lambda: None)
             return cpus_by_name()
 

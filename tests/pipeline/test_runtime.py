@@ -1,0 +1,57 @@
+"""What a server and a program without one share: engines that are loaded once, and threads that end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from babblefish.domain import SetupError
+from babblefish.engines import registry
+from babblefish.pipeline.interpreter import Interpreter
+from babblefish.pipeline.runtime import Runtime
+from babblefish.pipeline.workers import left_running
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes
+
+
+async def test_engines_that_are_given_are_not_loaded_again(settings: Settings, fakes: Fakes) -> None:
+    engines = fakes.engines
+    runtime = Runtime(settings, engines)
+    pipeline = runtime.pipeline
+    assert await runtime.load() is pipeline
+    assert runtime.engines is engines
+    await runtime.close()
+    assert fakes.text_translator.closed
+
+
+async def test_a_program_whose_engines_cannot_be_loaded_is_told_and_leaves_no_thread(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> None:
+        raise SetupError("its weights are not there")
+
+    monkeypatch.setattr(registry, "loaders", lambda *_: {"espeak": absent})
+    with pytest.raises(SetupError, match="the espeak cannot be loaded: its weights are not there"):
+        async with Interpreter.open(settings):
+            pytest.fail("there is nothing to work with")
+    async with asyncio.timeout(5):
+        while left_running():  # noqa: ASYNC110 - a thread that ends tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_what_a_server_lacks_is_known_by_its_part(
+    settings: Settings, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> None:
+        raise SetupError("its weights are not there")
+
+    monkeypatch.setattr(registry, "loaders", lambda *_: {"kokoro": absent})
+    engines = fakes.engines
+    monkeypatch.setattr(registry, "assemble", lambda *_: engines)
+    runtime = Runtime(settings)
+    assert runtime.engines is None
+    await runtime.load()
+    assert runtime.without == {"kokoro": "its weights are not there"}
+    assert runtime.engines is engines
+    await runtime.close()

@@ -77,7 +77,7 @@ class Session:
         settings: Settings,
         pace: Pace,
     ) -> None:
-        """Serve an accepted socket whose client may join, and might have since a time (Unix, in seconds)."""
+        """Serve an accepted socket; its client may see what was said since ``allowed_since_s`` (Unix time)."""
         self._websocket = websocket
         self._address = address
         self._workers = workers
@@ -138,7 +138,9 @@ class Session:
 
     async def finish(self) -> None:
         """Tell the client to come back later and take nothing more; returns when all it said is with the room."""
-        self.member.send(server_messages.error_message(RestartingError("the server restarts; come back in a moment")))
+        self.member.send(
+            server_messages.error_message(RestartingError("the server is restarting; reconnect in a moment"))
+        )
         self._finishing = True
         self._inbox.put_nowait(None)
         await self._heard_out.wait()
@@ -180,7 +182,7 @@ class Session:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone; reading ends the session
             while (message := await self._outbox.get()) is not None:
                 await self._websocket.send_text(message)
-            await self._websocket.close(server_messages.CLOSE_RESTART, "the server restarts")
+            await self._websocket.close(server_messages.CLOSE_RESTART, "the server is restarting")
         self._dismissed.set()
 
     async def _replay(self) -> None:
@@ -190,7 +192,7 @@ class Session:
     async def _give_up_when_behind(self, reading: asyncio.Task[None]) -> None:
         await self._outbox.overflowed.wait()
         reading.cancel()
-        _log.warning("%s falls behind and is disconnected", self.member.client_id)
+        _log.warning("%s is disconnected: it reads too slowly", self.member.client_id)
         with contextlib.suppress(TimeoutError, RuntimeError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._websocket.close(server_messages.CLOSE_FULL, "the client reads too slowly")
@@ -245,7 +247,7 @@ class Session:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
         duration_s = len(samples) / SAMPLE_RATE_HZ
         if duration_s < self._settings.min_utterance_s:
-            raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio hold no word")
+            raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio is too short for a word")
         if duration_s <= self._settings.max_utterance_s:
             self._begin(samples, arrived_s, None)
             return
@@ -295,7 +297,7 @@ class Session:
                 self.room.rename_speaker(message.speaker_id, message.name)
             case client_messages.Resume():
                 if self._resumes.full():
-                    raise OverloadedError("what you missed is on its way already")
+                    raise OverloadedError("the results you missed are already on their way")
                 self._resumes.put_nowait(message)
             case client_messages.Played():
                 self.room.recorder.played(message.utterance_id, self.member.client_id)

@@ -246,6 +246,12 @@ class NoPathError(BabbleFishError):
     code = "no_path"
 
 
+class NotYoursError(BabbleFishError):
+    """A voice that belongs to another member, who is in the room."""
+
+    code = "not_yours"
+
+
 class UnknownSpeakerError(BabbleFishError):
     """A speaker id that no voice has."""
 

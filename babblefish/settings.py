@@ -67,6 +67,8 @@ def _usable(cpus: frozenset[int]) -> frozenset[int]:
 
 
 def _site(origin: str) -> str:
+    if origin.lower() == "null":
+        return "null"
     parts = urlsplit(origin.lower())
     if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}":
         raise ValueError("write a site as https://NAME or https://NAME:PORT, with nothing after it")
@@ -129,7 +131,9 @@ class AccessSettings(_Part):
         description="More host names of the server, such as a proxy's; *.NAME for subdomains. Comma-separated.",
     )
     allowed_origins: Annotated[tuple[_Site, ...], *_Listed] = Field(
-        (), description="Other sites whose pages may join (https://NAME). Comma-separated."
+        (),
+        description="Other sites whose pages may join (https://NAME). Comma-separated. `null` stands for pages opened "
+        "as files, and for every site that puts its page in a sandboxed frame.",
     )
     trusted_proxies: Annotated[tuple[_Network, ...], *_Listed] = Field(
         (), description="Addresses or networks of proxies whose X-Forwarded-* headers are trusted. Comma-separated."

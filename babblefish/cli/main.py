@@ -113,6 +113,9 @@ def invite(host: str, port: int, secure: bool, access: Access) -> None:
             _log.info("%s", line)
         if access.is_required:
             _log.info("joining requires a token; `babblefish token` prints one")
+    if not access.is_required:
+        say = print if sys.stdout.isatty() else _log.info
+        say(f"A page opened as a file asks for this code: {access.file_code}")
     if not secure and not is_loopback(host):
         _log.warning(
             "browsers do not allow other devices to use the microphone over plain HTTP; serve HTTPS with: "

@@ -18,6 +18,7 @@ class Member:
         source_lang: ISO 639-3, or one of the wire's words for languages that are to be detected.
         allowed_since_s: Unix time since when it might have been in the room; what was said before is not replayed to
             it.
+        is_admin: Whether it showed the admin token.
         in_flight: Utterances of this client that are not finished.
         joined_turn: Turns that were taken before it joined; later ones reach it by themselves, these only when it
             resumes.
@@ -34,6 +35,7 @@ class Member:
     audio: AudioFormat
     outbox: Outbox
     allowed_since_s: float = 0.0
+    is_admin: bool = False
     in_flight: int = 0
     joined_turn: int = 0
     missed_until: int = 0

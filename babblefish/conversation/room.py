@@ -19,7 +19,7 @@ from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.conversation.turns import Turns
-from babblefish.domain import UNKNOWN_SPEAKER, BabbleFishError, OverloadedError, SpeakerMatch, Utterance
+from babblefish.domain import UNKNOWN_SPEAKER, BabbleFishError, NotYoursError, OverloadedError, SpeakerMatch, Utterance
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline, Recognition
@@ -108,12 +108,16 @@ class Room:
             member, self.members, self._pipeline, self._echo, self._pace, enabled=self._settings.partials
         )
 
-    def rename_speaker(self, speaker_id: str, name: str) -> None:
+    def rename_speaker(self, speaker_id: str, name: str, by: Member) -> None:
         """Give a voice its name for everyone.
 
         Raises:
             UnknownSpeakerError: No such voice in this room.
+            NotYoursError: It was last heard through another member's client. The admin may rename any.
         """
+        heard_through = self.speakers.last_client_of(speaker_id)
+        if heard_through != by.client_id and heard_through in self.members and not by.is_admin:
+            raise NotYoursError("this voice belongs to another member, who can rename it")
         self.speakers.rename(speaker_id, name)
         self.presence.renamed(speaker_id)
 

@@ -163,6 +163,14 @@ class SpeakerRegistry:
         record = self._get(speaker_id)
         self._put(replace(record, known=replace(record.known, name=name), is_named=True))
 
+    def last_client_of(self, speaker_id: str) -> str:
+        """Return the client through which a voice was last heard.
+
+        Raises:
+            UnknownSpeakerError: No voice has this id.
+        """
+        return self._get(speaker_id).last_client_id
+
     def merge(self, keep_id: str, drop_id: str) -> None:
         """Make one voice of two that turned out to be the same; a given name outlives ``Speaker <n>``.
 

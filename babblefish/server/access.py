@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import logging
 import os
 import re
@@ -31,6 +32,8 @@ _ADMIN = "admin"
 _REFUSAL = "this link is invalid or has expired; please ask for a new one"
 """The same whatever is wrong with a token, so that nobody learns which part was right."""
 
+_FILE_REFUSAL = "a page opened as a file needs the code that the server shows when it starts"
+
 _ADMIN_REFUSAL = "the admin token is required; `babblefish token --admin` prints it"
 
 
@@ -39,13 +42,16 @@ class Admission:
     """What an admitted client may do.
 
     Attributes:
-        allowed_since_s: Unix time from which it may see the room's history; 0 for all of it.
-        token: Lets this client into this room again, even for a while after its link has expired; None if no token is
-            required.
+        allowed_since_s: Unix time since when it might have been in the room; of what was said before, it is shown
+            nothing. 0 if it may see everything.
+        claims: Room, Unix time and validity in seconds of its link, which a token for coming back repeats; None for the
+            admin, whose token does not expire.
+        client_id: The client that its token was issued to when it joined before; None for a link's token.
     """
 
     allowed_since_s: float
-    token: str | None
+    claims: tuple[str, int, int] | None
+    client_id: str | None = None
 
 
 class Access:
@@ -72,6 +78,8 @@ class Access:
         self._joining = _serializer(key, "join")
         self._returning = _serializer(key, "return")
         self._browsing = _serializer(key, "cookie")
+        self.file_code = secrets.token_hex(4)
+        """Admits a page that was opened as a file where no token is required; shown by the server when it starts."""
         self._administering = Signer(key, salt=_ADMIN, key_derivation="hmac", digest_method=hashlib.sha256)
 
     @property
@@ -89,21 +97,37 @@ class Access:
         claims = [room, int(self._now_s()), int(self._link_s if link_s is None else link_s)]
         return _text(self._joining.dumps(claims))
 
-    def admit(self, token: str, room: str) -> Admission:
+    def admit(self, token: str, room: str, from_file: bool = False) -> Admission:
         """Admit a client.
+
+        Args:
+            token: Of a link, of the last ``ready``, the admin's, or the file code.
+            room: To be joined.
+            from_file: Whether it is a page without an origin of its own: one that was opened as a file, or a frame in
+                which any site can put a page. It needs a token, or the file code, even where no others do.
 
         Raises:
             NotAllowedError: No token, or one that is not ours, is for another room, or has expired.
         """
-        if not self.is_required or self.is_admin(token):
+        if self.is_admin(token):
             return Admission(0.0, None)
         for signed_as, longer_s in ((self._joining, 0), (self._returning, self._link_s)):
             claims = _claims(signed_as, token)
             if claims is not None:
-                its_room, made_s, link_s = claims
+                its_room, made_s, link_s, *client_id = claims
                 if its_room == room and self._now_s() < made_s + link_s + longer_s:
-                    return Admission(float(made_s), _text(self._returning.dumps(claims)))
-        raise NotAllowedError(_REFUSAL)
+                    allowed_since_s = float(made_s) if self.is_required else 0.0
+                    return Admission(allowed_since_s, (its_room, made_s, link_s), next(iter(client_id), None))
+        if not self.is_required and (not from_file or hmac.compare_digest(_bytes(token), self.file_code.encode())):
+            return Admission(0.0, (room, int(self._now_s()), self._link_s))
+        raise NotAllowedError(_FILE_REFUSAL if from_file and not self.is_required else _REFUSAL)
+
+    def return_token(self, admission: Admission, client_id: str) -> str | None:
+        """Issue the token with which an admitted client may come back under its id; None for the admin.
+
+        It is valid for one more lifetime of the link.
+        """
+        return None if admission.claims is None else _text(self._returning.dumps([*admission.claims, client_id]))
 
     def is_admin(self, token: str) -> bool:
         """Tell whether this is the admin token."""

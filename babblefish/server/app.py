@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 
 from babblefish.domain import (
     BabbleFishError,
+    NotAllowedError,
     NotReadyError,
     RestartingError,
     ServerFullError,
@@ -32,6 +33,7 @@ from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
 from babblefish.server.routes import address_of, join_routes, monitoring_routes, status_routes
 from babblefish.server.server import Server
 from babblefish.server.session import Session
+from babblefish.server.sites import FORWARDED
 from babblefish.server.tls import CHECK_EVERY_S, Certificate
 from babblefish.settings import Settings
 from babblefish.wire import client_messages, server_messages
@@ -67,17 +69,21 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     Raises:
         BabbleFishError: It may not join, or not now.
     """
-    server.sites.check(websocket.headers.get("host"), websocket.headers.get("origin"))
+    if server.sites.is_forwarded(websocket.headers):
+        raise NotAllowedError(FORWARDED)
+    origin = websocket.headers.get("origin")
+    server.sites.check(websocket.headers.get("host"), origin)
     join = client_messages.parse_join(websocket.query_params)
     address = server.limits.of(address_of(websocket))
-    client_id, admission = await server.admit(join, websocket.query_params.get("token", ""), address)
+    token = websocket.query_params.get("token", "")
+    client_id, admission = await server.admit(join, token, address, server.sites.is_file(origin))
     session = _session(server, websocket, join, client_id, admission)
     server.sessions[client_id] = session
     bind_contextvars(client_id=client_id)
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await websocket.accept()
-        await session.run(_ready(server, session, join, admission.token))
+        await session.run(_ready(server, session, join, server.access.return_token(admission, client_id)))
     except* Exception:
         _log.exception("unhandled error in a session: %s", client_id)
         with contextlib.suppress(RuntimeError):
@@ -96,7 +102,7 @@ def _session(
         websocket,
         join,
         client_id,
-        admission.allowed_since_s,
+        admission,
         server.limits.of(address_of(websocket)),
         server.rooms,
         server.runtime.engines.voice_detector,

@@ -6,10 +6,12 @@ import logging
 import secrets
 import time
 
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from babblefish.server.sites import Sites
+from babblefish.server.sites import FORWARDED, Sites
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,7 +34,9 @@ _HTTPS_PORT = 443
 _MISDIRECTED = 421
 """The server does not answer to that host name (RFC 9110, section 15.5.20)."""
 
-_REFUSAL = b"This server does not answer to that host name. Add it to BABBLEFISH_ALLOWED_HOSTS.\n"
+_FORBIDDEN = 403
+
+_REFUSAL = "This server does not answer to that host name. Add it to BABBLEFISH_ALLOWED_HOSTS.\n"
 
 
 class SecurityMiddleware:
@@ -62,12 +66,12 @@ class SecurityMiddleware:
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) == 1 and self._sites.answers_to(hosts[0]):
+        if len(hosts) != 1 or not self._sites.answers_to(hosts[0]):
+            await PlainTextResponse(_REFUSAL, _MISDIRECTED)(scope, receive, send_with_headers)
+        elif self._sites.is_forwarded(Headers(scope=scope)):
+            await PlainTextResponse(f"{FORWARDED}\n", _FORBIDDEN)(scope, receive, send_with_headers)
+        else:
             await self._app(scope, receive, send_with_headers)
-            return
-        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(_REFUSAL)).encode())]
-        await send_with_headers({"type": "http.response.start", "status": _MISDIRECTED, "headers": headers})
-        await send_with_headers({"type": "http.response.body", "body": _REFUSAL})
 
     def _with_headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         given = {name.lower(): value for name, value in headers}

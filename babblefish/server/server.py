@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
@@ -34,6 +34,8 @@ from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
 
+_IDS_REMEMBERED = 4096
+
 
 class Server:
     """What the routes share: the engines once loaded, the rooms, the connected clients, access control."""
@@ -50,6 +52,8 @@ class Server:
         self.rooms: Rooms | None = None
         self.languages: list[server_messages.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        """Those that were in use, the latest last."""
         self.failure: str | None = None
         self.recorder = Recorder(Metrics())
         self.loaded = asyncio.Event()
@@ -105,8 +109,16 @@ class Server:
             await self.rooms.close()
         await self.runtime.close()
 
-    async def admit(self, join: client_messages.Join, token: str, address: AddressLimits) -> tuple[str, Admission]:
+    async def admit(
+        self, join: client_messages.Join, token: str, address: AddressLimits, from_file: bool
+    ) -> tuple[str, Admission]:
         """Admit a client that may join; its place must be taken before anything else is awaited.
+
+        Args:
+            join: What it asks for.
+            token: That it shows.
+            address: Where it comes from.
+            from_file: Whether it is a page without an origin.
 
         Returns:
             Its client id, which is free in ``sessions``, and what it may see.
@@ -119,7 +131,7 @@ class Server:
             NotReadyError: They are still loading.
             ServerFullError: Every place is taken.
         """
-        admission = await address.joining.make(lambda: self.access.admit(token, join.room))
+        admission = await address.joining.make(lambda: self.access.admit(token, join.room, from_file))
         if self.draining:
             raise RestartingError("the server is restarting; reconnect in a moment")
         if self.failure is not None:
@@ -131,10 +143,22 @@ class Server:
         in_room = sum(session.room.name == join.room for session in self.sessions.values())
         if in_room >= self.settings.members_per_room:
             raise ServerFullError(f"the room is full ({in_room} clients); try again later")
-        wanted = join.client_id
-        # An id in use is not handed over: its owner may still be there, and everybody can read it in the presence list.
-        client_id = wanted if wanted and wanted not in self.sessions else f"client_{secrets.token_hex(4)}"
-        return client_id, admission
+        return self._client_id(join.client_id, admission), admission
+
+    def _client_id(self, wanted: str | None, admission: Admission) -> str:
+        """Return the id that a client goes by, which is the one it wants if nobody else has had that.
+
+        Everybody can read ids in the presence list, and a voice is looked for first where it was heard last. So an id
+        that is in use is not handed over, as its owner may still be there, and one that was in use only to whoever
+        comes back with the token that was issued for it.
+        """
+        is_free = wanted not in self.sessions and (wanted not in self._ids or admission.client_id == wanted)
+        client_id = wanted if wanted and is_free else f"client_{secrets.token_hex(4)}"
+        self._ids[client_id] = None
+        self._ids.move_to_end(client_id)
+        if len(self._ids) > _IDS_REMEMBERED:
+            self._ids.popitem(last=False)
+        return client_id
 
 
 async def _close_room(room: Room, sessions: list[Session]) -> None:

@@ -33,6 +33,7 @@ from babblefish.domain import (
 from babblefish.engines.contracts import VoiceDetector
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.workers import Workers
+from babblefish.server.access import Admission
 from babblefish.server.limits import AddressLimits
 from babblefish.settings import Settings
 from babblefish.wire import client_messages, server_messages
@@ -69,7 +70,7 @@ class Session:
         websocket: WebSocket,
         join: client_messages.Join,
         client_id: str,
-        allowed_since_s: float,
+        admission: Admission,
         address: AddressLimits,
         rooms: Rooms,
         voice_detector: VoiceDetector,
@@ -77,7 +78,7 @@ class Session:
         settings: Settings,
         pace: Pace,
     ) -> None:
-        """Serve an accepted socket; its client may see what was said since ``allowed_since_s`` (Unix time)."""
+        """Serve an accepted socket whose client may join."""
         self._websocket = websocket
         self._address = address
         self._workers = workers
@@ -104,7 +105,8 @@ class Session:
             mode=join.mode,
             audio=join.audio,
             outbox=self._outbox,
-            allowed_since_s=allowed_since_s,
+            allowed_since_s=admission.allowed_since_s,
+            is_admin=admission.claims is None,
         )
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
@@ -294,7 +296,7 @@ class Session:
                     raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
                 await self._flush(self._segmenter, arrived_s)
             case client_messages.RenameSpeaker():
-                self.room.rename_speaker(message.speaker_id, message.name)
+                self.room.rename_speaker(message.speaker_id, message.name, self.member)
             case client_messages.Resume():
                 if self._resumes.full():
                     raise OverloadedError("the results you missed are already on their way")

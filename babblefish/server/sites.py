@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from babblefish.domain import NotAllowedError
+from babblefish.server.access import is_required
 from babblefish.server.addresses import names_of
 from babblefish.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+
+FORWARDED = "a proxy that this server was not told of passes requests on; set BABBLEFISH_TRUSTED_PROXIES to its address"
 
 _OF_A_FILE = ("null", "file://")
 """What browsers send as ``Origin`` for a page opened as a file."""
@@ -28,6 +36,9 @@ class Sites:
         self._names = {settings.host.lower(), "localhost", *settings.allowed_hosts}
         self._origins = frozenset(settings.allowed_origins)
         self._certified = certified
+        self._expects_proxies = bool(settings.trusted_proxies)
+        self._is_open = not is_required(settings)
+        self._has_warned = False
 
     def answers_to(self, host: str | None) -> bool:
         """Tell whether a ``Host`` header means this server.
@@ -40,6 +51,28 @@ class Sites:
             return bool(name)
         known = {*self._names, *names_of(socket.gethostname()), *self._certified()}
         return name in known or f"*.{name.partition('.')[2]}" in known
+
+    def is_forwarded(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request comes through a proxy that nobody has told this server of.
+
+        Where no token is required because only this machine can connect, a proxy on it would let in the whole world.
+        Where one is, the worst is that all clients share the proxy's limits; it is logged once.
+        """
+        if self._expects_proxies or not any(name in headers for name in _FORWARDING):
+            return False
+        if not self._is_open:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("%s", FORWARDED)
+            return False
+        return True
+
+    def is_file(self, origin: str | None) -> bool:
+        """Tell whether a page has no origin of its own: one opened as a file, or one in a sandboxed frame of any site.
+
+        The settings can allow such pages like any site, as ``null``.
+        """
+        return origin in _OF_A_FILE and "null" not in self._origins
 
     def check(self, host: str | None, origin: str | None) -> None:
         """Check the host that a socket is opened to, and the origin of the page that opens it.

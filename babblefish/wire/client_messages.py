@@ -19,14 +19,40 @@ _MAX_CHARACTERS = 4096
 """Validating a megabyte of JSON would hold up everybody else."""
 
 
-def _printable(name: str) -> str:
-    """Drop invisible characters that alter the text around them: control characters and direction marks."""
-    kept = (char for char in name if char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
-    return "".join(kept).strip()
-
-
 _JOINERS = "\u200c\u200d"
-"""Zero-width joiners, which Persian and emoji need."""
+"""Zero-width joiners, which Persian and emoji need between two characters."""
+
+_MOST_MARKS = 4
+"""Combining marks on one character; no orthography needs more, and a tower of them covers the lines above."""
+
+
+def _printable(name: str) -> str:
+    """Drop what cannot be seen but alters the text around it, and marks beyond what a character can bear.
+
+    Control characters and direction marks go, joiners unless they stand between two characters that are kept, and
+    letters that are drawn as nothing (Hangul fillers, Braille blank). A name without any visible character is empty.
+    """
+    kept: list[str] = []
+    marks = 0
+    for char in name:
+        category = unicodedata.category(char)
+        if category.startswith("M"):
+            marks += 1
+            if not kept or marks > _MOST_MARKS:
+                continue
+        elif char in _JOINERS:
+            if not kept or kept[-1] in _JOINERS or kept[-1].isspace():
+                continue
+        elif category in ("Cc", "Cf", "Cs", "Cn", "Co") or char in _BLANKS:
+            continue
+        else:
+            marks = 0
+        kept.append(char)
+    return "".join(kept).strip().strip(_JOINERS)
+
+
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols by their category, and yet drawn as nothing."""
 
 Name = Annotated[str, AfterValidator(_printable), StringConstraints(max_length=60)]
 

@@ -54,8 +54,8 @@ class Ready(_Message):
     Attributes:
         history_id: Identifies the room's history; a new one means that the room started over.
         last_seq: The room's newest ``seq``; 0 before the first.
-        token: For joining this room again, instead of the link's token; it stays valid for a while after the link has
-            expired. Null if no token is required.
+        token: For joining this room again under the same ``client_id``, instead of the link's token; it stays valid for
+            a while after the link has expired. Null for the admin, whose own token does not expire.
         wants_played: Whether the client should send ``played`` when an utterance's first sound plays.
     """
 

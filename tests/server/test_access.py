@@ -48,20 +48,20 @@ def test_a_link_may_be_made_to_last_longer(gate: Access, clock: Clock) -> None:
 def test_whoever_came_in_may_come_back_for_one_lifetime_more_and_no_longer(gate: Access, clock: Clock) -> None:
     token = gate.join_token("kitchen", HOUR_S)
     clock.now_s += HOUR_S - 1
-    returning = gate.admit(token, "kitchen").token
-    assert returning is not None
+    returning = gate.return_token(gate.admit(token, "kitchen"), "phone") or ""
     clock.now_s += 12 * HOUR_S
     again = gate.admit(returning, "kitchen")
     assert again.allowed_since_s == 1_800_000_000, "it is the same guest"
-    assert again.token is not None
+    assert again.client_id == "phone"
+    once_more = gate.return_token(again, "phone") or ""
     clock.now_s += 1
-    for late in (token, returning, again.token):
+    for late in (token, returning, once_more):
         refusal(lambda late=late: gate.admit(late, "kitchen"))
 
 
 def test_everything_that_is_wrong_with_a_token_is_refused_in_the_same_words(gate: Access, clock: Clock) -> None:
     token = gate.join_token("kitchen")
-    returning = gate.admit(token, "kitchen").token or ""
+    returning = gate.return_token(gate.admit(token, "kitchen"), "phone") or ""
     expired = gate.join_token("kitchen", 1)
     clock.now_s += 2
     claims, signature = token.rsplit(".", 1)
@@ -85,7 +85,9 @@ def test_everything_that_is_wrong_with_a_token_is_refused_in_the_same_words(gate
 
 def test_the_admin_may_enter_every_room_and_see_all_of_it(gate: Access, clock: Clock) -> None:
     clock.now_s += 1e9
-    assert gate.admit(gate.admin_token, "kitchen") == access.Admission(0.0, None)
+    admission = gate.admit(gate.admin_token, "kitchen")
+    assert admission == access.Admission(0.0, None)
+    assert gate.return_token(admission, "phone") is None, "the admin's own token does not expire"
 
 
 def test_what_opens_a_room_opens_nothing_of_the_admins(gate: Access, clock: Clock) -> None:
@@ -126,8 +128,21 @@ def test_signatures_are_compared_in_constant_time(gate: Access, clock: Clock, mo
 
 def test_without_a_key_everybody_may_come_in() -> None:
     open_house = Access(None, HOUR_S)
-    assert open_house.admit("", "main") == access.Admission(0.0, None)
+    assert open_house.admit("", "main").allowed_since_s == 0
     open_house.check_admin()
+
+
+def test_without_a_key_a_page_without_an_origin_needs_the_code_of_the_start_or_a_token() -> None:
+    open_house = Access(None, HOUR_S)
+    for wrong in ("", "0000", Access(None, HOUR_S).file_code):
+        refusal(lambda wrong=wrong: open_house.admit(wrong, "main", from_file=True))
+    admission = open_house.admit(open_house.file_code, "main", from_file=True)
+    returning = open_house.return_token(admission, "phone") or ""
+    assert open_house.admit(returning, "main", from_file=True).client_id == "phone"
+
+
+def test_with_a_key_the_code_for_files_opens_nothing(gate: Access) -> None:
+    refusal(lambda: gate.admit(gate.file_code, "main", from_file=True))
 
 
 @pytest.mark.parametrize(

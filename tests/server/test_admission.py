@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from babblefish.client import RefusedError
 from babblefish.server.limits import RateLimits
+from babblefish.server.sites import FORWARDED
 from babblefish.settings import Settings
 from tests.support.fakes import Clock, Fakes, speech
 from tests.support.phones import WORDS, joined, said, until
@@ -57,15 +59,52 @@ async def test_a_connection_outlives_its_token_and_who_was_in_comes_back(house: 
     clock.now_s += 12 * 3600
     await still_works(client)
     assert (await refused(house, token=token))[0] == "not_allowed"
-    again = await house.client(token=returning)
-    assert again.messages[0]["token"] == returning
+    await house.client(token=returning)
     clock.now_s += 60
     assert (await refused(house, token=returning))[0] == "not_allowed"
 
 
-async def test_where_no_token_is_needed_none_is_given_and_any_is_ignored(running: Running) -> None:
-    client = await running.client(token="whatever")
-    assert client.messages[0]["token"] is None
+async def test_where_no_token_is_needed_any_is_ignored(running: Running) -> None:
+    await running.client(token="whatever")
+
+
+async def test_the_id_of_a_member_that_is_away_is_for_its_token_only(running: Running) -> None:
+    phone = await running.client(client_id="phone")
+    token = phone.messages[0]["token"]
+    await phone.close()
+    await until(lambda: not running.server.sessions)
+    stranger = await running.client(client_id="phone")
+    assert stranger.messages[0]["client_id"] != "phone"
+    forger = await running.client(client_id="phone", token=stranger.messages[0]["token"])
+    assert forger.messages[0]["client_id"] != "phone"
+    owner = await running.client(client_id="phone", token=token)
+    assert owner.messages[0]["client_id"] == "phone"
+
+
+async def test_an_id_that_nobody_has_had_is_given_to_whoever_asks(running: Running) -> None:
+    assert (await running.client(client_id="kitchen-tablet")).messages[0]["client_id"] == "kitchen-tablet"
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto"])
+async def test_a_proxy_that_was_not_announced_is_no_way_around_tokens(running: Running, header: str) -> None:
+    async with running.http(headers={header: "203.0.113.7"}) as proxy:
+        for path in ("/", "/dashboard", "/metrics", "/healthz"):
+            answer = await proxy.get(path)
+            assert answer.status_code == 403
+            assert "BABBLEFISH_TRUSTED_PROXIES" in answer.text
+    connection = await running.transport.connect("/ws/client", {header: "203.0.113.7"})
+    async with Client(connection) as client:
+        with pytest.raises(RefusedError, match="BABBLEFISH_TRUSTED_PROXIES"):
+            await client.ready()
+
+
+async def test_where_tokens_are_required_an_unannounced_proxy_is_logged_once(
+    house: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house.http(headers={"X-Forwarded-For": "203.0.113.7"}) as proxy:
+        assert (await proxy.get("/healthz")).status_code == 200
+        assert (await proxy.get("/healthz")).status_code == 200
+    assert [record.message for record in caplog.records if "proxy" in record.message] == [FORWARDED]
 
 
 async def test_failed_attempts_are_slowed_and_a_good_one_is_not(house: Running) -> None:

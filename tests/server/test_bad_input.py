@@ -13,6 +13,7 @@ import pytest
 from babblefish.client import ConnectionLostError
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
+from babblefish.wire import client_messages
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.phones import until
 from tests.support.serving import Running, serving, serving_on_a_port, still_works
@@ -227,14 +228,69 @@ async def test_a_burst_of_controls_harms_nobody_else(fakes: Fakes) -> None:
         assert len(patient.of_type("presence")) < 100
 
 
-async def test_a_page_of_another_site_may_not_join_and_one_opened_as_a_file_may(running: Running) -> None:
+async def test_a_page_of_another_site_may_not_join(running: Running) -> None:
     foreign = await running.client(wait_ready=False, origin="http://elsewhere.example")
     (error,) = await foreign.wait_for("error")
     assert (error["code"], error["fatal"]) == ("not_allowed", True)
     await asyncio.wait_for(foreign.closed.wait(), 5)
     assert foreign.close_code == 1008
-    for origin in ("null", "file://", running.url):
-        assert (await running.client(origin=origin)).of_type("ready")
+    assert (await running.client(origin=running.url)).of_type("ready")
+
+
+@pytest.mark.parametrize("origin", ["null", "file://"])
+async def test_a_page_without_an_origin_joins_with_the_code_of_the_start_only(running: Running, origin: str) -> None:
+    """It may be a file, or a sandboxed frame in the page of any site that the browser of this machine visits."""
+    framed = await running.client(wait_ready=False, origin=origin)
+    (error,) = await framed.wait_for("error")
+    assert (error["code"], "code that the server shows" in error["message"]) == ("not_allowed", True)
+    assert (await running.client(origin=origin, token=running.server.access.file_code)).of_type("ready")
+
+
+async def test_pages_without_an_origin_can_be_allowed(fakes: Fakes) -> None:
+    settings = Settings(allowed_origins="null", access="off", log_level="error")  # type: ignore[arg-type]
+    async with serving(settings, fakes.engines) as running:
+        assert (await running.client(origin="null")).of_type("ready")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("\u3164\u2800\u115f", ""),
+        ("\u200d\u200c", ""),
+        ("Z\u0301\u0302\u0303\u0304\u0305\u0306\u0307", "Z\u0301\u0302\u0303\u0304"),
+        ("\u0301\u0302", ""),
+        ("a\u200d\u200d\u200db", "a\u200db"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("Nguyễn Thị Ngọc", "Nguyễn Thị Ngọc"),
+    ],
+    ids=[
+        "drawn as nothing",
+        "joiners alone",
+        "a tower of marks",
+        "marks alone",
+        "many joiners",
+        "Persian",
+        "Vietnamese",
+    ],
+)
+def test_a_name_is_what_can_be_seen_of_it(given: str, shown: str) -> None:
+    assert client_messages.Join(name=given).name == shown
+
+
+async def test_a_voice_is_renamed_by_the_member_it_belongs_to_and_by_nobody_else(running: Running) -> None:
+    pierre = await running.client(client_id="pierre", target_lang="fra", audio="none")
+    mallory = await running.client(target_lang="fra", audio="none")
+    await pierre.say(speech(11))
+    await pierre.wait_for("result")
+    await mallory.control(type="rename_speaker", speaker_id="speaker_1", name="Fool")
+    (error,) = await mallory.wait_for("error")
+    assert (error["code"], error["fatal"]) == ("not_yours", False)
+    await pierre.control(type="rename_speaker", speaker_id="speaker_1", name="Pierre")
+    await pierre.wait_until(lambda: [said["name"] for said in pierre.of_type("speaker")][-1:] == ["Pierre"])
+    await pierre.close()
+    await mallory.wait_until(lambda: len(mallory.of_type("presence")[-1]["members"]) == 1)
+    await mallory.control(type="rename_speaker", speaker_id="speaker_1", name="Pierre L.")
+    await mallory.wait_until(lambda: [said["name"] for said in mallory.of_type("speaker")][-1:] == ["Pierre L."])
 
 
 async def test_what_cannot_be_seen_in_a_name_is_left_out(running: Running) -> None:

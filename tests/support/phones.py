@@ -42,7 +42,7 @@ class Phone:
     async def connect(self) -> dict[str, Any]:
         self.connections.append(await self._running.client(**self._query))
         ready = self.now.messages[0]
-        self._query["client_id"] = ready["client_id"]
+        self._query |= {"client_id": ready["client_id"], "token": ready["token"]}
         if not self.history_id:
             self.history_id, self.last_seq = ready["history_id"], ready["last_seq"]
         return ready

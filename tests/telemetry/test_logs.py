@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -122,3 +123,26 @@ async def test_what_an_engine_logs_in_its_thread_says_what_it_is_for(
     await client.say(speech(11))
     await client.wait_for("result")
     assert re.search(r"in its thread \[.*client_id=pierre utterance_id=\w+\]", capsys.readouterr().err)
+
+
+def test_libraries_are_heard_from_warning_on_in_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(log_level="debug", log_format="json"))
+    library = logging.getLogger("a.library")
+    library.info("everything I do")
+    library.warning("disk %s is full", "sda", extra={"free_bytes": 0})
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert list(line)[:4] == ["timestamp", "level", "logger", "message"]
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is UTC
+    fields = {"level": "WARNING", "logger": "a.library", "message": "disk sda is full", "free_bytes": 0}
+    assert line == fields
+
+
+def test_a_traceback_follows_its_line_in_the_text_format(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings())
+    try:
+        raise RuntimeError("scripted failure")
+    except RuntimeError:
+        logging.getLogger("babblefish.test").exception("it failed")
+    first, second, *_, last = capsys.readouterr().err.splitlines()
+    assert (first, second) == ("ERROR babblefish.test: it failed", "Traceback (most recent call last):")
+    assert last == "RuntimeError: scripted failure"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Iterator
 
 import numpy as np
 import soxr
@@ -28,6 +29,12 @@ def pcm16_to_float(data: bytes) -> Samples:
     if len(data) % 2:
         raise InvalidAudioError(f"{len(data)} bytes are not whole Int16 samples")
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / np.float32(32768.0)
+
+
+def by_second(samples: Samples) -> Iterator[Samples]:
+    """Cut audio into seconds, so that nobody's work is longer than that; the last one may be shorter."""
+    for start in range(0, len(samples), SAMPLE_RATE_HZ):
+        yield samples[start : start + SAMPLE_RATE_HZ]
 
 
 def float_to_pcm16(samples: Samples) -> bytes:

@@ -42,21 +42,36 @@ class Segment:
     speech_s: float
 
 
-def speech_seconds(voice_stream: VoiceStream, samples: Samples, settings: Settings) -> float:
-    """Measure how much of an utterance is speech, by the rule that the segmenter goes by.
+class SpeechMeter:
+    """Measures how much of an utterance is speech, by the rule that the segmenter goes by.
 
     Args:
         voice_stream: Fresh.
-        samples: Shape ``[n]``, 16 kHz.
         settings: For ``speech_threshold``.
     """
-    step = voice_stream.chunk_samples
-    speaks, chunks = False, 0
-    for start in range(0, len(samples) - step + 1, step):
-        probability = voice_stream.probability(samples[start : start + step])
-        speaks = probability >= settings.speech_threshold - (_HYSTERESIS if speaks else 0.0)
-        chunks += speaks
-    return chunks * step / SAMPLE_RATE_HZ
+
+    def __init__(self, voice_stream: VoiceStream, settings: Settings) -> None:
+        self._voice = voice_stream
+        self._threshold = settings.speech_threshold
+        self._rest: Samples = np.empty(0, dtype=np.float32)
+        self._speaks = False
+        self._chunks = 0
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech so far."""
+        return self._chunks * self._voice.chunk_samples / SAMPLE_RATE_HZ
+
+    def feed(self, samples: Samples) -> None:
+        """Take the next part of the utterance, of any length."""
+        step = self._voice.chunk_samples
+        data = np.concatenate((self._rest, samples))
+        whole = len(data) - len(data) % step
+        self._rest = data[whole:]
+        for chunk in data[:whole].reshape(-1, step):
+            threshold = self._threshold - (_HYSTERESIS if self._speaks else 0.0)
+            self._speaks = self._voice.probability(chunk) >= threshold
+            self._chunks += self._speaks
 
 
 class Segmenter:

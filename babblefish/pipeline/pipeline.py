@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from babblefish.audio import pcm
-from babblefish.audio.segmenter import speech_seconds
+from babblefish.audio.segmenter import SpeechMeter
 from babblefish.domain import (
     BabbleFishError,
     Caption,
@@ -402,12 +402,13 @@ class Pipeline:
         return CaptionPlan(source_lang, route, route.quality if route else Quality.ORIGINAL)
 
     async def _measure_speech(self, job: UtteranceJob) -> None:
-        stream = self.engines.voice_detector.open_stream()
+        meter = SpeechMeter(self.engines.voice_detector.open_stream(), self._settings)
         with job.timings.stage("voice"):
-            speech_s = await self._workers.sockets.run(speech_seconds, stream, job.utterance.samples, self._settings)
-        if speech_s * 1000 < self._settings.min_speech_ms:
+            for second in pcm.by_second(job.utterance.samples):  # others wait for the threads
+                await self._workers.sockets.run(meter.feed, second)
+        if meter.speech_s * 1000 < self._settings.min_speech_ms:
             raise NoSpeechError("nobody speaks in this audio")
-        job.utterance = replace(job.utterance, speech_s=speech_s)
+        job.utterance = replace(job.utterance, speech_s=meter.speech_s)
 
     async def _embed(self, job: UtteranceJob) -> Embedding | None:
         try:

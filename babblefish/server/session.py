@@ -236,8 +236,7 @@ class Session:
             await self._utterance(samples, arrived_s)
             return
         after_s = len(samples) / SAMPLE_RATE_HZ
-        for start in range(0, len(samples), SAMPLE_RATE_HZ):  # a second at a time: other streams wait for the threads
-            second = samples[start : start + SAMPLE_RATE_HZ]
+        for second in pcm.by_second(samples):  # other clients wait for the threads
             segments = await self._workers.sockets.run(self._segmenter.feed, second)
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
@@ -254,7 +253,10 @@ class Session:
             self._begin(samples, arrived_s, None)
             return
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
-        segments = await self._workers.sockets.run(lambda: [*segmenter.feed(samples), *segmenter.flush()])
+        segments: list[Segment] = []
+        for second in pcm.by_second(samples):
+            segments += await self._workers.sockets.run(segmenter.feed, second)
+        segments += await self._workers.sockets.run(segmenter.flush)
         if not segments:
             raise NoSpeechError("nobody speaks in this audio")
         for segment in segments:

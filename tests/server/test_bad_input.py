@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from babblefish.client import ConnectionLostError
+from babblefish.domain import Samples
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from babblefish.wire import client_messages
@@ -313,3 +314,27 @@ async def test_a_room_more_than_there_are_is_refused(fakes: Fakes, gate: threadi
         late = await running.client(wait_ready=False, room="three")
         assert (await late.wait_for("error"))[0]["code"] == "full"
         gate.set()
+
+
+@pytest.mark.parametrize("duration_s", [15, 60], ids=["an utterance", "longer than any utterance"])
+async def test_a_long_frame_leaves_the_voice_detector_to_others_every_second(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch, gate: threading.Event, duration_s: float
+) -> None:
+    heard: list[int] = []
+
+    def probability(chunk: Samples) -> float:
+        heard.append(round(float(chunk[0]) * 100))
+        gate.wait(10)
+        return 0.99
+
+    monkeypatch.setattr(fakes.voice_detector, "probability", probability)
+    async with serving(Settings(socket_threads=1, log_level="error"), fakes.engines) as running:
+        long = await running.client(target_lang="fra", audio="none")
+        short = await running.client(target_lang="fra", audio="none", room="another")
+        await long.say(speech(11, duration_s))
+        await until(lambda: bool(heard))
+        await short.say(speech(21))
+        await until(lambda: running.server.runtime.workers.sockets.pending == 2)
+        gate.set()
+        await short.wait_for("result")
+    assert heard.index(21) < 100, "one chunk has 32 ms"

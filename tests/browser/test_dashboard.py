@@ -149,7 +149,7 @@ def test_the_page_shows_a_conversation_as_it_goes_and_nothing_of_what_was_said(
     watched.converse(5)
     expect(page.locator("#latest > li")).to_have_count(5)
     newest = page.locator("#latest > li").first
-    for reached in ("caption", "first word", "playing"):
+    for reached in ("caption", "first word", "playback"):
         expect(newest).to_contain_text(reached)
     assert newest.locator(".track i:not(.mark)").count() >= 4
     assert newest.locator(".track i.mark").count() == 2
@@ -157,7 +157,7 @@ def test_the_page_shows_a_conversation_as_it_goes_and_nothing_of_what_was_said(
     expect(page.locator("#rooms")).to_contain_text("<b>Pierre</b>")
     expect(page.locator("#speakers tr")).to_have_count(1)
     expect(page.locator("#engines")).to_contain_text("fake-translator")
-    expect(page.locator("#tiles")).to_contain_text("5 since the start")
+    expect(page.locator("#tiles")).to_contain_text("5 since startup")
     for chart in ("latency", "utterances", "pending", "trouble", "cpu", "memory"):
         assert page.locator(f"#{chart} svg path").count() >= 1
         assert page.locator(f"#{chart} svg").get_attribute("aria-label")

@@ -214,7 +214,7 @@ async def test_the_page_speaks_its_browsers_language_and_says_what_to_do_in_all_
     scan = {
         **{"en": "Scan to join", "fr": "Scannez pour participer", "pl": "Zeskanuj, aby dołączyć"},
         **{"es": "Escanea para entrar", "de": "Zum Mitmachen scannen", "it": "Inquadra per partecipare"},
-        "pt": "Digitalize para entrar",
+        "pt": "Leia o código para entrar",
     }
     assert f'<html lang="{lang}">' in html
     assert f"<h1>{scan.pop(lang)}</h1>" in html

@@ -8,10 +8,10 @@ export default defineConfig([
   js.configs.recommended,
   {
     rules: {
-      complexity: ["error", 17],
+      complexity: ["error", 10],
       eqeqeq: ["error", "always", { null: "ignore" }],
       "max-depth": ["error", 3],
-      "max-lines-per-function": ["error", { max: 90, skipComments: true, skipBlankLines: true }],
+      "max-lines-per-function": ["error", { max: 40, skipComments: true, skipBlankLines: true }],
       "max-params": ["error", 5],
       "no-shadow": "error",
       "no-var": "error",

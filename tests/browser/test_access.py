@@ -164,11 +164,11 @@ def test_captions_are_read_out_as_they_come_and_states_that_matter_are_announced
 ) -> None:
     joined(page, server)
     server.send(result(1))
-    log = page.get_by_role("log", name="What was said")
+    log = page.get_by_role("log", name="Conversation")
     expect(log).to_have_attribute("aria-live", "polite")
     expect(log.get_by_role("listitem")).to_contain_text("Hello everyone")
     page.get_by_role("button", name="Mute microphone").click()
-    expect(page.locator("#announcement")).to_have_text("Muted. Nobody hears you.")
+    expect(page.locator("#announcement")).to_have_text("Muted. Nobody can hear you.")
 
 
 def test_what_was_announced_is_not_left_to_be_found_when_it_is_over(page: Page, server: ScriptedServer) -> None:
@@ -184,9 +184,9 @@ def test_what_was_announced_is_not_left_to_be_found_when_it_is_over(page: Page, 
     page.get_by_role("button", name="Mute microphone").click()
     wait_for_state(page, *QUIET)
     said = page.evaluate("said.filter(Boolean)")
-    assert said[0] == "Connecting. Reaching the server…"
-    assert "Muted. Nobody hears you." in said
-    assert said[-1].startswith(("Listening.", "Hearing you."))
+    assert said[0] == "Connecting. Contacting the server…"
+    assert "Muted. Nobody can hear you." in said
+    assert said[-1].startswith(("Listening.", "You\u2019re speaking."))
     wait_for_state(page, "hearing")
     page.wait_for_function("() => !document.getElementById('announcement').textContent.startsWith('Muted')")
     server.send(result(1, tts_audio=tone_wav(1)))

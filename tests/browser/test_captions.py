@@ -138,7 +138,7 @@ def test_opening_the_last_captions_details_keeps_the_end_in_view_and_above_the_p
 def test_how_late_a_caption_was_is_told_when_asked(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     server.send(result(1, latency_ms=1840.0))
-    late = page.get_by_text("1.8 s after the end of speech")
+    late = page.get_by_text("1.8 s after the speaker finished")
     expect(page.locator("#captions > li")).to_have_count(1)
     expect(late).to_have_count(0)
     page.locator("#captions time").click()
@@ -191,7 +191,7 @@ def test_only_the_last_lines_are_kept_to_be_heard_again(page: Page, server: Scri
 
 def test_a_voice_can_be_skipped_and_the_next_begins(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
-    skip = page.get_by_role("button", name="Skip this voice")
+    skip = page.get_by_role("button", name="Skip this translation")
     expect(skip).to_be_hidden()
     server.send(result(1, tts_audio=tone_wav(14)), result(2, tts_audio=tone_wav(0.3)))
     page.locator("#captions > li.speaking").wait_for()
@@ -273,7 +273,7 @@ def test_who_talked_when_the_connection_was_lost_is_not_talking_for_ever(page: P
 
 def test_the_spoken_language_can_be_left_to_the_rooms(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
-    expect(page.get_by_label("I speak").locator("option").nth(1)).to_contain_text("Recognise among the room")
+    expect(page.get_by_label("I speak").locator("option").nth(1)).to_contain_text("Detect among this room")
     page.get_by_label("I speak").select_option("room")
     wait_until(page, lambda: server.controls == [{"type": "set", "source_lang": "room"}], "the server is asked")
 

@@ -74,7 +74,7 @@ def sent(page: Page, server: ScriptedServer, heard: Samples) -> list[int]:
     page.get_by_role("button", name="Mute microphone").click()  # its `flush` comes after all that was sent
     wait_until(page, lambda: bool(server.controls), "everything has arrived")
     size = 2 * FRAME_SAMPLES
-    numbers = {pcm[at : at + size]: at // size for at in range(0, len(pcm), size)}
+    numbers = {encoded[at : at + size]: at // size for at in range(0, len(encoded), size)}
     return [numbers[frame] for frame in server.frames]
 
 

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 NOT_ALLOWED = server_messages.Error(code="not_allowed", message="the token is wrong", fatal=True)
 WORDS = {
-    "en": "This link does not let you in (any more). Ask for a new one, or scan the code again.",
-    "de": "Mit diesem Link kommst du nicht (mehr) hinein. Bitte um einen neuen oder scanne den Code noch einmal.",
+    "en": "This link is invalid or has expired. Ask for a new one, or scan the code again.",
+    "de": "Dieser Link ist ungültig oder abgelaufen. Bitte um einen neuen oder scanne den Code noch einmal.",
 }
 
 

@@ -64,9 +64,9 @@ def test_the_list_of_languages_is_the_servers_and_says_what_is_missing(page: Pag
     page.goto(server.url)
     options = page.get_by_label("I hear").locator("option")
     expect(options).to_have_count(6)
-    assert re.match(r"Polski \(Polish\) . no translation here", options.last.inner_text())
+    assert re.match(r"Polski \(Polish\) . no translation", options.last.inner_text())
     page.get_by_label("I hear").select_option("tha")
-    expect(page.locator("#hear-hint")).to_have_text("No voice here speaks Thai: captions only.")
+    expect(page.locator("#hear-hint")).to_have_text("No voice for Thai: captions only.")
 
 
 def test_a_page_opened_as_a_file_asks_for_the_server_and_remembers_it(page: Page, server: ScriptedServer) -> None:
@@ -85,7 +85,7 @@ def test_without_a_microphone_one_is_told_why_and_can_still_listen(page: Page, s
     page.goto(server.url)
     join(page)
     wait_for_state(page, "no-microphone")
-    expect(page.locator("#detail")).to_contain_text("The microphone is not allowed")
+    expect(page.locator("#detail")).to_contain_text("Microphone blocked")
     expect(page.get_by_role("button", name="Mute microphone")).to_be_disabled()
     server.send(result(1, tts_audio=tone_wav(0.3)))
     page.wait_for_function("() => babblefish.playedUtterances === 1")
@@ -122,7 +122,7 @@ def test_captions_say_how_far_to_trust_them(page: Page, server: ScriptedServer) 
     )
     rows = page.locator("#captions > li")
     expect(rows.nth(0).locator(".mark")).to_have_text("draft")
-    expect(rows.nth(1).locator(".mark")).to_have_text("no translation to Polish here")
+    expect(rows.nth(1).locator(".mark")).to_have_text("not available in Polish")
     expect(rows.nth(2).get_by_text("Yes")).to_have_count(1)
     expect(rows.nth(2).locator(".mark")).to_have_count(0)
 
@@ -135,7 +135,7 @@ def test_a_draft_names_the_languages_it_went_through(page: Page, server: Scripte
         result(3, quality=Quality.GOOD, path=("fra", "cat", "eng")),
     )
     marks = page.locator("#captions .mark")
-    expect(marks).to_have_text(["draft, through Catalan", "draft, through Spanish and Catalan"])
+    expect(marks).to_have_text(["draft, via Catalan", "draft, via Spanish and Catalan"])
 
 
 def test_a_late_caption_takes_its_place_in_the_order_of_what_was_said(page: Page, server: ScriptedServer) -> None:
@@ -175,7 +175,7 @@ def test_tapping_a_speaker_renames_the_voice_in_every_caption(page: Page, server
 def test_an_error_of_one_utterance_is_a_quiet_note(page: Page, server: ScriptedServer) -> None:
     joined(page, server)
     server.send(server_messages.Error(code="overloaded", message="queue full", utterance_id="utterance_9"))
-    expect(page.locator("#note")).to_have_text("The server is busy; that was not translated.")
+    expect(page.locator("#note")).to_have_text("The server was too busy to translate that.")
     expect(page.locator("#note")).to_be_hidden(timeout=10_000)
     wait_for_state(page, *QUIET)
 
@@ -289,11 +289,11 @@ def test_the_answer_to_an_earlier_choice_does_not_undo_a_newer_one(page: Page, s
 @pytest.mark.parametrize(
     ("code", "close_code", "state", "words"),
     [
-        ("full", 1013, "full", "Server is full"),
-        ("not_ready", 1013, "loading", "Server is loading"),
-        ("restarting", 1012, "loading", "Server is loading"),
-        ("too_many", 1013, "limited", "Too much from your network"),
-        ("too_fast", 1013, "limited", "Too much from your network"),
+        ("full", 1013, "full", "The server is full"),
+        ("not_ready", 1013, "loading", "The server is starting up"),
+        ("restarting", 1012, "loading", "The server is starting up"),
+        ("too_many", 1013, "limited", "Too many requests from your network"),
+        ("too_fast", 1013, "limited", "Too many requests from your network"),
     ],
 )
 def test_a_server_that_cannot_yet_is_asked_again(
@@ -316,7 +316,7 @@ def test_a_server_that_cannot_yet_is_asked_again(
             "invalid_message",
             server_messages.CLOSE_NOT_ALLOWED,
             "room: not a name",
-            "The server refused: Room: not a name.",
+            "Could not join: Room: not a name.",
         ),
         ("setup", server_messages.CLOSE_FAULT, "weights are missing", "The server cannot start: Weights are missing."),
     ],

@@ -222,7 +222,7 @@ def test_a_server_that_asks_is_told_once_when_an_utterance_begins_to_be_heard(
     assert page.evaluate("babblefish.playedPieces.length") == 0, "at the start of the voice, not at its end"
     wait_until(page, lambda: len(server.played) == 2, "the second begins")
     page.get_by_role("button", name="Play again").first.click()
-    page.get_by_role("button", name="Skip this voice").click()
+    page.get_by_role("button", name="Skip this translation").click()
     wait_until(page, lambda: len(server.played) == 3, "the last begins")
     page.wait_for_function("() => babblefish.playedUtterances === 3")
     server.say(json.loads(server_messages.encode(result(5, tts_audio=piece))) | {"replayed": True})
@@ -237,7 +237,7 @@ def test_a_voice_that_fails_does_not_hold_up_the_next(page: Page, server: Script
     server.send(server_messages.Error(code="engine_failed", message="no voice", utterance_id="utterance_1"))
     page.wait_for_function("() => babblefish.playedUtterances === 1")
     assert [piece["seq"] for piece in page.evaluate("babblefish.playedPieces")] == [2]
-    expect(page.locator("#note")).to_have_text("That could not be spoken; its caption is here to read.")
+    expect(page.locator("#note")).to_have_text("That could not be read aloud; here is the caption.")
 
 
 def test_a_voice_that_fails_halfway_ends_there_and_the_next_begins(page: Page, server: ScriptedServer) -> None:
@@ -256,10 +256,10 @@ def test_voices_that_fall_far_behind_are_skipped_up_to_the_newest_and_marked(
     joined(page, server)
     server.send(result(1, tts_audio=tone_wav(4)), result(2, tts_audio=tone_wav(20)), result(3, status="speaking"))
     marks = page.locator("#captions .mark")
-    expect(marks).to_have_text(["not spoken"])
+    expect(marks).to_have_text(["not read aloud"])
     expect(page.locator("#captions > li").nth(1)).to_contain_text("Hello everyone")
     expect(page.locator("#captions > li").nth(1).locator(".mark")).to_have_count(1)
-    expect(page.locator("#note")).to_contain_text("The voices were too far behind.")
+    expect(page.locator("#note")).to_contain_text("Playback fell behind; some of it was skipped.")
     server.send(speech(3, 0, tone_wav(0.2), last=True))
     page.wait_for_function("() => babblefish.playedUtterances === 2")
     assert [piece["seq"] for piece in page.evaluate("babblefish.playedPieces")] == [1, 3]

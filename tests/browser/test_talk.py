@@ -154,7 +154,7 @@ def test_the_space_bar_is_named_only_where_there_is_one(browser: Browser, server
     joined(page, server)
     page.locator("#push-to-talk").evaluate("control => control.click()")
     for hint in (page.locator("#detail"), page.locator("#panel .hint").filter(has_text="Hold")):
-        expect(hint).to_have_text("Hold the round button" + ("" if phone else " or the space bar"))
+        expect(hint).to_have_text("Hold down the round button" + ("" if phone else " or the space bar"))
     context.close()
 
 

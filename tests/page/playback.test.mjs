@@ -77,7 +77,7 @@ beforeEach(() => {
     stop() { this.stopped = true; }
   }
   const { Player } = load(["Player"], { AudioBufferSourceNode });
-  player = new Player(context, (id) => heard.push(id), () => {}, (ids) => skipped.push(...ids));
+  player = new Player(context, { started: (id) => heard.push(id), changed() {}, skipped: (ids) => skipped.push(...ids) });
 });
 
 const order = () => player.played.pieces.map(({ utteranceId, index }) => `${utteranceId}${index}`);

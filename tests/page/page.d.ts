@@ -1,0 +1,247 @@
+/** What the page's script is checked against: the wire (see babblefish/wire), what its parts tell each other, the browser. */
+
+type Quality = "original" | "good" | "draft" | "untranslated" | "partial";
+
+interface LanguageInfo {
+  code: string;
+  bcp47: string;
+  name: string;
+  native_name: string;
+  captions: string;
+  voice: string | null;
+}
+
+/** What a client chooses and the server agrees to. */
+interface Choices {
+  target_lang: string;
+  source_lang: string;
+  audio: "stream" | "none";
+}
+
+interface Ready extends Choices {
+  client_id: string;
+  languages: LanguageInfo[];
+  history_id?: string | null;
+  last_seq?: number;
+  token?: string | null;
+  wants_played?: boolean;
+}
+
+/** What a caption is made of; a partial one has no more. */
+interface Said {
+  utterance_id: string;
+  speaker_id: string;
+  speaker_name: string;
+  quality: Quality;
+  source_text: string;
+  source_lang: string;
+  translation: string;
+  target_lang: string;
+  requested_lang?: string;
+  path?: string[];
+  seq?: number;
+  timestamp?: string;
+  latency_ms?: number;
+  replayed?: boolean;
+}
+
+interface Result extends Said {
+  client_id: string;
+  seq: number;
+  timestamp: string;
+  latency_ms: number;
+  status: "final" | "speaking";
+  tts_audio: string | null;
+}
+
+interface PartialResult {
+  client_id: string;
+  utterance_id: string;
+  name: string;
+  source_text: string;
+  source_lang: string;
+  translation: string | null;
+  target_lang: string;
+}
+
+interface Member {
+  client_id: string;
+  name: string;
+  target_lang: string;
+}
+
+interface ServerError {
+  code: string;
+  message: string;
+  fatal?: boolean;
+  utterance_id?: string | null;
+}
+
+/** The server's messages by their type. */
+interface ServerHandlers {
+  ready(message: Ready): void;
+  result(message: Result): void;
+  speech(message: { utterance_id: string; index: number; audio: string | null; last: boolean }): void;
+  speaker(message: { speaker_id: string; name: string }): void;
+  presence(message: { members: Member[] }): void;
+  partial(message: PartialResult): void;
+  talking(message: { client_id: string; talking: boolean }): void;
+  resumed(message: { replayed: number; lost: number }): void;
+  settled(message: Choices): void;
+  error(message: ServerError): void;
+}
+
+/* What the parts tell */
+
+/** 40 ms of the microphone: Int16 at 16 kHz, and their root mean square as a fraction of full scale. */
+interface Frame {
+  pcm: ArrayBuffer;
+  rms: number;
+}
+
+interface SpeechHandlers {
+  /** To be sent now, in order. */
+  frames(frames: ArrayBuffer[]): void;
+  /** The utterance ends here. */
+  end(): void;
+  /** From 0 to 1, for the eye. */
+  level(loudness: number): void;
+  /** The button of push-to-talk was pressed or let go. */
+  talking(talking: boolean): void;
+  /** Something was said that may be translated now. */
+  spoke(): void;
+  changed(): void;
+}
+
+/** One utterance in the player. */
+interface Utterance {
+  key: string;
+  id: string;
+  seq: number;
+  /** Its stream (or before all streams), then its place there. */
+  order: number[];
+  /** By index: decoded, being decoded, or broken. */
+  pieces: Map<number, AudioBuffer | "decoding" | null>;
+  /** Index of the piece to be scheduled next. */
+  next: number;
+  pieceCount: number;
+  /** Nothing more will come. */
+  cut: boolean;
+  sources: Set<AudioBufferSourceNode>;
+  heard: number;
+}
+
+/** A piece that was heard to its end; times in seconds on the sound's clock. */
+interface PlayedPiece {
+  utteranceId: string;
+  seq: number;
+  index: number;
+  start: number;
+  end: number;
+}
+
+interface PlayerHandlers {
+  /** An utterance is heard for the first time. */
+  started(id: string): void;
+  /** Another voice may be heard, or none. */
+  changed(): void;
+  /** These will not be heard, to catch up. */
+  skipped(ids: string[]): void;
+}
+
+interface ConnectionHandlers {
+  /**
+   * `connecting`, `joined`, or while it tries again in so many seconds: `unreachable`, `reconnecting`, `loading`, `full`,
+   * `limited`; `why` in the server's words.
+   */
+  phase(name: string, retryS?: number, why?: string): void;
+  message(message: { type: string }): void;
+  /** Trying again would not help. */
+  refused(why: string, code: string): void;
+}
+
+interface CaptionHandlers {
+  rename(speakerId: string, was: string): void;
+  replay(utteranceId: string): void;
+}
+
+/** A caption of what somebody is saying at this moment. */
+interface ShownPartial {
+  clientId: string;
+  id: string;
+  item: HTMLElement;
+  timer: number;
+}
+
+interface TranscriptLine {
+  seq: number;
+  timestamp: string;
+  speaker_id: string;
+  speaker: string;
+  source_lang: string;
+  source_text: string;
+  target_lang: string;
+  translation: string;
+}
+
+/** What the state in the dock depends on. */
+interface Situation {
+  phase: string;
+  soundPaused: boolean;
+  talking: boolean;
+  behindS: number;
+  speaking: boolean;
+  microphone: "off" | "asking" | "on" | "missing";
+  muted: boolean;
+  hearing: boolean;
+  translating: boolean;
+  pushesToTalk: boolean;
+}
+
+/** A button that mends what is in the way. */
+interface Remedy {
+  key: string;
+  act(): void;
+}
+
+interface DockContents {
+  state: string;
+  title: string;
+  detail: string;
+  input: { state: string; muted: boolean; talking: boolean; pushesToTalk: boolean };
+  canSkip: boolean;
+  remedy: Remedy | null;
+}
+
+interface SettingsHandlers {
+  /** Volume or speed. */
+  voices(): void;
+  audio(): void;
+  pushToTalk(): void;
+  save(format: string): void;
+}
+
+interface TalkActions {
+  talk(talking: boolean): void;
+  toggleTalk(): void;
+  toggleMute(): void;
+}
+
+interface ConversationHandlers {
+  /** The server's own token for this room. */
+  token(token: string): void;
+  left(): void;
+  refused(why: string): void;
+}
+
+/* The browser, where TypeScript's own types lack it */
+
+interface Navigator {
+  audioSession?: { type: string };
+}
+
+declare class AudioWorkletProcessor {
+  readonly port: MessagePort;
+}
+declare const sampleRate: number;
+declare function registerProcessor(name: string, processor: new () => AudioWorkletProcessor): void;

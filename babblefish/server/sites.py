@@ -37,7 +37,7 @@ class Sites:
         self._origins = frozenset(settings.allowed_origins)
         self._certified = certified
         self._expects_proxies = bool(settings.trusted_proxies)
-        self._is_open = not is_required(settings)
+        self._is_local = settings.access == "auto" and not is_required(settings)
         self._has_warned = False
 
     def answers_to(self, host: str | None) -> bool:
@@ -56,11 +56,11 @@ class Sites:
         """Tell whether a request comes through a proxy that nobody has told this server of.
 
         Where no token is required because only this machine can connect, a proxy on it would let in the whole world.
-        Where one is, the worst is that all clients share the proxy's limits; it is logged once.
+        Elsewhere the worst is that all clients share the proxy's limits; it is logged once.
         """
         if self._expects_proxies or not any(name in headers for name in _FORWARDING):
             return False
-        if not self._is_open:
+        if not self._is_local:
             if not self._has_warned:
                 self._has_warned = True
                 _log.warning("%s", FORWARDED)

@@ -132,7 +132,7 @@ def test_without_a_key_everybody_may_come_in() -> None:
     open_house.check_admin()
 
 
-def test_without_a_key_a_page_without_an_origin_needs_the_code_of_the_start_or_a_token() -> None:
+def test_without_a_key_a_page_without_an_origin_needs_the_code_or_a_token() -> None:
     open_house = Access(None, HOUR_S)
     for wrong in ("", "0000", Access(None, HOUR_S).file_code):
         refusal(lambda wrong=wrong: open_house.admit(wrong, "main", from_file=True))

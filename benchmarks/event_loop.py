@@ -73,7 +73,7 @@ def _note_steps(steps: list[Step]) -> None:
         steps.append(Step(time.monotonic(), cpu_ms, garbage_s * 1000, name))
 
     gc.callbacks.append(collecting)
-    asyncio.events.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.events.Handle._run = timed  # type: ignore[assignment,method-assign]
 
 
 def _serve(listener: socket.socket, settings: Settings, noted: Connection) -> None:

@@ -49,8 +49,7 @@ class _Pair:
     async def join(cls, port: int, stack: contextlib.AsyncExitStack) -> _Pair:
         people = {}
         for lang in _LISTENER:
-            server = f"http://127.0.0.1:{port}/"
-            joining = connect(server, target_lang=lang, name=lang, mode="stream", audio="stream")
+            joining = connect(harness.url(port), target_lang=lang, name=lang, mode="stream", audio="stream")
             people[lang] = await stack.enter_async_context(joining)
         return cls(people)
 
@@ -98,10 +97,10 @@ def _erasure(texts: list[str]) -> float:
     return erased / max(1, len(texts[-1].split()))
 
 
-async def _converse(ports: dict[str, int], rounds: int) -> dict[str, Any]:
+async def _converse(ports: dict[str, int], clips: list[harness.Clip]) -> dict[str, Any]:
     async with contextlib.AsyncExitStack() as stack:
         pairs = {way: await _Pair.join(port, stack) for way, port in ports.items()}
-        for number, clip in enumerate(harness.clips(["fra", "eng"]) * rounds):
+        for number, clip in enumerate(clips):
             # Each is first every other time, as what was busy before may be so still.
             for way in sorted(pairs, reverse=bool(number % 2)):
                 await pairs[way].hear(clip)
@@ -144,8 +143,9 @@ def _figures(with_them: _Pair, without: _Pair) -> dict[str, Any]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run both servers at once, one of which is idle while the other is spoken to."""
+    clips = harness.clips(["fra", "eng"]) * options.rounds
     with harness.server_process(partials="true") as (one, _), harness.server_process(partials="false") as (other, _):
-        return asyncio.run(_converse({"with": one, "without": other}, options.rounds))
+        return asyncio.run(_converse({"with": one, "without": other}, clips))
 
 
 if __name__ == "__main__":

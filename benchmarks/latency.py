@@ -59,9 +59,9 @@ async def say(speaker: Client, listener: Client, clip: harness.Clip, released: b
     return messages
 
 
-async def _converse(port: int, rounds: int) -> dict[str, Any]:
+async def _converse(port: int, clips: list[harness.Clip]) -> dict[str, Any]:
     def joining(lang: str) -> AbstractAsyncContextManager[Client]:
-        return connect(f"http://127.0.0.1:{port}/", target_lang=lang, name=lang, mode="stream", audio="stream")
+        return connect(harness.url(port), target_lang=lang, name=lang, mode="stream", audio="stream")
 
     captions: dict[str, list[float]] = defaultdict(list)
     first_audio: dict[str, list[float]] = defaultdict(list)
@@ -69,22 +69,21 @@ async def _converse(port: int, rounds: int) -> dict[str, Any]:
     split = 0
     async with joining("fra") as french, joining("eng") as english:
         person = {"fra": french, "eng": english}
-        for _ in range(rounds):
-            for clip in harness.clips(["fra", "eng"]):
-                speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
-                messages = await say(speaker, listener, clip)
-                speaker.messages.clear()
-                way = f"{clip.lang} → {_LISTENER[clip.lang]}"
-                results = [message for message in messages if message["type"] == "result"]
-                split += len(results) - 1
-                for result in results:
-                    captions[way].append(result["latency_ms"])
-                spoken = [message for message in messages if message["type"] == "speech" and message["last"]]
-                for message in results + spoken:
-                    for stage, ms in message["timings"].items():
-                        stages[way][stage].append(ms)
-                firsts = [message for message in messages if message["type"] == "speech" and message["index"] == 0]
-                first_audio[way] += [message["latency_ms"] for message in firsts]
+        for clip in clips:
+            speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
+            messages = await say(speaker, listener, clip)
+            speaker.messages.clear()
+            way = f"{clip.lang} → {_LISTENER[clip.lang]}"
+            results = [message for message in messages if message["type"] == "result"]
+            split += len(results) - 1
+            for result in results:
+                captions[way].append(result["latency_ms"])
+            spoken = [message for message in messages if message["type"] == "speech" and message["last"]]
+            for message in results + spoken:
+                for stage, ms in message["timings"].items():
+                    stages[way][stage].append(ms)
+            firsts = [message for message in messages if message["type"] == "speech" and message["index"] == 0]
+            first_audio[way] += [message["latency_ms"] for message in firsts]
     return {
         "utterances_split": split,
         "caption_ms": {way: harness.spread(values) for way, values in captions.items()},
@@ -97,8 +96,9 @@ async def _converse(port: int, rounds: int) -> dict[str, Any]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Hold the conversation."""
+    clips = harness.clips(["fra", "eng"]) * options.rounds
     with harness.server_process() as (port, _):
-        return asyncio.run(_converse(port, options.rounds))
+        return asyncio.run(_converse(port, clips))
 
 
 if __name__ == "__main__":

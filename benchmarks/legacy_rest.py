@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -26,30 +22,6 @@ from benchmarks.support import harness
 _CALLERS = (1, 4, 16)
 _TEXT = "The train to Paris leaves tomorrow morning at seven. I am very happy to see you here this evening."
 _PATIENCE_S = 120.0
-_ROOT = Path(__file__).resolve().parents[1]
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """Run the server as its owner does, on a free loopback port; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "legacy.main", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        give_up_s = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health")
-                break
-            except httpx.TransportError:
-                if time.monotonic() > give_up_s or process.poll() is not None:
-                    sys.exit("the server did not become ready; start it with `python -m legacy.main` to see why")
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 async def _load(url: str, request: dict[str, Any], callers: int, requests: int) -> dict[str, Any]:
@@ -94,7 +66,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     upload = {"files": {"file": ("clip.wav", clip)}}
     text = {"json": {"text": _TEXT, "source_lang": "eng_Latn", "target_lang": "spa_Latn"}}
-    with _server() as address:
+    with harness.program("-m", "legacy.main", ready="health") as (port, _):
+        address = harness.url(port).rstrip("/")
 
         def ours() -> None:
             httpx.post(f"{address}/transcribe", **upload, timeout=_PATIENCE_S).raise_for_status()

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +21,11 @@ import numpy
 
 from babblefish.cli.demo import CARRIED_SPEECH, read_speech
 from babblefish.client import connect
+from babblefish.domain import Samples
 from babblefish.settings import Settings
 from benchmarks.support import harness
 
 _PATIENCE_S = 180.0
-
-
-@contextlib.contextmanager
-def _service() -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
-    """Start a server; yields its process, its port and the seconds until it was ready."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "server_cpu.py", "--port", str(port), "--profile", "embedded"]
-    started_s = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.perf_counter() - started_s > _PATIENCE_S:
-                    sys.exit("the server did not become ready; start it with `make run` to see why")
-                time.sleep(0.02)
-        yield process, port, time.perf_counter() - started_s
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _end_s(process: subprocess.Popen[bytes], signalled_s: float) -> float:
@@ -60,10 +34,10 @@ def _end_s(process: subprocess.Popen[bytes], signalled_s: float) -> float:
     return time.perf_counter() - signalled_s
 
 
-async def _interrupt(process: subprocess.Popen[bytes], port: int) -> tuple[float, bool]:
+async def _interrupt(port: int, process: subprocess.Popen[bytes], samples: Samples) -> tuple[float, bool]:
     """Signal in the middle of an utterance; return when, and whether its caption and speech still came."""
-    async with connect(f"http://127.0.0.1:{port}/", target_lang="spa", audio="stream") as client:
-        await client.say(read_speech(CARRIED_SPEECH))
+    async with connect(harness.url(port), target_lang="spa", audio="stream") as client:
+        await client.say(samples)
         await client.catch_up()
         signalled_s = time.perf_counter()
         process.send_signal(signal.SIGTERM)
@@ -86,15 +60,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     ready_s: dict[str, list[float]] = {"cold": [], "warm": []}
     exit_s: dict[str, list[float]] = {"idle": [], "in_flight": []}
     delivered = 0
+    samples = read_speech(CARRIED_SPEECH)
     for _ in range(options.rounds):
         _forget_files()
-        with _service() as (process, _, took_s):
-            ready_s["cold"].append(took_s)
+        started_s = time.perf_counter()
+        with harness.server_process() as (_, process):
+            ready_s["cold"].append(time.perf_counter() - started_s)
             process.send_signal(signal.SIGTERM)
             exit_s["idle"].append(_end_s(process, time.perf_counter()))
-        with _service() as (process, port, took_s):
-            ready_s["warm"].append(took_s)
-            signalled_s, came = asyncio.run(_interrupt(process, port))
+        started_s = time.perf_counter()
+        with harness.server_process() as (port, process):
+            ready_s["warm"].append(time.perf_counter() - started_s)
+            signalled_s, came = asyncio.run(_interrupt(port, process, samples))
             exit_s["in_flight"].append(_end_s(process, signalled_s))
             delivered += came
     return {

@@ -33,14 +33,14 @@ def _children_mb(pid: int) -> float:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, talk to it in three languages, then in six, and read the kernel's own peak each time."""
     said = conversation.recordings(options.rounds)
-    with harness.server_process() as (port, pid):
-        figures: dict[str, Any] = {"after_start": {"server_peak_mb": _peak_mb(pid)}}
+    with harness.server_process() as (port, server):
+        figures: dict[str, Any] = {"after_start": {"server_peak_mb": _peak_mb(server.pid)}}
         for langs in (conversation.LANGS[:3], conversation.LANGS):
             results = asyncio.run(conversation.hold(port, langs, said))
             figures[f"{len(langs)}_languages"] = {
                 "results": results,
-                "server_peak_mb": _peak_mb(pid),
-                "apertium_mb": _children_mb(pid),
+                "server_peak_mb": _peak_mb(server.pid),
+                "apertium_mb": _children_mb(server.pid),
             }
         return figures
 

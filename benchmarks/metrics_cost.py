@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import multiprocessing
+import inspect
+import re
 import socket
 import statistics
 import time
@@ -19,12 +20,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psutil
-import uvicorn
 
 from babblefish.client import Client, connect
-from babblefish.server.app import create_app, server_config
+from babblefish.server.app import create_app
+from babblefish.server.dashboard import Dashboard
 from babblefish.settings import Settings
-from babblefish.telemetry.prometheus import Metrics
 from babblefish.telemetry.recorder import Recorder
 from benchmarks.support import harness
 from tests.support.fakes import make_fakes, speech
@@ -33,32 +33,25 @@ _LANGS = ("eng", "spa", "fra")
 _POLL_S = 2.0
 _OFF, _ON, _OPEN = "recording off", "recording", "dashboard open"
 _WARM_UP = 5
+_PATIENCE_S = 30.0
 
 
-class _Nothing(Recorder):
-    """Takes no note of anything."""
+def _record_nothing() -> None:
+    """Have no recorder of this process take note of anything, and no dashboard watch."""
 
-    def __getattribute__(self, name: str) -> Any:
-        return lambda *_: None
+    async def watch(_: Dashboard) -> None:
+        await asyncio.Event().wait()
 
-
-class _Unwatched:
-    """Watches nothing."""
-
-    async def watch(self) -> None:
-        await asyncio.sleep(3600)
+    for name, _ in inspect.getmembers(Recorder, inspect.isfunction):
+        if not name.startswith("_"):
+            setattr(Recorder, name, lambda *_: None)
+    Dashboard.watch = watch  # type: ignore[assignment,method-assign]
 
 
-def _serve(listener: socket.socket, recording: bool) -> None:
-    fakes = make_fakes()
-    settings = Settings(log_level="error")
-    app = create_app(settings, fakes.engines)
+def _serve(listener: socket.socket, settings: Settings, recording: bool) -> None:
     if not recording:
-        server = app.state.server
-        server.recorder = _Nothing(Metrics())
-        server._open_rooms(server.runtime.pipeline)
-        app.state.dashboard.watch = _Unwatched().watch
-    uvicorn.Server(server_config(app, settings)).run([listener])
+        _record_nothing()
+    harness.serve_app(listener, create_app(settings, make_fakes().engines), settings)
 
 
 def _cpu_ms(process: psutil.Process) -> float:
@@ -66,13 +59,13 @@ def _cpu_ms(process: psutil.Process) -> float:
     return (times.user + times.system) * 1000
 
 
-async def _get(port: int, target: str) -> int:
-    """Ask over a connection of its own, as light as can be; returns the length of the answer."""
+async def _get(port: int, target: str) -> str:
+    """Ask over a connection of its own, as light as can be."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
-    return len(answer)
+    return answer.decode()
 
 
 async def _poll(port: int) -> None:
@@ -81,15 +74,22 @@ async def _poll(port: int) -> None:
         await asyncio.sleep(_POLL_S)
 
 
+async def _counted(port: int) -> int:
+    """Return how many utterances a server has counted."""
+    found = re.findall(r'^babblefish_utterances_total\{outcome="result"\} (\S+)', await _get(port, "/metrics"), re.M)
+    return sum(int(float(number)) for number in found)
+
+
 async def _speak(clients: list[Client], utterances: int) -> None:
     async def result(client: Client) -> None:
-        while (await anext(client))["type"] != "result":
-            pass
+        async for message in client:
+            if message["type"] == "result":
+                return
 
     for index in range(utterances):
         waiting = [asyncio.create_task(result(client)) for client in clients]
         await clients[0].say(speech((11, 12)[index % 2]))
-        await asyncio.wait_for(asyncio.gather(*waiting), 30)
+        await asyncio.wait_for(asyncio.gather(*waiting), _PATIENCE_S)
 
 
 async def _each_ms(process: psutil.Process, ask: Callable[[], Awaitable[object]], count: int) -> float:
@@ -103,10 +103,7 @@ async def _measure(ports: dict[str, int], processes: dict[str, psutil.Process], 
     figures: dict[str, list[float]] = {name: [] for name in ports}
     async with contextlib.AsyncExitStack() as stack:
         clients = {
-            name: [
-                await stack.enter_async_context(connect(f"http://127.0.0.1:{port}/", target_lang=lang))
-                for lang in _LANGS
-            ]
+            name: [await stack.enter_async_context(connect(harness.url(port), target_lang=lang)) for lang in _LANGS]
             for name, port in ports.items()
         }
         for name in ports:
@@ -124,6 +121,7 @@ async def _measure(ports: dict[str, int], processes: dict[str, psutil.Process], 
             "cpu_ms_per_utterance": {name: harness.spread(values, 2) for name, values in figures.items()},
             "recording_adds_ms": _added(figures, _ON),
             "open_dashboard_adds_ms": _added(figures, _OPEN),
+            "utterances_counted": {name: await _counted(port) for name, port in ports.items()},
             "cpu_ms_per_poll": round(await _each_ms(process, lambda: _get(port, since), 100), 2),
             "cpu_ms_per_scrape": round(await _each_ms(process, lambda: _get(port, "/metrics"), 50), 2),
         }
@@ -136,17 +134,12 @@ def _added(figures: dict[str, list[float]], name: str) -> float:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the three servers, talk to each in turn, and end them."""
+    settings = Settings(log_level="error")
     with contextlib.ExitStack() as stack:
         ports, processes = {}, {}
         for name in (_OFF, _ON, _OPEN):
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            server = multiprocessing.get_context("fork").Process(target=_serve, args=(listener, name != _OFF))
-            server.start()
-            stack.callback(server.join, 10)
-            stack.callback(server.terminate)
-            assert server.pid is not None
-            ports[name], processes[name] = listener.getsockname()[1], psutil.Process(server.pid)
-        time.sleep(2)
+            ports[name], server = stack.enter_context(harness.serving(_serve, settings, name != _OFF))
+            processes[name] = psutil.Process(server.pid)
         return asyncio.run(_measure(ports, processes, options.rounds, options.utterances))
 
 

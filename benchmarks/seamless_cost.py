@@ -8,13 +8,11 @@ process of its own, so that each has its own peak of memory. Needs about 12 GB o
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -273,15 +271,13 @@ def where(call: Callable[[], Any]) -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-            processes.submit(make_checkpoint, folder).result()
-            theirs = processes.submit(first_design, folder, options.threads).result()
-            loads = [processes.submit(load, folder, options.threads).result() for _ in range(2)]
-            mine = processes.submit(ours, folder, options.threads).result()
-            together = processes.submit(people_at_once, folder, options.threads).result()
+        harness.alone(make_checkpoint, folder)
+        theirs = harness.alone(first_design, folder, options.threads)
+        loads = [harness.alone(load, folder, options.threads) for _ in range(2)]
+        mine = harness.alone(ours, folder, options.threads)
+        together = harness.alone(people_at_once, folder, options.threads)
     return {
         "audio_s": AUDIO_S,
         "tokens_per_language": TOKENS,

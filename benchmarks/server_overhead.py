@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from babblefish.audio import pcm
-from babblefish.client import Client, connect
+from babblefish.client import Client, Message, connect
 from babblefish.domain import Deadline, Speech
 from babblefish.server.app import create_app
 from babblefish.settings import Settings
@@ -36,6 +36,7 @@ _TRANSLATOR_S, _TEXT_S, _PIECE_S = 0.100, 0.020, 0.060
 _PIECES, _HEARD_S = 2, 1.5
 _SPOKEN = "fra"
 _CAPTION_S = {"eng": _TRANSLATOR_S, "spa": _TRANSLATOR_S + _TEXT_S, _SPOKEN: _TRANSLATOR_S}
+_PAUSE_S = 0.05
 _PATIENCE_S = 30.0
 
 
@@ -103,7 +104,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     harness.serve_app(listener, create_app(settings, fakes.engines), settings)
 
 
-def _name(message: dict[str, Any]) -> str | None:
+def _name(message: Message) -> str | None:
     """Name what a message brings, as ``expected_s`` does; None for what nobody waits for."""
     match message["type"]:
         case "result":
@@ -134,12 +135,12 @@ async def _listen(port: int, utterances: int, listeners: int, at_once: int) -> d
     added_ms: dict[str, list[float]] = defaultdict(list)
     async with contextlib.AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(connect(f"http://127.0.0.1:{port}/", target_lang=lang, audio=audio))
+            await stack.enter_async_context(connect(harness.url(port), target_lang=lang, audio=audio))
             for lang, audio in kinds
         ]
         for number in range(utterances):
             waiting = [asyncio.create_task(arrivals(*one)) for one in zip(clients, kinds, strict=True)]
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_PAUSE_S)
             sent_s = time.perf_counter()
             await clients[0].send(frames[number % 2])
             for kind, arrived in zip(kinds, await asyncio.wait_for(asyncio.gather(*waiting), _PATIENCE_S), strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from babblefish.cli.demo import TRAILING_SILENCE_S
 from babblefish.client import connect
+from babblefish.wire.server_messages import AudioFormat
 from benchmarks.support import harness
 
 LANGS = ("eng", "fra", "spa", "ita", "pol", "deu")
@@ -36,8 +37,8 @@ async def hold(port: int, langs: Sequence[str], said: dict[str, list[harness.Cli
 
     async def listen(lang: str) -> None:
         nonlocal results
-        server, audio = f"http://127.0.0.1:{port}/", "wav" if lang in _FILES else "stream"
-        async with connect(server, target_lang=lang, mode="stream", audio=audio, backlog=None) as client:
+        audio: AudioFormat = "wav" if lang in _FILES else "stream"
+        async with connect(harness.url(port), target_lang=lang, mode="stream", audio=audio, backlog=None) as client:
             for clip in said.get(lang, ()):
                 await client.stream(clip.samples, paced=True, silence_s=TRAILING_SILENCE_S)
             await asyncio.sleep(_LISTEN_ON_S)

@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -45,6 +44,7 @@ MISSING = 77
 """Exit status of a benchmark that lacks something that this machine or checkout need not have."""
 
 _READY_S = 180.0
+_LOOK_S = 0.05
 _END_S = 30.0
 
 
@@ -137,21 +137,44 @@ def alone(call: Callable[..., Any], *arguments: Any, environment: Mapping[str, s
         os.environ.update(before)
 
 
+def url(port: int) -> str:
+    """Return the address of a server of this machine."""
+    return f"http://127.0.0.1:{port}/"
+
+
 @contextlib.contextmanager
-def server_process(**settings: str) -> Iterator[tuple[int, int]]:
-    """Run the server as its owner does, on a free loopback port, until it is left; yields port and process id.
+def server_process(**settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run the server as its owner does, on a free loopback port, until it is left; yields port and process.
 
     Args:
         settings: By name, beside those of the environment.
     """
+    command = (str(ROOT / "server_cpu.py"), "--profile", "embedded")
+    with program(*command, ready="readyz", **settings) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def program(*command: str, ready: str, **settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a program that serves HTTP on a free loopback port until it is left; yields port and process.
+
+    Args:
+        command: What Python is to run; the port goes after it.
+        ready: Where it answers with success as soon as it is ready.
+        settings: By name, beside those of the environment.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "server_cpu.py"), "--port", str(port), "--profile", "embedded"]
-    environment = os.environ | {f"BABBLEFISH_{name.upper()}": value for name, value in settings.items()}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *command, "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {f"BABBLEFISH_{name.upper()}": value for name, value in settings.items()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
-        _until_ready(port, lambda: process.poll() is None)
-        yield port, process.pid
+        _until_ready(url(port) + ready, lambda: process.poll() is None)
+        yield port, process
     finally:
         process.terminate()
         process.wait(_END_S)
@@ -170,7 +193,7 @@ def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[tuple[int, 
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(listener, *arguments))
         process.start()
     try:
-        _until_ready(port, process.is_alive)
+        _until_ready(url(port) + "readyz", process.is_alive)
         yield port, process
     finally:
         process.terminate()
@@ -184,16 +207,16 @@ def serve_app(listener: socket.socket, app: FastAPI, settings: Settings) -> None
     uvicorn.Server(server_config(app, settings)).run([listener])
 
 
-def _until_ready(port: int, is_alive: Callable[[], bool]) -> None:
+def _until_ready(address: str, is_alive: Callable[[], bool]) -> None:
     give_up_s = time.monotonic() + _READY_S
     while True:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+            urllib.request.urlopen(address, timeout=5).close()
             return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             if time.monotonic() > give_up_s or not is_alive():
-                sys.exit("the server did not become ready; start it with `make run` to see why")
-            time.sleep(0.1)
+                sys.exit("the server did not become ready; start it by itself to see why")
+            time.sleep(_LOOK_S)
 
 
 def main(description: str, measure: Callable[[argparse.Namespace], dict[str, Any]], **numbers: int) -> None:

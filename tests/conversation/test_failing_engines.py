@@ -168,9 +168,9 @@ async def test_damaged_weights_are_named_with_the_command_that_finds_them(
         raise ValueError("not a model")
 
     monkeypatch.setattr(install, "locate", damaged)
-    async with serving(Settings(log_level="critical"), None) as running, asyncio.timeout(30):
-        while running.server.failure is None:  # noqa: ASYNC110 - loading has no end to wait for but this
-            await asyncio.sleep(0.05)
+    async with serving(Settings(log_level="critical"), None) as running:
+        await asyncio.wait_for(running.server.loaded.wait(), 30)
+        assert running.server.failure is not None
         assert "speech translator cannot be loaded: not a model" in running.server.failure
         assert "babblefish models verify" in running.server.failure
         assert "kokoro" not in running.server.failure

@@ -8,8 +8,9 @@ from babblefish.conversation.outbox import Envelope, Outbox
 from babblefish.settings import Settings
 from babblefish.wire.server_messages import Pong
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.phones import WORDS, Phone, joined, recognition_held, said, spanish_held, until
+from tests.support.phones import WORDS, Phone, joined, recognition_held, said, spanish_held
 from tests.support.serving import Running, serving
+from tests.support.waiting import until
 
 
 async def test_ready_says_which_history_it_is_and_how_far_it_goes(running: Running) -> None:

@@ -20,6 +20,7 @@ from examples import caption_file, minutes_bot, subtitle_files
 from tests.support.browser_network import network_to
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.serving import FRENCH_SPEECH, Running
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_HERE = {"PYTHONPATH": str(ROOT)}
@@ -59,28 +60,21 @@ async def test_the_bot_writes_each_caption_once_though_its_connection_breaks(run
     def write(text: str) -> None:
         minutes.append(text.partition(" ")[2])
 
-    async def until(count: int) -> None:
-        async with asyncio.timeout(10):
-            while len(minutes) < count:  # noqa: ASYNC110 - the bot tells nobody
-                await asyncio.sleep(0.02)
-
     speaker = await running_on_a_port.client(name="Claire", audio="none", target_lang="fra")
     with network_to(running_on_a_port.port) as network:
         bot = asyncio.create_task(
             minutes_bot.keep_minutes(f"http://127.0.0.1:{network.port}", "main", "eng", write, retry_s=0.05)
         )
-        async with asyncio.timeout(10):
-            while len(running_on_a_port.server.sessions) < 2:  # noqa: ASYNC110 - nothing else to wait for
-                await asyncio.sleep(0.02)
+        await until(lambda: len(running_on_a_port.server.sessions) == 2)
         await speaker.say(speech(11))
-        await until(1)
+        await until(lambda: len(minutes) == 1)
         network.cut()
         await speaker.say(speech(21))
         await speaker.wait_for("result", 2)
         network.mend()
-        await until(2)
+        await until(lambda: len(minutes) == 2)
         await speaker.say(speech(12))
-        await until(3)
+        await until(lambda: len(minutes) == 3)
         bot.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await bot

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from babblefish.domain import SetupError
@@ -13,6 +11,7 @@ from babblefish.pipeline.runtime import Runtime
 from babblefish.pipeline.workers import left_running
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes
+from tests.support.waiting import until
 
 
 async def test_engines_that_are_given_are_not_loaded_again(settings: Settings, fakes: Fakes) -> None:
@@ -35,9 +34,7 @@ async def test_a_program_whose_engines_cannot_be_loaded_is_told_and_leaves_no_th
     with pytest.raises(SetupError, match="the espeak cannot be loaded: its weights are not there"):
         async with Interpreter.open(settings):
             pytest.fail("there is nothing to work with")
-    async with asyncio.timeout(5):
-        while left_running():  # noqa: ASYNC110 - a thread that ends tells nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: not left_running())
 
 
 async def test_what_a_server_lacks_is_known_by_its_part(

@@ -14,8 +14,9 @@ from babblefish.server.limits import RateLimits
 from babblefish.server.sites import FORWARDED
 from babblefish.settings import Settings
 from tests.support.fakes import Clock, Fakes, speech
-from tests.support.phones import WORDS, joined, said, until
+from tests.support.phones import WORDS, joined, said
 from tests.support.serving import Client, Running, serving, still_works
+from tests.support.waiting import until
 
 
 def guarded(tmp_path: Path, **given: Any) -> Settings:
@@ -246,7 +247,7 @@ async def test_a_phone_that_comes_back_with_its_own_token_gets_what_it_missed(ho
     access = house.server.access
     speaker = await joined(house, target_lang="fra", token=access.join_token("main"))
     listener = await joined(house, target_lang="spa", token=access.join_token("main"))
-    listener._query["token"] = listener.now.messages[0]["token"]
+    listener.query["token"] = listener.now.messages[0]["token"]
     await listener.drop()
     await said(speaker, 11)
     await listener.connect()

@@ -16,8 +16,8 @@ from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from babblefish.wire import client_messages
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.phones import until
 from tests.support.serving import Running, serving, serving_on_a_port, still_works
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from babblefish.server.connections import ConnectionLimits
 from babblefish.settings import Settings
 from tests.support.fakes import Clock, Fakes, speech
 from tests.support.serving import Running, SocketTransport, listening, serving_on_a_port, still_works
+from tests.support.waiting import until
 
 HANDSHAKE = (
     "GET /ws/client?{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -154,9 +155,7 @@ async def test_a_client_that_pings_and_never_reads_costs_no_memory_and_is_cut_of
             before = resident_bytes()
             await deaf.flood(frame(9, b"x" * 100), 300_000)
             assert resident_bytes() - before < 20e6
-            async with asyncio.timeout(10):
-                while app.state.server.sessions:  # noqa: ASYNC110 - it is gone when it is gone
-                    await asyncio.sleep(0.01)
+            await until(lambda: not app.state.server.sessions)
 
 
 def resident_bytes() -> int:

@@ -23,6 +23,7 @@ from babblefish.client import connect
 from babblefish.server import addresses
 from babblefish.server.access import Access, server_key
 from babblefish.settings import Settings
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,9 +160,8 @@ async def test_the_watch_sees_the_sockets_of_processes_that_a_process_has_starte
     dialling_grandchild: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "is_outside", lambda host: host == "127.0.0.2")
-    async with asyncio.timeout(20), watching(psutil.Process(dialling_grandchild)) as seen:
-        while not seen:  # noqa: ASYNC110 - nothing else tells
-            await asyncio.sleep(0.01)
+    async with watching(psutil.Process(dialling_grandchild)) as seen:
+        await until(lambda: bool(seen), 20)
     assert {one.partition(" → ")[2] for one in seen} == {"127.0.0.2"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import ipaddress
 import json
@@ -27,6 +26,7 @@ from babblefish.server.tls import Certificate, Chain, certificate_of, ensure
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes
 from tests.support.serving import serving_on_a_port
+from tests.support.waiting import until
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
@@ -294,9 +294,7 @@ async def test_a_certificate_is_looked_after_while_the_server_runs(
     async with serving_on_a_port(settings, fakes.engines) as running:
         trusting = ssl.create_default_context(cafile=str(tmp_path / "made" / "ca.crt"))
         cert.write_text("half a file")
-        async with asyncio.timeout(10):
-            while "keeping the current one" not in caplog.text:  # noqa: ASYNC110 - a log cannot be awaited
-                await asyncio.sleep(0.01)
+        await until(lambda: "keeping the current one" in caplog.text)
         (tmp_path / "new").mkdir()
         new_cert, new_key = own(tmp_path / "new")
         new_key.replace(key)

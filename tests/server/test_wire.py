@@ -14,8 +14,8 @@ import pytest
 from babblefish.settings import Settings
 from babblefish.wire import server_messages
 from tests.support.fakes import Fakes, silence, speech
-from tests.support.phones import until
 from tests.support.serving import Running, serving
+from tests.support.waiting import until
 
 RESULT_FIELDS_OF_THE_OWNER = {
     "speaker_id",

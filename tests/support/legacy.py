@@ -23,16 +23,10 @@ from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from legacy.serving import server_config
 from tests.support.in_memory import InMemoryTransport
+from tests.support.scripted_service import free_port
 from tests.support.serving import Connection, SocketTransport, listening
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @contextlib.asynccontextmanager

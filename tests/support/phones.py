@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +11,7 @@ from babblefish.domain import Deadline
 from babblefish.engines.contracts import Route
 from tests.support.fakes import PHRASES, Fakes, speech
 from tests.support.serving import Client, Running
+from tests.support.waiting import until
 
 WORDS = {phrase: text for phrase, (_, text) in PHRASES.items()}
 
@@ -21,7 +21,7 @@ class Phone:
 
     def __init__(self, running: Running, **query: str) -> None:
         self._running = running
-        self._query = {"audio": "none"} | query
+        self.query = {"audio": "none"} | query
         self.connections: list[Client] = []
         self.history_id = ""
         self.last_seq = 0
@@ -40,9 +40,9 @@ class Phone:
         return [result["source_text"] for result in self.results]
 
     async def connect(self) -> dict[str, Any]:
-        self.connections.append(await self._running.client(**self._query))
+        self.connections.append(await self._running.client(**self.query))
         ready = self.now.messages[0]
-        self._query |= {"client_id": ready["client_id"], "token": ready["token"]}
+        self.query |= {"client_id": ready["client_id"], "token": ready["token"]}
         if not self.history_id:
             self.history_id, self.last_seq = ready["history_id"], ready["last_seq"]
         return ready
@@ -50,11 +50,9 @@ class Phone:
     async def drop(self) -> None:
         """Lose the connection, and wait until the server has noticed."""
         self.last_seq = max((result["seq"] for result in self.results), default=self.last_seq)
-        client_id = self._query["client_id"]
+        client_id = self.query["client_id"]
         self.now.vanish()
-        async with asyncio.timeout(5):
-            while client_id in self._running.server.sessions:  # noqa: ASYNC110 - nothing else to wait for
-                await asyncio.sleep(0.01)
+        await until(lambda: client_id not in self._running.server.sessions)
 
     async def ask(self, after_seq: int | None = None, history_id: str | None = None) -> None:
         await self.now.control(
@@ -83,12 +81,6 @@ async def said(speaker: Phone, *phrases: int) -> None:
         before = len(speaker.now.of_type("result"))
         await speaker.now.say(speech(phrase))
         await speaker.now.wait_for("result", before + 1)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what engines have begun tells nobody
-            await asyncio.sleep(0.01)
 
 
 @contextmanager

@@ -74,9 +74,7 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def process(
-    *script: str, loaded: bool = True, delay_s: float = 0.0, **environment: str
-) -> AsyncIterator[Process]:
+async def process(*script: str, loaded: bool = True, **environment: str) -> AsyncIterator[Process]:
     """Run a server process; one that is still there at the end is killed."""
     port = free_port()
     command = [sys.executable, "-m", __name__, str(port), *script]

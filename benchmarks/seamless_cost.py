@@ -31,7 +31,7 @@ from transformers.utils import logging
 
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError
 from babblefish.engines.contracts import SpeechRequest
-from babblefish.engines.seamless import speech
+from babblefish.engines.seamless import speech_translator
 from babblefish.engines.seamless.decoder import Decoder
 from babblefish.engines.seamless.int8 import Int8Linear
 from babblefish.engines.seamless.model import SeamlessModel, load_weights
@@ -158,7 +158,7 @@ def ours(folder: Path, threads: int) -> dict[str, Any]:
 
     def decode(rows: int, tokens: int = TOKENS, decoder: Decoder = decoder) -> None:
         languages = dict(islice(LANGUAGES.items(), rows))
-        decoder.greedy(encoded, languages, tokens, lambda _: False, Deadline.after(600))
+        decoder.greedy_search(encoded, languages, tokens, lambda _: False, Deadline.after(600))
 
     def serve(rows: int) -> None:
         encode()
@@ -231,17 +231,17 @@ def people_at_once(folder: Path, threads: int) -> dict[str, Any]:
     model = load_weights(folder, "int8")
     model.generation_config.eos_token_id = NO_END
     # Every row is to have the same length: no limit by the length of the audio, no guard against loops.
-    speech.token_limit = lambda _: TOKENS
-    speech.loops = lambda _: False
+    speech_translator.max_speech_tokens = lambda _: TOKENS
+    speech_translator.is_looping = lambda _: False
     loaded = SeamlessModel(model, NoTokenizer(), SeamlessM4TFeatureExtractor(), Decoder(model), LANGUAGES)
-    engine = speech.Seamless(loaded, threads, lambda *_: ("eng", 1.0))
+    engine = speech_translator.SeamlessSpeechTranslator(loaded, threads, lambda *_: ("eng", 1.0))
     noise = np.random.default_rng(0).normal(0, 0.1, (PEOPLE, AUDIO_S * SAMPLE_RATE_HZ)).astype(np.float32)
 
     def requests() -> list[SpeechRequest]:
         return [SpeechRequest(one, Deadline.after(600), lambda _: ("fra",), frozenset({"eng"})) for one in noise]
 
     def serve(waiting: list[SpeechRequest]) -> None:
-        answered = list(engine.translate_together(lambda: waiting.pop() if waiting else None))
+        answered = list(engine.translate_batch(lambda: waiting.pop() if waiting else None))
         assert all(isinstance(outcome, NoSpeechError) for _, outcome in answered)
 
     def one_after_another() -> None:

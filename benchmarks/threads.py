@@ -53,7 +53,7 @@ def seamless_s(threads: list[int]) -> dict[str, dict[int, float]]:
     encoded = encode()
 
     def decode(tokens: int) -> None:
-        decoder.greedy(encoded, languages, tokens, lambda _: False, Deadline.after(600))
+        decoder.greedy_search(encoded, languages, tokens, lambda _: False, Deadline.after(600))
 
     found: dict[str, dict[int, float]] = {"encoder": {}, "step": {}}
     for count in threads:

@@ -134,7 +134,7 @@ class SpeechTranslator(Protocol):
 class BatchSpeechTranslator(SpeechTranslator, Protocol):
     """Serves the utterances of several people at once for little more than one costs."""
 
-    def translate_together(
+    def translate_batch(
         self, take: Callable[[], SpeechRequest | None]
     ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
         """Translate what waits, and what comes meanwhile, until nothing is left.

@@ -1,13 +1,21 @@
-"""What every decoder of speech does the same way: how much it may say, and when it says one thing over and over."""
+"""What all decoders share: how many tokens they may write, and when they repeat themselves."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
 
+MAX_SOURCE_TOKENS = 256
+"""A longer text is cut even within a sentence: translators learned from single sentences, which are shorter."""
+
 _TOKENS_PER_S = 9.0
-_EXTRA_TOKENS = 12
 """Fast speech has about five tokens a second; more than nine is a loop, which the limit cuts short."""
+
+_TOKENS_PER_TOKEN = 3
+"""No language needs more tokens for the same words; a translation that gets there says something else."""
+
+_EXTRA_TOKENS = 12
+"""What speech or a text of any length may have on top."""
 
 _MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py)."""
@@ -19,9 +27,14 @@ _MIN_LOOP = 8
 eight tokens."""
 
 
-def token_limit(duration_s: float) -> int:
-    """Return the most tokens that speech of this length may have."""
+def max_speech_tokens(duration_s: float) -> int:
+    """Return how many tokens speech of this length may have."""
     return int(_TOKENS_PER_S * duration_s) + _EXTRA_TOKENS
+
+
+def max_translation_tokens(source_tokens: int) -> int:
+    """Return how many tokens the translation of a text of this many may have."""
+    return _TOKENS_PER_TOKEN * source_tokens + _EXTRA_TOKENS
 
 
 def is_repetitive(text: str) -> bool:
@@ -30,7 +43,7 @@ def is_repetitive(text: str) -> bool:
     return len(raw) / max(1, len(zlib.compress(raw))) > _MAX_COMPRESSION_RATIO
 
 
-def loops(tokens: Sequence[int]) -> bool:
+def is_looping(tokens: Sequence[int]) -> bool:
     """Say whether the last tokens are one phrase over and over."""
     for period in range(1, _MAX_PERIOD + 1):
         span = max(period * _MIN_REPEATS, _MIN_LOOP)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, SetupError, Speech
+from babblefish.engines.text_splitting import has_words
 from babblefish.languages import LANGUAGES
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -128,7 +129,7 @@ class EspeakNg:
         """
         if lang not in self._voices:
             raise EngineError(f"eSpeak NG has no voice for {lang!r}")
-        if not any(character.isalnum() for character in text):
+        if not has_words(text):
             return
         library = deadline.take(self._library.idle)
         try:

@@ -18,30 +18,22 @@ import tokenizers
 
 from babblefish.domain import Deadline, EngineError, Quality, UnknownLanguageError
 from babblefish.engines.contracts import Route
-from babblefish.engines.decoding import is_repetitive, loops
+from babblefish.engines.decoding import MAX_SOURCE_TOKENS, is_looping, is_repetitive, max_translation_tokens
 from babblefish.engines.text_splitting import has_words, space, split_line
 from babblefish.languages import FLORES_CODES, flores_code, language_of
 
 _END = "</s>"
 
-_PIECE_TOKENS = 256
-"""Where a sentence without an end is cut all the same: a quarter of the model's positions, as it learned from single
-sentences."""
-
-_BATCH_ROWS = 16
-"""Rows decoded together: what one text may ask for at once."""
-
-_TOKENS_PER_TOKEN = 3
-_EXTRA_TOKENS = 12
-"""No language needs more tokens for the same words; a row that gets there says something else."""
+_MAX_BATCH = 16
+"""Sentences decoded as one batch."""
 
 _GOOD_CODES = (
     "afr ara bos bul cat ces dan deu ell eng est fin fra glg heb hin hrv hun ind ita lav lit mkd msa nld nor pol por "
     "ron rus slk slv spa srp swe tur ukr vie"
 )
 _GOOD = frozenset(_GOOD_CODES.split())
-"""Languages between which a translation counts as good: much text to learn from, and none of those (Chinese, Japanese,
-Korean, Thai) that NLLB writes poorly all the same. It is a judgement: nothing of ours has measured the real weights."""
+"""Languages between which a translation counts as good: those with much text to learn from, except Chinese, Japanese,
+Korean and Thai, which NLLB writes poorly all the same. This is a judgement; we have not measured the real weights."""
 
 
 class Nllb:
@@ -61,7 +53,7 @@ class Nllb:
             threads: Threads of one call.
 
         Raises:
-            EngineError: The folder holds no whole model, or not one of NLLB-200.
+            EngineError: The folder holds no complete model, or not one of NLLB-200.
         """
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(model_dir / "tokenizer.json"))
@@ -70,23 +62,25 @@ class Nllb:
                 str(model_dir), device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads
             )
         except Exception as error:  # the tokenizer's library raises nothing narrower
-            raise EngineError(f"{model_dir.name} holds no whole NLLB model: {error}") from error
-        # What reads like a special token is text like any other.
+            raise EngineError(f"{model_dir.name} holds no complete NLLB model: {error}") from error
+        # Text that looks like a special token is text like any other.
         self._tokenizer.encode_special_tokens = True
-        places = {token: place for place, token in enumerate(vocabulary)}
-        self._codes = FLORES_CODES & places.keys()
+        ids = {token: id for id, token in enumerate(vocabulary)}
+        self._codes = FLORES_CODES & ids.keys()
         for token in (_END, *self._codes):
-            if self._tokenizer.token_to_id(token) != places.get(token):
-                raise EngineError(f"the tokenizer in {model_dir.name} is not the model's: {token} is another word")
+            if self._tokenizer.token_to_id(token) != ids.get(token):
+                raise EngineError(
+                    f"the tokenizer in {model_dir.name} does not belong to the model: {token} is another token"
+                )
         if not self._codes:
             raise EngineError(f"the model in {model_dir.name} has none of NLLB's languages")
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
-        """Return the way between two languages, which is always a direct one.
+        """Return the route between two languages, which is always direct, or None where the model lacks one.
 
         Args:
-            source_lang: ISO 639-3 or FLORES code; so is the other, and the route names them as they are given.
-            target_lang: None of the two needs to be known.
+            source_lang: ISO 639-3 or FLORES code; the route names the languages as they are given.
+            target_lang: Likewise.
         """
         source, target = self._code(source_lang), self._code(target_lang)
         if source is None or target is None or source == target:
@@ -105,15 +99,15 @@ class Nllb:
         assert source is not None
         assert target is not None
         lines = [self._rows(line, source) for line in text.split("\n")]
-        said = self._translated(list(itertools.chain.from_iterable(lines)), source, target, deadline)
+        translated = self._translated(list(itertools.chain.from_iterable(lines)), source, target, deadline)
         between = space(language_of(target))
         return "\n".join(
-            between.join(itertools.islice(said, len(rows))) if rows else line
+            between.join(itertools.islice(translated, len(rows))) if rows else line
             for line, rows in zip(text.split("\n"), lines, strict=True)
         )
 
     def prepare(self, route: Route, deadline: Deadline) -> None:
-        """Return at once: the model is loaded, and no way needs anything of its own."""
+        """Return at once: the model is loaded, and no route needs anything of its own."""
 
     def close(self) -> None:
         """Return at once: nothing runs beside the server."""
@@ -132,13 +126,13 @@ class Nllb:
         """Return the tokens of each sentence of a line, those of a long one in several parts."""
         if not has_words(line):
             return []
-        pieces = split_line(line, space(language_of(source)), most_characters=0)
-        tokens = (self._tokenizer.encode(piece, add_special_tokens=False).tokens for piece in pieces)
-        return [part for piece in tokens for part in _cut(piece)]
+        sentences = split_line(line, space(language_of(source)), max_characters=0)
+        tokens = (self._tokenizer.encode(sentence, add_special_tokens=False).tokens for sentence in sentences)
+        return [part for sentence in tokens for part in _cut(sentence)]
 
     def _translated(self, rows: Sequence[list[str]], source: str, target: str, deadline: Deadline) -> Iterator[str]:
-        for start in range(0, len(rows), _BATCH_ROWS):
-            batch = rows[start : start + _BATCH_ROWS]
+        for start in range(0, len(rows), _MAX_BATCH):
+            batch = rows[start : start + _MAX_BATCH]
             deadline.check()
             watch = _Watch(deadline)
             results = self._model.translate_batch(
@@ -146,35 +140,35 @@ class Nllb:
                 [[source, *row, _END] for row in batch],
                 target_prefix=[[target]] * len(batch),
                 beam_size=1,
-                max_decoding_length=_TOKENS_PER_TOKEN * max(map(len, batch)) + _EXTRA_TOKENS,
+                max_decoding_length=max_translation_tokens(max(map(len, batch))),
                 return_end_token=True,
                 callback=watch,
             )
             deadline.check()
             if watch.is_looping:
-                raise EngineError("NLLB says the same again and again")
+                raise EngineError("NLLB's translation of this text repeats itself")
             yield from (self._text(result.hypotheses[0]) for result in results)
 
     def _text(self, tokens: Sequence[str]) -> str:
         ids = [self._tokenizer.token_to_id(token) for token in tokens]
         text: str = self._tokenizer.decode([id for id in ids if id is not None], skip_special_tokens=True).strip()
         if tokens[-1] != _END or is_repetitive(text) or not has_words(text):
-            raise EngineError("NLLB finds no words for this text, or the same again and again")
+            raise EngineError("NLLB's translation of this text has no words, or repeats itself")
         return text
 
 
 def _cut(tokens: list[str]) -> Iterator[list[str]]:
     """Cut what is too long for one row, before a word where there is one."""
-    while len(tokens) > _PIECE_TOKENS:
-        words = (place for place in range(_PIECE_TOKENS, 0, -1) if tokens[place].startswith("\u2581"))
-        end = next(words, _PIECE_TOKENS)
+    while len(tokens) > MAX_SOURCE_TOKENS:
+        word_starts = (index for index in range(MAX_SOURCE_TOKENS, 0, -1) if tokens[index].startswith("\u2581"))
+        end = next(word_starts, MAX_SOURCE_TOKENS)
         yield tokens[:end]
         tokens = tokens[end:]
     yield tokens
 
 
 class _Watch:
-    """Is called with each token, and ends the batch where it is in vain.
+    """Is called with each token, and ends a batch that loops or is too late.
 
     It never raises: CTranslate2 calls it in a thread of its own, and an exception that dies there can take with it the
     frames it came through, among them the last reference to the model, which cannot wait for its own thread to end.
@@ -182,12 +176,12 @@ class _Watch:
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._said: dict[int, list[int]] = defaultdict(list)
+        self._tokens: dict[int, list[int]] = defaultdict(list)
         self.is_looping = False
 
     def __call__(self, step: Any) -> bool:
         """Say whether to stop."""
-        row = self._said[step.batch_id]
+        row = self._tokens[step.batch_id]
         row.append(step.token_id)
-        self.is_looping = self.is_looping or loops(row)
+        self.is_looping = self.is_looping or is_looping(row)
         return self.is_looping or self._deadline.is_over

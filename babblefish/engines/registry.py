@@ -124,18 +124,20 @@ def _seamless(settings: Settings, profile: Profile) -> _Seamless:
     loaded = _engine("seamless.model", "load", "full")(folder, settings.seamless_dtype)
     speech: SpeechTranslator | None = None
     if profile.speech_translator == "seamless":
-        speech = _engine("seamless.speech", "Seamless", "full")(
+        speech = _engine("seamless.speech_translator", "SeamlessSpeechTranslator", "full")(
             loaded,
             settings.translation_threads,
             _whisper(settings).detect_language,
             beams=settings.seamless_beams,
-            at_once=settings.parallel_utterances,
+            max_batch=settings.parallel_utterances,
         )
         _warm_up(speech)
     return _Seamless(
         speech=speech,
-        text=_engine("seamless.text", "SeamlessText", "full")(loaded, settings.translation_threads),
-        voice=_engine("seamless.voice", "SeamlessVoice", "full")(loaded, settings.synthesis_threads),
+        text=_engine("seamless.text_translator", "SeamlessTextTranslator", "full")(
+            loaded, settings.translation_threads
+        ),
+        voice=_engine("seamless.synthesizer", "SeamlessSynthesizer", "full")(loaded, settings.synthesis_threads),
     )
 
 

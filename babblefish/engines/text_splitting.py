@@ -50,7 +50,7 @@ _WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
 
 
 def has_words(text: str) -> bool:
-    """Say whether there is anything to translate."""
+    """Say whether a text has a letter or digit, and so anything to translate or to speak."""
     return any(char.isalnum() for char in text)
 
 
@@ -59,17 +59,17 @@ def space(lang: str) -> str:
     return "" if lang in _WITHOUT_SPACES else " "
 
 
-def split_line(line: str, between: str, most_characters: int) -> list[str]:
+def split_line(line: str, between: str, max_characters: int) -> list[str]:
     """Split a line with words into sentences; each piece has words.
 
     Args:
         line: Without line breaks.
         between: What stands between two sentences.
-        most_characters: Up to this length several sentences are one piece; 0 keeps each to itself.
+        max_characters: Up to this length several sentences are one piece; 0 keeps each to itself.
     """
     pieces: list[str] = []
     for sentence in split_sentences(line):
-        fits = bool(pieces) and len(pieces[-1]) + len(between) + len(sentence) <= most_characters
+        fits = bool(pieces) and len(pieces[-1]) + len(between) + len(sentence) <= max_characters
         if fits or (pieces and not (has_words(sentence) and has_words(pieces[-1]))):
             pieces[-1] += between + sentence
         else:

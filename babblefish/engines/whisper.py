@@ -1,8 +1,8 @@
 """Whisper through CTranslate2: language, transcript and English translation from one encoder pass.
 
-The stock way pads every utterance to 30 s and runs the encoder twice when the language is unknown. Here the window is
-the utterance and a few seconds of silence, the encoder runs once, and the transcript and the translation are decoded
-side by side as two rows of one batch.
+The usual implementation pads every utterance to 30 s and runs the encoder twice when the language is unknown. Here the
+window is the utterance and a few seconds of silence, the encoder runs once, and the transcript and the translation are
+decoded as one batch.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
-from babblefish.engines.decoding import is_repetitive, token_limit
+from babblefish.engines.decoding import is_repetitive, max_speech_tokens
+from babblefish.engines.text_splitting import has_words
 from babblefish.languages import LANGUAGES, from_whisper
 
 _FULL_WINDOW_S = 30.0
 """The window Whisper was trained on; nothing longer fits its position embeddings."""
 
 _PADDING_S = 5.0
-"""Silence after the utterance. With 1.5 s Whisper does not notice the end and repeats itself (measured)."""
+"""Silence after the utterance. With 1.5 s Whisper misses the end and repeats itself (measured)."""
 
 _MAX_TOKENS = 224
-"""A decoder of 448 positions leaves one half to the text before, which CTranslate2 does even where there is none: it
-stops at half of its ``max_length``."""
+"""Half of the decoder's 448 positions are for the preceding text, even where there is none: CTranslate2 stops at half
+of its ``max_length``."""
 
 _BEAM_SIZE = 2
 """Beam 2 reaches the word error rate of beam 5 on this window at less cost; greedy loses 5 points (measured)."""
@@ -50,8 +51,8 @@ _WHISPER_GOOD_ENGLISH = frozenset({"deu", "por", "spa"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One decoded row: its text and what speaks for or against it."""
+class _Hypothesis:
+    """What was decoded for one task: its text and what speaks for or against it."""
 
     text: str
     mean_logprob: float
@@ -73,9 +74,9 @@ def _same_words(translation: str, transcript: str) -> bool:
     return not translation or ratio > _UNTRANSLATED_RATIO
 
 
-def _trust(row: _Row) -> tuple[bool, float]:
-    """Order two tries at the same row: one that does not repeat itself first, then the likelier one."""
-    return (not row.repeats, row.mean_logprob)
+def _rank(hypothesis: _Hypothesis) -> tuple[bool, float]:
+    """Rank two hypotheses for the same task: one that does not repeat itself first, then the likelier one."""
+    return (not hypothesis.repeats, hypothesis.mean_logprob)
 
 
 class Whisper:
@@ -109,11 +110,11 @@ class Whisper:
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
 
-        Rows that repeat themselves, and a transcript that the model doubts, get a second try on the full window; each
-        row's better try is kept. An interim request gets none.
+        What repeats itself, and a transcript that the model doubts, gets a second try on the full window, and the
+        better one is kept. An interim request gets none.
 
         Raises:
-            NoSpeechError: The model hears no words, or only such as it makes up.
+            NoSpeechError: The model hears no words, or makes them up.
             DeadlineExceededError: It took too long.
         """
         samples, deadline = request.samples, request.deadline
@@ -124,33 +125,31 @@ class Whisper:
         encoded = self._encode(samples, window_s, timings_ms)
         deadline.check()
         lang, lang_confidence = self._language(encoded, request.source_langs, timings_ms)
-        wanted = [self._transcribe]
+        tasks = [self._transcribe]
         if "eng" in request.choose_targets(lang) and lang != "eng":
-            wanted.append(self._translate)
-        rows = self._decode(encoded, lang, wanted, duration_s, timings_ms)
-        unsure = rows[0].doubtful or any(row.repeats for row in rows)
-        if unsure and window_s < _FULL_WINDOW_S and not request.interim:
+            tasks.append(self._translate)
+        hypotheses = self._decode(encoded, lang, tasks, duration_s, timings_ms)
+        doubtful = hypotheses[0].doubtful or any(hypothesis.repeats for hypothesis in hypotheses)
+        if doubtful and window_s < _FULL_WINDOW_S and not request.interim:
             deadline.check()
             encoded = self._encode(samples, _FULL_WINDOW_S, timings_ms)
-            again = self._decode(encoded, lang, wanted, duration_s, timings_ms)
-            rows = [max(pair, key=_trust) for pair in zip(rows, again, strict=True)]
-        said = rows[0]
-        if said.doubtful or not any(char.isalnum() for char in said.text):
+            again = self._decode(encoded, lang, tasks, duration_s, timings_ms)
+            hypotheses = [max(pair, key=_rank) for pair in zip(hypotheses, again, strict=True)]
+        transcript, *translations = hypotheses
+        silent = transcript.no_speech > _MAX_NO_SPEECH and transcript.mean_logprob < _MIN_MEAN_LOGPROB / 2
+        if transcript.doubtful or silent or not has_words(transcript.text):
             raise NoSpeechError("no words were recognised")
-        if said.no_speech > _MAX_NO_SPEECH and said.mean_logprob < _MIN_MEAN_LOGPROB / 2:
-            raise NoSpeechError("no words were recognised")
-        confidence = math.exp(min(0.0, said.mean_logprob))
-        # One that loops, or repeats the transcript, is left out, so that the caller can take another way to English.
-        translated = rows[1:] and not rows[1].repeats and not _same_words(rows[1].text, said.text)
-        translations = {"eng": rows[1].text} if translated else {}
+        # One that loops, or repeats the transcript, is left out, so that the caller can translate the transcript.
+        kept = [one.text for one in translations if not one.repeats and not _same_words(one.text, transcript.text)]
+        confidence = math.exp(min(0.0, transcript.mean_logprob))
         return SpeechTranslation(
-            transcript=Transcript(said.text, lang, lang_confidence, confidence),
-            translations=translations,
+            transcript=Transcript(transcript.text, lang, lang_confidence, confidence),
+            translations={"eng": kept[0]} if kept else {},
             timings_ms=timings_ms,
         )
 
     def detect_language(self, samples: Samples, source_langs: Collection[str] = ()) -> tuple[str, float]:
-        """Return the language spoken (ISO 639-3) and its probability, for engines that cannot tell; one encoder pass.
+        """Return the language spoken (ISO 639-3) and its probability, for engines without detection; one encoder pass.
 
         Args:
             samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is not heard.
@@ -172,21 +171,20 @@ class Whisper:
     def _language(
         self, encoded: ctranslate2.StorageView, source_langs: Collection[str], timings_ms: dict[str, float]
     ) -> tuple[str, float]:
-        """Return the language spoken and its probability among those it may be.
+        """Return the language spoken and its probability among the possible ones.
 
-        Where Whisper has no token for any of them, it may be any language.
+        Where Whisper has no token for any of them, every language is possible.
         """
         possible = {lang for lang in source_langs if self._language_token(lang) is not None}
         if len(possible) == 1:
             return possible.pop(), 1.0
         started_s = time.perf_counter()
         (detected,) = self._model.detect_language(encoded)
-        heard = [(from_whisper(token.strip("<|>")), chance) for token, chance in detected]
+        ranked = [(from_whisper(token.strip("<|>")), probability) for token, probability in detected]
         _add(timings_ms, "detect_language", started_s)
-        among = [(lang, chance) for lang, chance in heard if lang in possible] or heard
-        # They come likeliest first.
-        lang, probability = among[0]
-        return lang, float(probability / max(sum(chance for _, chance in among), 1e-9))
+        ranked = [(lang, probability) for lang, probability in ranked if lang in possible] or ranked
+        lang, probability = ranked[0]  # the likeliest
+        return lang, float(probability / max(sum(each for _, each in ranked), 1e-9))
 
     def _decode(
         self,
@@ -195,36 +193,36 @@ class Whisper:
         tasks: list[int],
         duration_s: float,
         timings_ms: dict[str, float],
-    ) -> list[_Row]:
-        """Decode one row per task from the same encoder output, in one batch."""
+    ) -> list[_Hypothesis]:
+        """Decode one hypothesis per task from the same encoder output, in one batch."""
         started_s = time.perf_counter()
         if len(tasks) > 1:
-            # The binding has no way to say that the rows share their encoder output, so it is repeated.
+            # The binding cannot be told that the tasks share their encoder output, so it is repeated.
             repeated: NDArray[np.float32] = np.repeat(np.asarray(encoded), len(tasks), axis=0)
             encoded = ctranslate2.StorageView.from_array(repeated)
         prompts = [[self._start, self._language_token(lang), task, self._tail] for task in tasks]
-        limit = min(_MAX_TOKENS, token_limit(duration_s))
+        max_tokens = min(_MAX_TOKENS, max_speech_tokens(duration_s))
         results = self._model.generate(
             encoded,
             prompts,
             beam_size=_BEAM_SIZE,
-            max_length=2 * limit,
+            max_length=2 * max_tokens,
             return_scores=True,
             return_no_speech_prob=True,
         )
-        rows = []
+        hypotheses = []
         for result in results:
             ids = result.sequences_ids[0]
-            rows.append(
-                _Row(
+            hypotheses.append(
+                _Hypothesis(
                     text=self._tokenizer.decode(ids).strip(),
                     mean_logprob=float(result.scores[0]),
                     no_speech=float(result.no_speech_prob),
-                    cut_short=len(ids) >= limit,
+                    cut_short=len(ids) >= max_tokens,
                 )
             )
         _add(timings_ms, "decode", started_s)
-        return rows
+        return hypotheses
 
     def _token(self, text: str) -> int:
         token = self._tokenizer.token_to_id(text)

@@ -383,7 +383,7 @@ class Pipeline:
         utterance = job.utterance
         request = SpeechRequest(utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim)
         if isinstance(translator, BatchSpeechTranslator):
-            translation = await self._workers.translation.share(translator.translate_together, request)
+            translation = await self._workers.translation.share(translator.translate_batch, request)
         else:
             translation = await self._workers.translation.run(translator.translate, request)
         job.timings.add(translation.timings_ms)

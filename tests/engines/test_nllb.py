@@ -71,7 +71,7 @@ def exact(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         Translator=lambda path, **given: Translator(path, **{**given, "compute_type": "float32"})
     )
     monkeypatch.setattr(nllb, "ctranslate2", as_float)
-    monkeypatch.setattr(nllb, "loops", lambda tokens: False)
+    monkeypatch.setattr(nllb, "is_looping", lambda tokens: False)
     return Nllb(tmp_path / "exact", threads=1)
 
 
@@ -100,8 +100,7 @@ class Scripted:
 def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
     exact: Nllb, checkpoint: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nllb, "_TOKENS_PER_TOKEN", 0)
-    monkeypatch.setattr(nllb, "_EXTRA_TOKENS", LIMIT)
+    monkeypatch.setattr(nllb, "max_translation_tokens", lambda tokens: LIMIT)
     said: list[Sequence[str]] = []
     monkeypatch.setattr(exact, "_text", lambda tokens: said.append(tokens) or "")
     tokenizer = NllbTokenizer.from_pretrained(checkpoint)
@@ -123,8 +122,7 @@ def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
 
 
 def test_a_batch_says_of_each_sentence_what_it_says_of_it_alone(exact: Nllb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nllb, "_TOKENS_PER_TOKEN", 0)
-    monkeypatch.setattr(nllb, "_EXTRA_TOKENS", LIMIT)
+    monkeypatch.setattr(nllb, "max_translation_tokens", lambda tokens: LIMIT)
     monkeypatch.setattr(exact, "_text", lambda tokens: "".join(tokens))
     sentences = [SENTENCES[code] for code in ("fra_Latn", "pol_Latn", "deu_Latn", "hun_Latn")]
     route = way(exact, "fra", "eng")
@@ -221,7 +219,7 @@ def test_a_row_that_goes_round_in_circles_is_stopped_and_the_engine_goes_on(
         seen.append(len(tokens))
         return len(tokens) == 3
 
-    monkeypatch.setattr(nllb, "loops", third_token)
+    monkeypatch.setattr(nllb, "is_looping", third_token)
     for _ in range(2):
         with pytest.raises(EngineError, match="again and again"):
             engine.translate(SENTENCES["pol_Latn"], way(engine, "pol", "fra"), Deadline.after(PATIENCE_S))
@@ -239,7 +237,7 @@ def test_the_deadline_is_checked_at_each_token_and_before_the_first(
             deadline.cancel()
         return False
 
-    monkeypatch.setattr(nllb, "loops", second_step_cancels)
+    monkeypatch.setattr(nllb, "is_looping", second_step_cancels)
     for _ in range(2):
         with pytest.raises(DeadlineExceededError):
             engine.translate(SENTENCES["pol_Latn"], way(engine, "pol", "fra"), deadline)

@@ -11,7 +11,7 @@ import pytest
 from babblefish.cli.demo import read_speech
 from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
 from babblefish.engines.contracts import SpeechRequest
-from babblefish.engines.whisper import Whisper, _Row
+from babblefish.engines.whisper import Whisper, _Hypothesis
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
@@ -55,8 +55,8 @@ def test_a_row_has_as_many_tokens_as_its_speech_allows_and_a_cut_one_is_doubted(
     monkeypatch.setattr(whisper, "_tokenizer", mock := Mock(wraps=tokenizer))
     mock.decode.side_effect = lambda ids: written.append(len(ids)) or tokenizer.decode(ids)
 
-    def row(most_tokens: int) -> _Row:
-        monkeypatch.setattr("babblefish.engines.whisper.token_limit", lambda _: most_tokens)
+    def row(most_tokens: int) -> _Hypothesis:
+        monkeypatch.setattr("babblefish.engines.whisper.max_speech_tokens", lambda _: most_tokens)
         return whisper._decode(encoded, "eng", [whisper._transcribe], 4.4, {})[0]
 
     whole = row(40)
@@ -130,15 +130,15 @@ def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(
 ) -> None:
     windows_s: list[float] = []
     encode, decode = whisper._encode, whisper._decode
-    good: list[_Row] = []
+    good: list[_Hypothesis] = []
 
     def record(samples: Any, window_s: float, timings_ms: Any) -> Any:
         windows_s.append(window_s)
         return encode(samples, window_s, timings_ms)
 
-    def loop_first(*args: Any) -> list[_Row]:
+    def loop_first(*args: Any) -> list[_Hypothesis]:
         if len(windows_s) == 1:
-            return [_Row("the soup the soup the soup the soup", -0.1, 0.0, True)]
+            return [_Hypothesis("the soup the soup the soup the soup", -0.1, 0.0, True)]
         good.extend(decode(*args))
         return good
 
@@ -160,8 +160,8 @@ def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(
 ) -> None:
     decode = whisper._decode
 
-    def loop_english(*args: Any) -> list[_Row]:
-        return [decode(*args)[0], _Row("and and and and", -0.1, 0.0, True)]
+    def loop_english(*args: Any) -> list[_Hypothesis]:
+        return [decode(*args)[0], _Hypothesis("and and and and", -0.1, 0.0, True)]
 
     monkeypatch.setattr(whisper, "_decode", loop_english)
     heard = whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english))
@@ -172,17 +172,17 @@ def test_a_translation_that_loops_is_left_out_and_the_transcript_stays(
 def test_a_translation_that_repeats_the_transcript_is_none(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = whisper._decode
 
-    def leave_in_french(*args: Any) -> list[_Row]:
+    def leave_in_french(*args: Any) -> list[_Hypothesis]:
         said = decode(*args)[0]
-        return [said, _Row(said.text.replace("è", "e"), -0.1, 0.0, False)]
+        return [said, _Hypothesis(said.text.replace("è", "e"), -0.1, 0.0, False)]
 
     monkeypatch.setattr(whisper, "_decode", leave_in_french)
     assert whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english)).translations == {}
 
 
 def test_repetition_is_seen_in_the_text_itself() -> None:
-    assert _Row("na " * 60, -0.1, 0.0, False).repeats
-    assert not _Row("The dinner is ready and the soup is still hot.", -0.1, 0.0, False).repeats
+    assert _Hypothesis("na " * 60, -0.1, 0.0, False).repeats
+    assert not _Hypothesis("The dinner is ready and the soup is still hot.", -0.1, 0.0, False).repeats
 
 
 def test_the_deadline_is_checked_between_steps(whisper: Whisper) -> None:

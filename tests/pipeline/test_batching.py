@@ -175,7 +175,7 @@ class TogetherTranslator(FakeSpeechTranslator):
     gate = threading.Event()
     largest = 0
 
-    def translate_together(
+    def translate_batch(
         self, take: Callable[[], SpeechRequest | None]
     ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
         taken = []

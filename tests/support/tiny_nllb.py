@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import sentencepiece
 import torch
 from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
 from babblefish.languages import FLORES_CODES
+from tests.support.tiny_training import teach, train_vocabulary
 
 SENTENCES = {
     "eng_Latn": "The dinner is ready and the soup is still hot.",
@@ -23,23 +23,12 @@ SENTENCES = {
 }
 """A sentence of each language, of which the vocabulary is made."""
 
-_PIECES = 160
+_VOCABULARY_SIZE = 160
 
 
 def make_tokenizer(folder: Path) -> NllbTokenizer:
-    """Train a vocabulary and save it; behind the pieces come the languages and the mask, as in the published one."""
-    text = folder / "text.txt"
-    text.write_text("\n".join([*SENTENCES.values()] * 5), encoding="utf-8")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(folder / "sentencepiece.bpe"),
-        model_type="bpe",
-        vocab_size=_PIECES,
-        character_coverage=1.0,
-        minloglevel=2,
-    )
-    text.unlink()
-    (folder / "sentencepiece.bpe.vocab").unlink()
+    """Train a vocabulary and save it; behind the words come the languages and the mask, as in the published one."""
+    train_vocabulary(folder, SENTENCES.values(), _VOCABULARY_SIZE, character_coverage=1.0)
     settings = {"tokenizer_class": "NllbTokenizer", "additional_special_tokens": sorted(FLORES_CODES)}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     tokenizer = NllbTokenizer.from_pretrained(folder)
@@ -80,31 +69,6 @@ def babble(model: M2M100ForConditionalGeneration) -> None:
                 matrix.weight.mul_(6.0)
 
 
-def teach(model: M2M100ForConditionalGeneration, tokenizer: NllbTokenizer, says: Mapping[str, str]) -> None:
-    """Train the decoder to say one sentence per language, whatever it reads.
-
-    Raises:
-        RuntimeError: It does not learn it.
-    """
-    rows = []
-    for lang, sentence in says.items():
-        pieces = tokenizer(sentence, add_special_tokens=False)["input_ids"]
-        rows.append(torch.tensor([[2, tokenizer.convert_tokens_to_ids(lang), *pieces, 2]]))
-    optimizer = torch.optim.Adam(model.model.decoder.parameters(), lr=1e-2)
-    for _ in range(600):
-        losses = []
-        for row in rows:
-            read = torch.randn(1, 12, model.config.d_model)
-            states = model.model.decoder(input_ids=row[:, :-1], encoder_hidden_states=read)[0]
-            losses.append(torch.nn.functional.cross_entropy(model.lm_head(states)[0, 1:], row[0, 2:]))
-        optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
-        optimizer.step()
-        if max(losses) < 0.02:
-            return
-    raise RuntimeError("the tiny model does not learn its sentences")
-
-
 def make_checkpoint(folder: Path, seed: int = 7, says: Mapping[str, str] | None = None) -> None:
     """Write model, generation configuration and tokenizer into an existing folder.
 
@@ -118,7 +82,11 @@ def make_checkpoint(folder: Path, seed: int = 7, says: Mapping[str, str] | None 
     # The published embedding has two rows more than there are words.
     model = M2M100ForConditionalGeneration(make_config(len(tokenizer) + 2, 0.1 if says else 0.35)).eval()
     if says:
-        teach(model, tokenizer, says)
+        rows = [
+            [2, tokenizer.convert_tokens_to_ids(lang), *tokenizer(sentence, add_special_tokens=False)["input_ids"], 2]
+            for lang, sentence in says.items()
+        ]
+        teach(model.model.decoder, model.lm_head, rows, model.config.d_model)
     else:
         babble(model)
     model.generation_config = GenerationConfig(

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import sentencepiece
 import torch
 from transformers import (
     GenerationConfig,
@@ -16,6 +15,8 @@ from transformers import (
     SeamlessM4Tv2ForSpeechToText,
     SeamlessM4Tv2Model,
 )
+
+from tests.support.tiny_training import teach, train_vocabulary
 
 LANGUAGES = ("eng", "fra", "pol", "deu", "cmn", "arb")
 SPOKEN = ("arb", "eng", "pol", "fra")
@@ -33,20 +34,12 @@ SENTENCES = (
     "The children are playing in the garden behind the house.",
 )
 
+_VOCABULARY_SIZE = 150
 
-def make_tokenizer(folder: Path, pieces: int = 150) -> SeamlessM4TTokenizer:
-    """Train a tokenizer and save it, with a token per language behind the pieces."""
-    text = folder / "text.txt"
-    text.write_text("\n".join(SENTENCES * 5), encoding="utf-8")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(folder / "sentencepiece.bpe"),
-        model_type="bpe",
-        vocab_size=pieces,
-        minloglevel=2,
-    )
-    text.unlink()
-    (folder / "sentencepiece.bpe.vocab").unlink()
+
+def make_tokenizer(folder: Path) -> SeamlessM4TTokenizer:
+    """Train a tokenizer and save it, with a token per language behind the words."""
+    train_vocabulary(folder, SENTENCES, _VOCABULARY_SIZE)
     settings = {
         "tokenizer_class": "SeamlessM4TTokenizer",
         "additional_special_tokens": [f"__{lang}__" for lang in LANGUAGES],
@@ -124,32 +117,6 @@ def babble(model: SeamlessM4Tv2Model) -> None:
         model.text_encoder.layer_norm.weight.mul_(0.3)
 
 
-def teach(model: SeamlessM4Tv2Model, tokenizer: SeamlessM4TTokenizer, says: Mapping[str, str]) -> None:
-    """Train the text decoder to say one sentence per language, whatever it hears.
-
-    Raises:
-        RuntimeError: It does not learn it.
-    """
-    rows = []
-    for lang, sentence in says.items():
-        pieces = tokenizer(sentence, add_special_tokens=False)["input_ids"]
-        rows.append(torch.tensor([[3, tokenizer.convert_tokens_to_ids(f"__{lang}__"), *pieces, 3]]))
-    # The output layer is among them, as it is the embedding.
-    optimizer = torch.optim.Adam([*model.text_decoder.parameters()], lr=1e-2)
-    for _ in range(600):
-        losses = []
-        for row in rows:
-            heard = torch.randn(1, 12, model.config.hidden_size)
-            states = model.text_decoder(input_ids=row[:, :-1], encoder_hidden_states=heard)[0]
-            losses.append(torch.nn.functional.cross_entropy(model.lm_head(states)[0, 1:], row[0, 2:]))
-        optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
-        optimizer.step()
-        if max(losses) < 0.02:
-            return
-    raise RuntimeError("the tiny model does not learn its sentences")
-
-
 def make_checkpoint(
     folder: Path, seed: int = 7, max_shard_size: str = "50GB", says: Mapping[str, str] | None = None
 ) -> None:
@@ -162,18 +129,16 @@ def make_checkpoint(
         says: Sentences by the model's language codes that it is to say; random weights say nonsense.
     """
     tokenizer = make_tokenizer(folder)
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    characters = [
-        "<pad>",
-        "<unk>",
-        "<s>",
-        "</s>",
-        *sorted({char for sentence in SENTENCES for char in sentence} - {" "}),
-    ]
-    characters.append("▁")
+    languages = {lang: tokenizer.convert_tokens_to_ids(f"__{lang}__") for lang in LANGUAGES}
+    letters = sorted({char for sentence in SENTENCES for char in sentence} - {" "})
+    characters = ["<pad>", "<unk>", "<s>", "</s>", *letters, "▁"]
     model = make_model(make_config(len(tokenizer), len(characters)), seed)
     if says:
-        teach(model, tokenizer, says)
+        rows = [
+            [3, languages[lang], *tokenizer(sentence, add_special_tokens=False)["input_ids"], 3]
+            for lang, sentence in says.items()
+        ]
+        teach(model.text_decoder, model.lm_head, rows, model.config.hidden_size)
     else:
         babble(model)
     model.generation_config = GenerationConfig(
@@ -182,10 +147,10 @@ def make_checkpoint(
         eos_token_id=3,
         pad_token_id=0,
         max_new_tokens=256,
-        text_decoder_lang_to_code_id={lang: tokenizer.convert_tokens_to_ids(f"__{lang}__") for lang in LANGUAGES},
+        text_decoder_lang_to_code_id=languages,
         t2u_lang_code_to_id={lang: UNITS + index for index, lang in enumerate(SPOKEN)},
         vocoder_lang_code_to_id={lang: index for index, lang in enumerate(SPOKEN)},
-        id_to_text={str(index): piece for index, piece in enumerate(pieces)},
+        id_to_text={str(token): tokenizer.convert_ids_to_tokens(token) for token in range(len(tokenizer))},
         char_to_id={char: index for index, char in enumerate(characters)},
     )
     model.save_pretrained(folder, max_shard_size=max_shard_size)

@@ -12,7 +12,7 @@ from kokoro_onnx.trim import trim
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
 from babblefish.engines.kokoro.phonemes import Phonemizer, speakable
-from babblefish.engines.text_splitting import pause_after_s, split_pieces
+from babblefish.engines.text_splitting import has_words, pause_after_s, split_pieces
 from babblefish.languages import LANGUAGES, KokoroVoice
 
 
@@ -70,7 +70,7 @@ class Kokoro:
         if lang not in self._voices:
             raise EngineError(f"Kokoro has no voice for {lang!r}")
         voice = self._voices[lang]
-        pieces = [piece for piece in split_pieces(speakable(text)) if any(map(str.isalnum, piece))]
+        pieces = [piece for piece in split_pieces(speakable(text)) if has_words(piece)]
         for index, piece in enumerate(pieces):
             parts: list[Samples] = []
             for window in self._windows(piece, voice):

@@ -60,27 +60,27 @@ class Int8Linear(nn.Module):
             kernels: Kernel libraries by preference.
         """
         super().__init__()
-        self.out_features, self.in_features = weight.shape
+        self.out_features = len(weight)
         zero_point = torch.zeros(len(scale), dtype=torch.long)
         quantized = torch._make_per_channel_quantized_tensor(weight.contiguous(), scale.double(), zero_point, 0)
         supported = torch.backends.quantized.supported_engines
         before = torch.backends.quantized.engine
         torch.backends.quantized.engine = next(name for name in kernels if name in supported)
-        try:  # the packed weights remember whose they are; the setting is the process's
+        try:  # the packed weights keep their kernel; the setting is the whole process's
             self._packed = torch.ops.quantized.linear_prepack(quantized, bias)
         finally:
             torch.backends.quantized.engine = before
 
     weight = None
-    """The feed-forward network of transformers asks for the weight's type."""
+    """The feed-forward layer of transformers looks at the weight's type."""
 
     @classmethod
-    def joined(cls, parts: Sequence[Int8Linear]) -> Int8Linear:
+    def concatenated(cls, parts: Sequence[Int8Linear]) -> Int8Linear:
         """Return one layer whose output is that of several side by side; each has a bias."""
         weights, scales, biases = zip(*(part._unpacked() for part in parts), strict=True)
         return cls(torch.cat(weights), torch.cat(scales), torch.cat(biases), _DECODER_KERNELS)
 
-    def parts(self, outputs: Sequence[Tensor]) -> list[Int8Linear]:
+    def split(self, outputs: Sequence[Tensor]) -> list[Int8Linear]:
         """Return a layer for each of several sets of this layer's outputs, given by their indices; without biases."""
         weight, scale, _ = self._unpacked()
         return [Int8Linear(weight[part], scale[part], None, _DECODER_KERNELS) for part in outputs]
@@ -107,7 +107,7 @@ class Int8Pointwise(nn.Module):
 
 
 class Int8Embedding(nn.Module):
-    """Word embeddings kept as int8 rows, each with its scale."""
+    """Token embeddings kept as int8 rows, each with its scale."""
 
     def __init__(self, weight: Tensor, scale: Tensor) -> None:
         super().__init__()

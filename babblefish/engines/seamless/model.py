@@ -1,4 +1,4 @@
-"""SeamlessM4T v2 loaded once, for everything that is made with it: speech to text, text to text, text to speech."""
+"""SeamlessM4T v2, loaded once for speech to text, text to text and text to speech."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DType = Literal["int8", "bfloat16", "float32"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeamlessModel:
-    """A loaded SeamlessM4T v2; nothing of it changes, so the engines made from it share it.
+    """A loaded SeamlessM4T v2, which the engines made from it share, as nothing in it changes.
 
     Attributes:
         model: The whole model: both encoders, the text decoder, the text-to-unit model and the vocoder.
         tokenizer: Text to tokens and back.
-        features: Audio to what the speech encoder takes.
-        decoder: Of its text.
-        languages: ISO 639-3 of every language that it writes and that has a name here → its token.
+        features: Audio to the log-mel spectrogram that the speech encoder takes.
+        decoder: Its text decoder.
+        languages: Every language that it writes and that we know, by ISO 639-3 code → its token.
     """
 
     model: SeamlessM4Tv2Model
@@ -42,7 +42,7 @@ class SeamlessModel:
     def tokens(self, text: str) -> list[int]:
         """Return a text's tokens, without the language's and the end token.
 
-        What reads like a special token is text like any other.
+        Text that looks like a special token is text like any other.
         """
         # The tokenizer's own call sets the language for every thread.
         ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
@@ -64,7 +64,7 @@ def load(model_dir: Path, dtype: DType) -> SeamlessModel:
         dtype: Type of the weights. Int8 keeps a converted copy beside the model for the next start.
 
     Raises:
-        EngineError: The folder holds no whole SeamlessM4T v2.
+        EngineError: The folder holds no complete SeamlessM4T v2.
     """
     try:
         model = load_weights(model_dir, dtype)
@@ -72,16 +72,18 @@ def load(model_dir: Path, dtype: DType) -> SeamlessModel:
         features = SeamlessM4TFeatureExtractor.from_pretrained(model_dir, local_files_only=True)
         tokens: Mapping[str, int] = model.generation_config.text_decoder_lang_to_code_id
     except (OSError, ValueError, AttributeError, KeyError) as error:
-        raise EngineError(f"{model_dir.name} holds no whole SeamlessM4T v2 model: {error}") from error
+        raise EngineError(f"{model_dir.name} holds no complete SeamlessM4T v2 model: {error}") from error
     tokenizer.backend_tokenizer.encode_special_tokens = True
     names = {code: to_seamless(code) for code in LANGUAGES}
     languages = {code: tokens[name] for code, name in names.items() if name is not None and name in tokens}
     for code, token in languages.items():
-        # Without its files a tokenizer is made all the same, of nothing.
+        # Without its files transformers makes an empty tokenizer.
         if tokenizer.convert_tokens_to_ids(f"__{names[code]}__") != token:
-            raise EngineError(f"the tokenizer in {model_dir.name} is not the model's: it does not know {names[code]}")
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    return SeamlessModel(model, tokenizer, features, Decoder(model, pieces), languages)
+            raise EngineError(
+                f"the tokenizer in {model_dir.name} does not belong to the model: it does not know {names[code]}"
+            )
+    token_texts = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return SeamlessModel(model, tokenizer, features, Decoder(model, token_texts), languages)
 
 
 def load_weights(model_dir: Path, dtype: DType) -> SeamlessM4Tv2Model:

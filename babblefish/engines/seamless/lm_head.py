@@ -1,9 +1,9 @@
 """SeamlessM4T's output layer in blocks by script, so that a step reads only what its languages are written with.
 
-A third of a decoder step is the product with the 256 000 words of all languages. Words in Cyrillic, Han or Arabic
+A third of a decoder step is the product with the 256 000 tokens of all languages. Tokens in Cyrillic, Han or Arabic
 letters cannot be part of a French or Polish text, so they are left out of it: each token belongs to the block of the
-scripts that its letters are of, and a step computes the blocks of its languages. Latin letters, digits, marks and the
-model's own tokens are in the block that every language has.
+scripts that its letters are of, and a step computes the blocks of its languages. Latin letters, digits, punctuation and
+the model's own tokens are in the block that every language has.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ _BLOCKED = frozenset().union(*(scripts(code) for code in LANGUAGES))
 """Scripts that some language, but not every language, is written with."""
 
 
-def piece_scripts(piece: str) -> frozenset[str]:
+def token_scripts(text: str) -> frozenset[str]:
     """Return the scripts, other than Latin, of the letters in a token's text."""
-    return frozenset(script(character) for character in piece if unicodedata.category(character)[0] == "L") & _BLOCKED
+    return frozenset(script(character) for character in text if unicodedata.category(character)[0] == "L") & _BLOCKED
 
 
-class OutputLayer:
+class LMHead:
     """Logits over the blocks of the vocabulary that are wanted."""
 
-    def __init__(self, layer: nn.Module, pieces: Sequence[str] | None) -> None:
+    def __init__(self, layer: nn.Module, token_texts: Sequence[str] | None) -> None:
         """Cut an int8 layer into blocks; a layer of floats stays whole, as its rows are the embedding's too.
 
         Args:
             layer: The model's output layer, ``[width]`` to ``[vocabulary]``.
-            pieces: The text of every token, or None to keep the layer whole. Tokens beyond the last piece, which the
-                model has for reasons of alignment, stand in the block of every language.
+            token_texts: The text of every token, or None to keep the layer whole. Tokens beyond the last text, which
+                the model has for reasons of alignment, are in the block of every language.
         """
         self._whole = layer
         self._scripts: list[frozenset[str]] = []
         self._layers: list[Int8Linear] = []
         self._tokens: list[Tensor] = []
-        if pieces is None or not isinstance(layer, Int8Linear):
+        if token_texts is None or not isinstance(layer, Int8Linear):
             return
         members: dict[frozenset[str], list[int]] = defaultdict(list)
         for token in range(layer.out_features):
-            members[piece_scripts(pieces[token]) if token < len(pieces) else frozenset()].append(token)
+            members[token_scripts(token_texts[token]) if token < len(token_texts) else frozenset()].append(token)
         self._scripts = list(members)
         self._tokens = [torch.tensor(tokens) for tokens in members.values()]
-        self._layers = layer.parts(self._tokens)
+        self._layers = layer.split(self._tokens)
 
     def blocks(self, languages: Iterable[str]) -> frozenset[int]:
         """Return the blocks that these languages (ISO 639-3) need."""
@@ -64,15 +64,15 @@ class OutputLayer:
         return torch.cat([self._layers[index](x) for index in sorted(blocks)], dim=-1)
 
     def tokens(self, chosen: Tensor, blocks: frozenset[int]) -> list[int]:
-        """Return the tokens that these places among the logits of the blocks stand for."""
+        """Return the tokens at these indices among the logits of the blocks."""
         if not self._layers:
             whole: list[int] = chosen.tolist()
             return whole
-        return [self._token(place, blocks) for place in chosen.tolist()]
+        return [self._token(index, blocks) for index in chosen.tolist()]
 
-    def _token(self, place: int, blocks: frozenset[int]) -> int:
-        for index in sorted(blocks):
-            if place < len(self._tokens[index]):
-                return int(self._tokens[index][place])
-            place -= len(self._tokens[index])
-        raise IndexError(place)
+    def _token(self, index: int, blocks: frozenset[int]) -> int:
+        for block in sorted(blocks):
+            if index < len(self._tokens[block]):
+                return int(self._tokens[block][index])
+            index -= len(self._tokens[block])
+        raise IndexError(index)

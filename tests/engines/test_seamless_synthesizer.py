@@ -17,7 +17,7 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2Model  # noqa: E402
 
 from babblefish.engines.seamless.model import DType, SeamlessModel, load  # noqa: E402 - only where torch is
-from babblefish.engines.seamless.voice import SeamlessVoice  # noqa: E402
+from babblefish.engines.seamless.synthesizer import SeamlessSynthesizer  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -31,8 +31,8 @@ def loaded(checkpoint: Path) -> SeamlessModel:
 
 
 @pytest.fixture
-def engine(loaded: SeamlessModel) -> SeamlessVoice:
-    return SeamlessVoice(loaded, threads=1)
+def engine(loaded: SeamlessModel) -> SeamlessSynthesizer:
+    return SeamlessSynthesizer(loaded, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def reference(checkpoint: Path) -> SeamlessM4Tv2Model:
     return SeamlessM4Tv2Model.from_pretrained(checkpoint).eval()
 
 
-def speak(engine: SeamlessVoice, text: str, lang: str) -> Samples:
+def speak(engine: SeamlessSynthesizer, text: str, lang: str) -> Samples:
     return np.concatenate([piece.samples for piece in engine.synthesize(text, lang, Deadline.after(60))])
 
 
 @pytest.mark.parametrize("text", SENTENCES)
 @pytest.mark.parametrize("target", ["eng", "fra", "pol", "ara"])
 def test_the_words_that_transformers_decoded_sound_as_it_speaks_them(
-    engine: SeamlessVoice, checkpoint: Path, reference: SeamlessM4Tv2Model, text: str, target: str
+    engine: SeamlessSynthesizer, checkpoint: Path, reference: SeamlessM4Tv2Model, text: str, target: str
 ) -> None:
     asked = SeamlessM4TTokenizer.from_pretrained(checkpoint)(text, src_lang="eng", return_tensors="pt").input_ids
     spoken = reference.generate(
@@ -69,7 +69,7 @@ def test_the_words_that_transformers_decoded_sound_as_it_speaks_them(
 
 
 def test_a_text_is_spoken_from_its_own_tokens_in_its_own_language(
-    engine: SeamlessVoice, checkpoint: Path, reference: SeamlessM4Tv2Model, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSynthesizer, checkpoint: Path, reference: SeamlessM4Tv2Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = SeamlessM4TTokenizer.from_pretrained(checkpoint)(POLISH, src_lang="pol", return_tensors="pt").input_ids
     decoded = torch.cat([torch.tensor([[3]]), ids], dim=1)  # as if it had decoded the text itself
@@ -86,11 +86,11 @@ def test_a_text_is_spoken_from_its_own_tokens_in_its_own_language(
     assert speech.samples.dtype == np.float32
 
 
-def test_another_language_sounds_different(engine: SeamlessVoice) -> None:
+def test_another_language_sounds_different(engine: SeamlessSynthesizer) -> None:
     assert not np.array_equal(speak(engine, ENGLISH, "eng"), speak(engine, ENGLISH, "fra"))
 
 
-def test_it_has_voices_for_the_languages_of_its_own_tables_only(engine: SeamlessVoice) -> None:
+def test_it_has_voices_for_the_languages_of_its_own_tables_only(engine: SeamlessSynthesizer) -> None:
     assert {code: engine.voice(code) for code in ("eng", "fra", "pol", "ara")} == {
         "eng": "seamless:eng",
         "fra": "seamless:fra",
@@ -106,7 +106,7 @@ def test_a_language_that_is_in_one_table_only_has_no_voice(
 ) -> None:
     loaded = load(checkpoint, "float32")
     del getattr(loaded.model.generation_config, table)["pol"]
-    engine = SeamlessVoice(loaded, threads=1)
+    engine = SeamlessSynthesizer(loaded, threads=1)
     assert engine.voice("pol") is None
     with pytest.raises(EngineError, match="pol"):
         list(engine.synthesize(POLISH, "pol", Deadline.after(60)))
@@ -118,11 +118,11 @@ def test_a_checkpoint_without_the_tables_of_speech_is_an_error_that_names_them(c
     loaded = load(checkpoint, "float32")
     delattr(loaded.model.generation_config, table)
     with pytest.raises(EngineError, match=table):
-        SeamlessVoice(loaded, threads=1)
+        SeamlessSynthesizer(loaded, threads=1)
 
 
 def test_a_long_text_comes_in_pieces_whose_first_is_there_before_the_next_is_begun(
-    engine: SeamlessVoice, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
     tokens = SeamlessModel.tokens
@@ -136,15 +136,15 @@ def test_a_long_text_comes_in_pieces_whose_first_is_there_before_the_next_is_beg
 
 
 @pytest.mark.parametrize("text", ["", "...", "\n - \n"])
-def test_nothing_is_said_where_there_are_no_words(engine: SeamlessVoice, text: str) -> None:
+def test_nothing_is_said_where_there_are_no_words(engine: SeamlessSynthesizer, text: str) -> None:
     assert list(engine.synthesize(text, "eng", Deadline.after(60))) == []
 
 
-def test_characters_that_the_model_does_not_know_are_passed_over(engine: SeamlessVoice) -> None:
+def test_characters_that_the_model_does_not_know_are_passed_over(engine: SeamlessSynthesizer) -> None:
     assert len(speak(engine, "The soup 汤 is ready 100 %.", "eng")) > 0
 
 
-def test_control_symbols_are_padding(engine: SeamlessVoice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_symbols_are_padding(engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model never chooses one by itself."""
     logits = torch.zeros(1, 6, 64)
     for place, symbol in enumerate((0, 1, 2, 3, 4, 63)):
@@ -155,7 +155,7 @@ def test_control_symbols_are_padding(engine: SeamlessVoice, monkeypatch: pytest.
 
 
 def test_the_deadline_is_checked_between_pieces_and_between_the_steps_of_one(
-    engine: SeamlessVoice, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadline = Deadline.after(60)
     pieces = engine.synthesize(" ".join(SENTENCES), "eng", deadline)
@@ -178,7 +178,7 @@ def test_the_deadline_is_checked_between_pieces_and_between_the_steps_of_one(
 
 
 def test_a_text_it_fails_on_is_an_error_of_that_text_alone(
-    engine: SeamlessVoice, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> Any:
         raise RuntimeError("shape mismatch")
@@ -192,7 +192,7 @@ def test_a_text_it_fails_on_is_an_error_of_that_text_alone(
 
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_int8_and_bfloat16_speak(checkpoint: Path, dtype: DType) -> None:
-    samples = speak(SeamlessVoice(load(checkpoint, dtype), threads=1), ENGLISH, "eng")
+    samples = speak(SeamlessSynthesizer(load(checkpoint, dtype), threads=1), ENGLISH, "eng")
     assert samples.dtype == np.float32
     assert np.isfinite(samples).all()
     assert samples.std() > 0

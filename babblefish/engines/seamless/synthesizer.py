@@ -1,8 +1,8 @@
 """SeamlessM4T v2 from text to speech in the same language: its text-to-unit model and its vocoder.
 
-The model speaks what its text decoder says, from the decoder's states and the characters of its tokens. Here the words
-are given, so the decoder need not find them one after another: one pass over all of them gives the states. The units,
-20 ms of speech each, are then made side by side as well (UnitY2, "Seamless: Multilingual Expressive and Streaming
+The model speaks what its text decoder writes, from the decoder's hidden states and the characters of its tokens. Here
+the text is given, so the decoder need not find it token by token: one pass over all of it gives the states. The units,
+20 ms of speech each, are then made in parallel as well (UnitY2, "Seamless: Multilingual Expressive and Streaming
 Speech Translation", Seamless Communication et al. 2023).
 """
 
@@ -15,15 +15,15 @@ from torch import Tensor
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
 from babblefish.engines.seamless.model import SeamlessModel
-from babblefish.engines.text_splitting import split_pieces
+from babblefish.engines.text_splitting import has_words, split_pieces
 from babblefish.engines.torch_threads import use_threads
 from babblefish.languages import to_seamless
 
 _SPEAKER = 0
-"""Of the vocoder's two hundred; what the published model speaks with where nobody says otherwise."""
+"""Of the vocoder's two hundred; the default of the published model."""
 
 
-class SeamlessVoice:
+class SeamlessSynthesizer:
     """SeamlessM4T v2 as a ``Synthesizer``; calls may run side by side."""
 
     name = "seamless"
@@ -32,7 +32,7 @@ class SeamlessVoice:
         """Use a loaded model.
 
         Args:
-            loaded: From ``seamless_model.load``.
+            loaded: From ``seamless.model.load``.
             threads: Threads of one call.
 
         Raises:
@@ -67,7 +67,7 @@ class SeamlessVoice:
         if voice is None:
             raise EngineError(f"SeamlessM4T has no voice for {lang!r}")
         for piece in split_pieces(text):
-            if any(char.isalnum() for char in piece):
+            if has_words(piece):
                 samples = self._speak(piece, lang, deadline)
                 yield Speech(samples, self._loaded.model.config.sampling_rate, lang, voice)
 
@@ -89,26 +89,25 @@ class SeamlessVoice:
 
         Args:
             encoded: What the text decoder attends to, shape ``[1, positions, width]``.
-            tokens: What it says in the language, without the language's and the end token.
+            tokens: Of the text, without the language's and the end token.
             lang: ISO 639-3.
         """
         model, tables = self._loaded.model, self._loaded.model.generation_config
         ids = torch.tensor([tokens])
         pieces = model._indices_to_subwords(ids)
         counts = model._count_character_length_in_subword(ids, pieces, pad_token_id=tables.pad_token_id)
-        # The state at each token is that of the prediction of the next, so the first, which only starts, and the last,
-        # which ends, have no characters.
+        # The state at each token predicts the next one, so the first and the last have no characters of their own.
         counts = torch.nn.functional.pad(counts, (1, 1))
         characters = model._get_char_input_ids(ids, pieces, counts, pad_token_id=tables.pad_token_id)
-        said = torch.tensor([[tables.decoder_start_token_id, self._loaded.languages[lang], *tokens]])
+        decoder_ids = torch.tensor([[tables.decoder_start_token_id, self._loaded.languages[lang], *tokens]])
         with torch.inference_mode():
-            states = model.text_decoder(input_ids=said, encoder_hidden_states=encoded, use_cache=False)[0]
+            states = model.text_decoder(input_ids=decoder_ids, encoder_hidden_states=encoded, use_cache=False)[0]
             logits = model.t2u_model(inputs_embeds=states, char_input_ids=characters, char_count_per_id=counts)[0]
             best = logits.argmax(dim=-1) - model.config.vocoder_offset
-        # What is no unit but a control symbol or a language is padding, which is what the model's own way makes of
-        # the end symbol; for the others it has no rule, and never met one.
-        units = (best >= 0) & (best < model.config.unit_hifi_gan_vocab_size)
-        return torch.where(units, best, model.config.t2u_pad_token_id)
+        # Control symbols and languages become padding: the model's own generation does this with the end symbol, and
+        # has no rule for the others, which do not occur.
+        is_unit = (best >= 0) & (best < model.config.unit_hifi_gan_vocab_size)
+        return torch.where(is_unit, best, model.config.t2u_pad_token_id)
 
     def _sound(self, units: Tensor, lang: str) -> Samples:
         model = self._loaded.model

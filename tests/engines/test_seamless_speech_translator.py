@@ -16,9 +16,9 @@ from babblefish.languages import to_seamless
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
 
-from babblefish.engines.decoding import loops  # noqa: E402 - only where torch is
+from babblefish.engines.decoding import is_looping  # noqa: E402 - only where torch is
 from babblefish.engines.seamless.model import DType, load  # noqa: E402
-from babblefish.engines.seamless.speech import Seamless  # noqa: E402
+from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def request(samples: Samples, lang: str | None, choose: Callable[[str], Collecti
     return SpeechRequest(samples, Deadline.after(60), choose, frozenset({lang} if lang else ()))
 
 
-def encode(engine: Seamless, samples: Samples) -> Any:
+def encode(engine: SeamlessSpeechTranslator, samples: Samples) -> Any:
     (encoded,) = engine._encode([samples])
     return encoded
 
@@ -53,16 +53,16 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
     return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
 
 
-def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> Seamless:
-    return Seamless(load(folder, dtype), threads=2, identify_language=french, beams=beams)
+def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> SeamlessSpeechTranslator:
+    return SeamlessSpeechTranslator(load(folder, dtype), threads=2, detect_language=french, beams=beams)
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoint: Path) -> Seamless:
+def engine(checkpoint: Path) -> SeamlessSpeechTranslator:
     return open_engine(checkpoint)
 
 
-def alone(engine: Seamless, samples: Samples, code: str, beams: int) -> list[int]:
+def alone(engine: SeamlessSpeechTranslator, samples: Samples, code: str, beams: int) -> list[int]:
     """Return what transformers' own ``generate`` decodes for one language: the tokens after the language's."""
     heard = engine._features(samples, sampling_rate=16_000, return_tensors="pt")
     ids = engine._model.generate(
@@ -81,33 +81,37 @@ def alone(engine: Seamless, samples: Samples, code: str, beams: int) -> list[int
 @pytest.mark.parametrize("seed", [0, 2, 3])
 @pytest.mark.parametrize("beams", [1, 4])
 def test_languages_decoded_together_say_token_for_token_what_each_says_alone(
-    engine: Seamless, seed: int, samples: int, beams: int
+    engine: SeamlessSpeechTranslator, seed: int, samples: int, beams: int
 ) -> None:
     speech = hear(seed, samples)
     encoded, languages = encode(engine, speech), {code: engine._languages[code] for code in CODES}
     if beams == 1:
-        rows = engine._decoder.greedy(encoded, languages, LIMIT, never, Deadline.after(60))
+        rows = engine._decoder.greedy_search(encoded, languages, LIMIT, never, Deadline.after(60))
     else:
-        rows = engine._decoder.beams(encoded, languages, LIMIT, beams, Deadline.after(60))
+        rows = engine._decoder.beam_search(encoded, languages, LIMIT, beams, Deadline.after(60))
     together = [row.tokens + [3] * row.ended for row in rows]
     assert together == [alone(engine, speech, code, beams) for code in CODES]
     assert len({tuple(row) for row in together}) > 1  # else a row could be another's unnoticed
 
 
-def test_rows_that_have_ended_leave_the_batch(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_have_ended_leave_the_batch(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts: list[int] = []
     step = engine._decoder._logits
-    monkeypatch.setattr(engine._decoder, "_logits", lambda running: counts.append(len(running[0].ids)) or step(running))
+    monkeypatch.setattr(
+        engine._decoder, "_logits", lambda running: counts.append(len(running[0].input_ids)) or step(running)
+    )
     languages = {code: engine._languages[code] for code in CODES}
-    rows = engine._decoder.greedy(encode(engine, hear(0)), languages, LIMIT, never, Deadline.after(60))
+    rows = engine._decoder.greedy_search(encode(engine, hear(0)), languages, LIMIT, never, Deadline.after(60))
     lengths = [len(row.tokens) + row.ended for row in rows]
     assert counts == [sum(length > place for length in lengths) for place in range(max(lengths))]
     assert len(set(lengths)) > 2
 
 
-def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: Seamless) -> None:
+def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: SeamlessSpeechTranslator) -> None:
     encoded, language = encode(engine, hear(0)), engine._languages["pol"]
-    row = engine._decoder.greedy(encoded, {"pol": language}, LIMIT, never, Deadline.after(60))[0]
+    row = engine._decoder.greedy_search(encoded, {"pol": language}, LIMIT, never, Deadline.after(60))[0]
     ids = torch.tensor([[3, language, *row.tokens]])
     with torch.inference_mode():
         logits = engine._model(encoder_outputs=(encoded,), decoder_input_ids=ids).logits
@@ -132,7 +136,7 @@ def test_transcript_and_translations_come_from_one_encoder_pass(
     assert heard.timings_ms.keys() == {"encode", "decode"}
 
 
-def test_what_is_said_is_the_text_of_the_tokens(engine: Seamless) -> None:
+def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessSpeechTranslator) -> None:
     speech = hear(THREE_LANGUAGES)
     heard = engine.translate(request(speech, "pol", lambda _: ("eng", "fra")))
     said = engine._tokenizer.decode(alone(engine, speech, "pol", 1), skip_special_tokens=True).strip()
@@ -141,7 +145,7 @@ def test_what_is_said_is_the_text_of_the_tokens(engine: Seamless) -> None:
     assert 0 < heard.transcript.confidence <= 1
 
 
-def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine: Seamless) -> None:
+def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine: SeamlessSpeechTranslator) -> None:
     asked: list[str] = []
 
     def choose(lang: str) -> tuple[str, ...]:
@@ -159,32 +163,32 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
 
 
 def test_a_language_that_it_does_not_write_is_an_error_that_names_it(checkpoint: Path) -> None:
-    engine = Seamless(load(checkpoint, "float32"), 2, lambda *_: ("bre", 0.9))
+    engine = SeamlessSpeechTranslator(load(checkpoint, "float32"), 2, lambda *_: ("bre", 0.9))
     with pytest.raises(EngineError, match="Breton"):
         engine.translate(request(hear(0), None, nothing))
 
 
-def test_targets_are_the_other_languages_of_the_checkpoint(engine: Seamless) -> None:
+def test_targets_are_the_other_languages_of_the_checkpoint(engine: SeamlessSpeechTranslator) -> None:
     assert engine.targets("fra") == {code: Quality.GOOD for code in CODES if code != "fra"}
     assert "ara" in engine.targets("eng")  # the model's own code for it is another
     assert "ita" not in engine.targets("eng")
     assert engine.targets("bre") == {}
 
 
-def test_a_target_that_it_does_not_write_is_left_out(engine: Seamless) -> None:
+def test_a_target_that_it_does_not_write_is_left_out(engine: SeamlessSpeechTranslator) -> None:
     heard = engine.translate(request(hear(THREE_LANGUAGES), "pol", lambda _: ("bre", "ita", "pol")))
     assert heard.translations == {}
 
 
-def test_no_words_are_no_speech(engine: Seamless) -> None:
+def test_no_words_are_no_speech(engine: SeamlessSpeechTranslator) -> None:
     with pytest.raises(NoSpeechError):
         engine.translate(request(hear(NOTHING_IN_ENGLISH), "eng", nothing))
 
 
-def test_a_translation_that_loops_stops_early_and_is_left_out(engine: Seamless) -> None:
+def test_a_translation_that_loops_stops_early_and_is_left_out(engine: SeamlessSpeechTranslator) -> None:
     languages = {code: engine._languages[code] for code in ("pol", "fra")}
-    said, looping = engine._decoder.greedy(
-        encode(engine, hear(WORDS_IN_POLISH)), languages, LIMIT, loops, Deadline.after(60)
+    said, looping = engine._decoder.greedy_search(
+        encode(engine, hear(WORDS_IN_POLISH)), languages, LIMIT, is_looping, Deadline.after(60)
     )
     assert said.ended
     assert not looping.ended
@@ -199,11 +203,13 @@ def test_a_translation_that_loops_stops_early_and_is_left_out(engine: Seamless) 
     [([5] * 8, True), ([5] * 7, False), ([9, 1, 2, 3] + [7, 8] * 4, True), ([7, 8] * 4 + [9], False), ([], False)],
 )
 def test_a_loop_is_a_phrase_four_times_in_a_row_and_eight_tokens_long(tokens: list[int], looping: bool) -> None:
-    assert loops(tokens) is looping
+    assert is_looping(tokens) is looping
 
 
 @pytest.mark.parametrize("beams", [1, 4])
-def test_the_deadline_is_checked_between_steps(engine: Seamless, monkeypatch: pytest.MonkeyPatch, beams: int) -> None:
+def test_the_deadline_is_checked_between_steps(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch, beams: int
+) -> None:
     deadline, steps = Deadline.after(60), []
 
     def third_step_cancels(*_: Any) -> None:
@@ -214,9 +220,9 @@ def test_the_deadline_is_checked_between_steps(engine: Seamless, monkeypatch: py
     hook = engine._model.lm_head.register_forward_hook(third_step_cancels)
     encoded, languages = encode(engine, hear(0)), {"deu": engine._languages["deu"]}
     decode: Callable[[], Any] = (
-        (lambda: engine._decoder.greedy(encoded, languages, LIMIT, never, deadline))
+        (lambda: engine._decoder.greedy_search(encoded, languages, LIMIT, never, deadline))
         if beams == 1
-        else (lambda: engine._decoder.beams(encoded, languages, LIMIT, beams, deadline))
+        else (lambda: engine._decoder.beam_search(encoded, languages, LIMIT, beams, deadline))
     )
     try:
         with pytest.raises(DeadlineExceededError):
@@ -226,7 +232,7 @@ def test_the_deadline_is_checked_between_steps(engine: Seamless, monkeypatch: py
     assert len(steps) == 3
 
 
-def test_int8_stays_close_to_float32(engine: Seamless, checkpoint: Path) -> None:
+def test_int8_stays_close_to_float32(engine: SeamlessSpeechTranslator, checkpoint: Path) -> None:
     small = open_engine(checkpoint, "int8")
     ids = torch.tensor([[3, engine._languages[code]] for code in CODES])
     for seed in range(4):

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from babblefish.engines.seamless.model import load  # noqa: E402
-from babblefish.engines.seamless.speech import Seamless  # noqa: E402 - only where torch is
+from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402 - only where torch is
 
 pytestmark = pytest.mark.slow
 
@@ -27,14 +27,14 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
     return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
 
 
-def open_engine(folder: Path, **options: Any) -> Seamless:
-    engine = Seamless(load(folder, "float32"), 2, lambda *_: ("fra", 0.75), **options)
+def open_engine(folder: Path, **options: Any) -> SeamlessSpeechTranslator:
+    engine = SeamlessSpeechTranslator(load(folder, "float32"), 2, lambda *_: ("fra", 0.75), **options)
     engine._text = lambda row: str(row.tokens)  # type: ignore[method-assign] - what random weights say is no text
     return engine
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoint: Path) -> Seamless:
+def engine(checkpoint: Path) -> SeamlessSpeechTranslator:
     return open_engine(checkpoint)
 
 
@@ -42,9 +42,11 @@ def ask(samples: Samples, lang: str = "pol", deadline: Deadline | None = None) -
     return SpeechRequest(samples, deadline or Deadline.after(60), lambda _: TARGETS, frozenset({lang}))
 
 
-def serve(engine: Seamless, waiting: list[SpeechRequest | None]) -> dict[SpeechRequest, SpeechTranslation | Exception]:
+def serve(
+    engine: SeamlessSpeechTranslator, waiting: list[SpeechRequest | None]
+) -> dict[SpeechRequest, SpeechTranslation | Exception]:
     """Let the engine take from a list, in which None says that nothing waits at that moment."""
-    return dict(engine.translate_together(lambda: waiting.pop(0) if waiting else None))
+    return dict(engine.translate_batch(lambda: waiting.pop(0) if waiting else None))
 
 
 def said(outcome: SpeechTranslation | Exception) -> dict[str, str]:
@@ -53,18 +55,20 @@ def said(outcome: SpeechTranslation | Exception) -> dict[str, str]:
 
 
 @pytest.fixture
-def count_rows(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_rows(engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of rows in each step."""
     counts: list[int] = []
     step = engine._decoder._logits
     monkeypatch.setattr(
-        engine._decoder, "_logits", lambda running: counts.append(sum(len(one.ids) for one in running)) or step(running)
+        engine._decoder,
+        "_logits",
+        lambda running: counts.append(sum(len(one.input_ids) for one in running)) or step(running),
     )
     return counts
 
 
 @pytest.fixture
-def encoded(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def encoded(engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The lengths of the utterances that were encoded together."""
     batches: list[list[int]] = []
     encode = engine._encode
@@ -76,11 +80,13 @@ def encoded(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> list[list[int]
 UTTERANCES = [hear(0), hear(2, 29_000), hear(3, 35_160), hear(4, 32_777)]
 
 
-def test_it_is_an_engine_that_serves_several_at_once(engine: Seamless) -> None:
+def test_it_is_an_engine_that_serves_several_at_once(engine: SeamlessSpeechTranslator) -> None:
     assert isinstance(engine, BatchSpeechTranslator)
 
 
-def test_utterances_that_wait_together_say_what_each_says_alone(engine: Seamless, count_rows: list[int]) -> None:
+def test_utterances_that_wait_together_say_what_each_says_alone(
+    engine: SeamlessSpeechTranslator, count_rows: list[int]
+) -> None:
     alone = [said(engine.translate(ask(samples))) for samples in UTTERANCES]
     count_rows.clear()
     requests = [ask(samples) for samples in UTTERANCES]
@@ -90,21 +96,25 @@ def test_utterances_that_wait_together_say_what_each_says_alone(engine: Seamless
     assert len({str(texts) for texts in alone}) == len(UTTERANCES)  # else one could be another's unnoticed
 
 
-def test_only_those_of_about_one_length_are_encoded_together(engine: Seamless, encoded: list[list[int]]) -> None:
+def test_only_those_of_about_one_length_are_encoded_together(
+    engine: SeamlessSpeechTranslator, encoded: list[list[int]]
+) -> None:
     lengths = [64_000, 16_000, 70_000, 15_000, 40_000, 17_000]
     requests = [ask(hear(seed, length)) for seed, length in enumerate(lengths)]
     assert serve(engine, list(requests)).keys() == set(requests)
     assert encoded == [[64_000, 70_000], [16_000, 15_000, 17_000], [40_000]]
 
 
-def test_no_more_is_encoded_together_than_one_may_be_long(engine: Seamless, encoded: list[list[int]]) -> None:
+def test_no_more_is_encoded_together_than_one_may_be_long(
+    engine: SeamlessSpeechTranslator, encoded: list[list[int]]
+) -> None:
     requests = [ask(hear(seed, 16_000 * 9)) for seed in range(4)]
     assert serve(engine, list(requests)).keys() == set(requests)
     assert list(map(len, encoded)) == [2, 2]
 
 
 def test_between_two_batches_that_are_encoded_those_who_run_take_a_step(
-    engine: Seamless, encoded: list[list[int]], count_rows: list[int]
+    engine: SeamlessSpeechTranslator, encoded: list[list[int]], count_rows: list[int]
 ) -> None:
     steps_before: list[int] = []
 
@@ -113,7 +123,7 @@ def test_between_two_batches_that_are_encoded_those_who_run_take_a_step(
         return waiting.pop(0) if waiting else None
 
     waiting = [ask(hear(1, 16_000 * seconds)) for seconds in (1, 2, 3)]
-    assert len(dict(engine.translate_together(take))) == 3
+    assert len(dict(engine.translate_batch(take))) == 3
     assert encoded == [[16_000], [32_000], [48_000]]
     assert steps_before == [1, 2, 3]
 
@@ -127,7 +137,7 @@ def test_between_two_batches_that_are_encoded_those_who_run_take_a_step(
     ],
 )
 def test_who_is_finished_is_answered_before_another_is_encoded(checkpoint: Path, beams: int, told: str) -> None:
-    engine = open_engine(checkpoint, beams=beams, at_once=2)
+    engine = open_engine(checkpoint, beams=beams, max_batch=2)
     events: list[str] = []
     finish, encode = engine._finish, engine._encode
 
@@ -138,12 +148,12 @@ def test_who_is_finished_is_answered_before_another_is_encoded(checkpoint: Path,
     engine._finish = log_finish  # type: ignore[method-assign]
     engine._encode = lambda batch: events.append("encoding") or encode(batch)  # type: ignore[method-assign]
     waiting = [ask(UTTERANCES[0]) for _ in range(3)]
-    for _ in engine.translate_together(lambda: waiting.pop(0) if waiting else None):
+    for _ in engine.translate_batch(lambda: waiting.pop(0) if waiting else None):
         events.append("answered")
     assert events == told.split()
 
 
-def test_an_utterance_joins_one_that_is_running(engine: Seamless, count_rows: list[int]) -> None:
+def test_an_utterance_joins_one_that_is_running(engine: SeamlessSpeechTranslator, count_rows: list[int]) -> None:
     first, second = ask(UTTERANCES[0]), ask(UTTERANCES[2], "eng")
     alone = [said(engine.translate(request)) for request in (first, second)]
     count_rows.clear()
@@ -152,10 +162,10 @@ def test_an_utterance_joins_one_that_is_running(engine: Seamless, count_rows: li
     assert count_rows[:3] == [4, 4, 7]  # English is not translated to English
 
 
-def test_who_is_finished_first_is_answered_first(engine: Seamless) -> None:
+def test_who_is_finished_first_is_answered_first(engine: SeamlessSpeechTranslator) -> None:
     requests = [ask(samples) for samples in UTTERANCES]
     waiting = list(requests)
-    answered = [request for request, _ in engine.translate_together(lambda: waiting.pop(0) if waiting else None)]
+    answered = [request for request, _ in engine.translate_batch(lambda: waiting.pop(0) if waiting else None)]
     assert sorted(map(id, answered)) == sorted(map(id, requests))
     lengths = {}
     for request in requests:
@@ -165,7 +175,7 @@ def test_who_is_finished_first_is_answered_first(engine: Seamless) -> None:
 
 
 def test_no_more_utterances_than_allowed_run_at_once(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = open_engine(checkpoint, at_once=2)
+    engine = open_engine(checkpoint, max_batch=2)
     running: list[int] = []
     step = engine._decoder.step
     monkeypatch.setattr(engine._decoder, "step", lambda decodings: running.append(len(decodings)) or step(decodings))
@@ -186,7 +196,7 @@ def _dies(_: Any) -> Iterator[str]:
     ],
 )
 def test_one_that_fails_at_the_start_costs_the_others_nothing(
-    engine: Seamless, break_it: Callable[[], SpeechRequest], error: type[Exception]
+    engine: SeamlessSpeechTranslator, break_it: Callable[[], SpeechRequest], error: type[Exception]
 ) -> None:
     good, bad = ask(UTTERANCES[0]), break_it()
     alone = said(engine.translate(good))
@@ -196,22 +206,24 @@ def test_one_that_fails_at_the_start_costs_the_others_nothing(
 
 
 def test_one_that_is_given_up_on_the_way_leaves_and_the_others_go_on(
-    engine: Seamless, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = ask(UTTERANCES[0]), ask(UTTERANCES[2])
     alone = said(engine.translate(good))
 
-    def look(utterance: Any) -> None:
+    def check(utterance: Any) -> None:
         bad.deadline.cancel()
-        type(engine)._look(engine, utterance)
+        type(engine)._check(engine, utterance)
 
-    monkeypatch.setattr(engine, "_look", look)
+    monkeypatch.setattr(engine, "_check", check)
     outcomes = serve(engine, [good, bad])
     assert isinstance(outcomes[bad], DeadlineExceededError)
     assert said(outcomes[good]) == alone
 
 
-def test_where_encoding_fails_those_who_were_running_go_on(engine: Seamless, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_encoding_fails_those_who_were_running_go_on(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = ask(UTTERANCES[0]), ask(UTTERANCES[2])
     alone = said(engine.translate(good))
     encode = engine._encode
@@ -228,11 +240,11 @@ def test_where_encoding_fails_those_who_were_running_go_on(engine: Seamless, mon
 
 
 def test_one_whose_decoding_cannot_begin_costs_the_others_nothing(
-    engine: Seamless, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = ask(UTTERANCES[0]), ask(UTTERANCES[1])
     alone = said(engine.translate(good))
-    begin, begun = engine._decoder.begin, []
+    begin, begun = engine._decoder.start, []
 
     def fail_first(*arguments: Any) -> Any:
         begun.append(1)
@@ -240,7 +252,7 @@ def test_one_whose_decoding_cannot_begin_costs_the_others_nothing(
             raise RuntimeError("out of memory")
         return begin(*arguments)
 
-    monkeypatch.setattr(engine._decoder, "begin", fail_first)
+    monkeypatch.setattr(engine._decoder, "start", fail_first)
     outcomes = serve(engine, [bad, good])
     assert isinstance(outcomes[bad], RuntimeError)
     assert said(outcomes[good]) == alone
@@ -252,7 +264,7 @@ def test_silence_among_others_is_no_speech_for_its_speaker_alone(
     engine = open_engine(checkpoint)
     monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens) if row.tokens[:1] == first else None)
     pair = [ask(samples) for samples in UTTERANCES[:2]]
-    tokens = [engine._decoder.greedy(*_alone(engine, request)) for request in pair]
+    tokens = [engine._decoder.greedy_search(*_alone(engine, request)) for request in pair]
     first = tokens[0][0].tokens[:1]
     assert tokens[1][0].tokens[:1] != first
     outcomes = serve(engine, list(pair))
@@ -260,7 +272,7 @@ def test_silence_among_others_is_no_speech_for_its_speaker_alone(
     assert isinstance(outcomes[pair[1]], NoSpeechError)
 
 
-def _alone(engine: Seamless, request: SpeechRequest) -> tuple[Any, ...]:
+def _alone(engine: SeamlessSpeechTranslator, request: SpeechRequest) -> tuple[Any, ...]:
     (encoded,) = engine._encode([request.samples])
     return encoded, {"pol": engine._languages["pol"]}, 30, lambda _: False, Deadline.after(60)
 

@@ -17,10 +17,10 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2ForTextToText, SeamlessM4Tv2Model  # noqa: E402
 
-from babblefish.engines.seamless import text as seamless_text  # noqa: E402 - only where torch is
-from babblefish.engines.seamless.decoder import Row  # noqa: E402
+from babblefish.engines.seamless import text_translator  # noqa: E402 - only where torch is
+from babblefish.engines.seamless.decoder import Hypothesis  # noqa: E402
 from babblefish.engines.seamless.model import DType, SeamlessModel, load  # noqa: E402
-from babblefish.engines.seamless.text import SeamlessText  # noqa: E402
+from babblefish.engines.seamless.text_translator import SeamlessTextTranslator  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -41,11 +41,11 @@ def loaded(checkpoint: Path) -> SeamlessModel:
 
 
 @pytest.fixture
-def engine(loaded: SeamlessModel) -> SeamlessText:
-    return SeamlessText(loaded, threads=1)
+def engine(loaded: SeamlessModel) -> SeamlessTextTranslator:
+    return SeamlessTextTranslator(loaded, threads=1)
 
 
-def way(engine: SeamlessText, source: str, target: str) -> Route:
+def way(engine: SeamlessTextTranslator, source: str, target: str) -> Route:
     route = engine.route(source, target)
     assert route is not None
     return route
@@ -54,26 +54,27 @@ def way(engine: SeamlessText, source: str, target: str) -> Route:
 class Scripted:
     """Stands in for the translation of a piece: says what was asked, or what it is told to."""
 
-    def __init__(self, engine: SeamlessText, monkeypatch: pytest.MonkeyPatch, row: Row | None = None) -> None:
+    def __init__(
+        self, engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch, row: Hypothesis | None = None
+    ) -> None:
         self.asked: list[str] = []
         self._tokenizer = engine._loaded.tokenizer
         self._row = row
         monkeypatch.setattr(engine, "_decode", self._decode)
 
-    def _decode(self, tokens: list[int], *_: Any) -> Row:
+    def _decode(self, tokens: list[int], *_: Any) -> Hypothesis:
         self.asked.append(self._tokenizer.decode(tokens))
-        return self._row or Row(tokens, -0.1, ended=True)
+        return self._row or Hypothesis(tokens, -0.1, ended=True)
 
 
 @pytest.mark.parametrize(
     ("source", "text"), [("eng", SENTENCES[0]), ("fra", SENTENCES[1]), ("pol", SENTENCES[2]), ("deu", SENTENCES[3])]
 )
 def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
-    engine: SeamlessText, checkpoint: Path, source: str, text: str, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessTextTranslator, checkpoint: Path, source: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seamless_text, "loops", never)
-    monkeypatch.setattr(seamless_text, "_TOKENS_PER_TOKEN", 0)
-    monkeypatch.setattr(seamless_text, "_EXTRA_TOKENS", LIMIT)
+    monkeypatch.setattr(text_translator, "is_looping", never)
+    monkeypatch.setattr(text_translator, "max_translation_tokens", lambda tokens: LIMIT)
     tokenizer = SeamlessM4TTokenizer.from_pretrained(checkpoint)
     asked = tokenizer(text, src_lang=to_seamless(source), return_tensors="pt").input_ids
     alone = SeamlessM4Tv2ForTextToText.from_pretrained(checkpoint).eval()
@@ -89,7 +90,7 @@ def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
     assert len(made) > 1  # else a language could be another's unnoticed
 
 
-def test_there_is_a_good_way_between_any_two_languages_of_the_checkpoint(engine: SeamlessText) -> None:
+def test_there_is_a_good_way_between_any_two_languages_of_the_checkpoint(engine: SeamlessTextTranslator) -> None:
     assert engine.route("pol", "ara") == Route(("pol", "ara"), Quality.GOOD)
     assert engine.route("ara", "pol") == Route(("ara", "pol"), Quality.GOOD)
     assert engine.route("pol", "pol") is None
@@ -97,7 +98,7 @@ def test_there_is_a_good_way_between_any_two_languages_of_the_checkpoint(engine:
     assert engine.route("bre", "pol") is None
 
 
-def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessText) -> None:
+def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessTextTranslator) -> None:
     text, route = ENDS
     row = engine._decode(engine._loaded.tokens(text), *route, Deadline.after(60))
     assert row.ended
@@ -106,7 +107,9 @@ def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessText) -> None:
     assert said
 
 
-def test_line_breaks_and_lines_without_words_stay(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_breaks_and_lines_without_words_stay(
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripted = Scripted(engine, monkeypatch)
     text = "The dinner is ready.\n\n - \nThe soup is still hot."
     assert engine.translate(text, way(engine, "eng", "fra"), Deadline.after(60)) == text
@@ -114,10 +117,10 @@ def test_line_breaks_and_lines_without_words_stay(engine: SeamlessText, monkeypa
 
 
 def test_short_sentences_are_translated_together_and_long_ones_alone(
-    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted = Scripted(engine, monkeypatch)
-    monkeypatch.setattr(seamless_text, "_PIECE_CHARACTERS", 50)
+    monkeypatch.setattr(text_translator, "_MAX_CHARACTERS", 50)
     text = "The dinner is ready. The soup is hot. The children are playing in the garden behind the house. The end."
     assert engine.translate(text, way(engine, "eng", "fra"), Deadline.after(60)) == text
     assert scripted.asked == [
@@ -127,17 +130,19 @@ def test_short_sentences_are_translated_together_and_long_ones_alone(
     ]
 
 
-def test_between_chinese_sentences_is_no_space(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_chinese_sentences_is_no_space(engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
     Scripted(engine, monkeypatch)
-    monkeypatch.setattr(seamless_text, "_PIECE_CHARACTERS", 5)
+    monkeypatch.setattr(text_translator, "_MAX_CHARACTERS", 5)
     text = "The dinner is ready. The soup is hot."
     said = engine.translate(text, way(engine, "eng", "cmn"), Deadline.after(60))
     assert said == "The dinner is ready.The soup is hot."
 
 
-def test_a_text_that_never_ends_is_cut_into_parts(engine: SeamlessText, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_never_ends_is_cut_into_parts(
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripted = Scripted(engine, monkeypatch)
-    monkeypatch.setattr(seamless_text, "is_repetitive", lambda _: False)
+    monkeypatch.setattr(text_translator, "is_repetitive", lambda _: False)
     engine.translate("the soup and " * 500, way(engine, "eng", "fra"), Deadline.after(60))
     lengths = [len(engine._loaded.tokens(part)) for part in scripted.asked]
     assert len(lengths) > 2
@@ -145,10 +150,15 @@ def test_a_text_that_never_ends_is_cut_into_parts(engine: SeamlessText, monkeypa
 
 
 @pytest.mark.parametrize(
-    "row", [Row([40, 41, 42], -0.1, ended=False), Row([], -0.1, ended=True), Row([40, 41] * 60, -0.1, ended=True)]
+    "row",
+    [
+        Hypothesis([40, 41, 42], -0.1, ended=False),
+        Hypothesis([], -0.1, ended=True),
+        Hypothesis([40, 41] * 60, -0.1, ended=True),
+    ],
 )
 def test_no_words_or_the_same_again_and_again_are_an_error(
-    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch, row: Row
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch, row: Hypothesis
 ) -> None:
     Scripted(engine, monkeypatch, row)
     with pytest.raises(EngineError):
@@ -156,9 +166,9 @@ def test_no_words_or_the_same_again_and_again_are_an_error(
 
 
 def test_the_deadline_is_checked_between_tokens_and_before_the_first(
-    engine: SeamlessText, monkeypatch: pytest.MonkeyPatch
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seamless_text, "loops", never)
+    monkeypatch.setattr(text_translator, "is_looping", never)
     deadline, steps = Deadline.after(60), []
 
     def second_step_cancels(*_: Any) -> None:
@@ -179,6 +189,6 @@ def test_the_deadline_is_checked_between_tokens_and_before_the_first(
 
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
-    engine = SeamlessText(load(checkpoint, dtype), threads=1)
+    engine = SeamlessTextTranslator(load(checkpoint, dtype), threads=1)
     monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
     assert engine.translate(SENTENCES[0], way(engine, "eng", "pol"), Deadline.after(60)) != "[]"

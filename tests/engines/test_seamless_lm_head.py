@@ -9,7 +9,7 @@ from babblefish.languages import LANGUAGES, scripts
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 
 from babblefish.engines.seamless.int8 import Int8Linear, quantize  # noqa: E402 - only where torch is
-from babblefish.engines.seamless.vocabulary import OutputLayer, piece_scripts  # noqa: E402
+from babblefish.engines.seamless.lm_head import LMHead, token_scripts  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def layer() -> Int8Linear:
     return Int8Linear(*quantize(torch.randn(len(PIECES) + BEYOND, 16)), None, ("fbgemm", "qnnpack"))
 
 
-def tokens_for(output: OutputLayer, *languages: str) -> set[int]:
+def tokens_for(output: LMHead, *languages: str) -> set[int]:
     blocks = output.blocks(languages)
     count = output(torch.zeros(1, 16), blocks).shape[-1]
     return set(output.tokens(torch.arange(count), blocks))
@@ -45,15 +45,15 @@ def test_a_language_has_the_tokens_of_its_letters_and_those_of_everyone(
     layer: Int8Linear, languages: tuple[str, ...], written: str
 ) -> None:
     expected = {PIECES.index(piece) for piece in written.split()} | {len(PIECES), len(PIECES) + 1}
-    assert tokens_for(OutputLayer(layer, PIECES), *languages) == expected
+    assert tokens_for(LMHead(layer, PIECES), *languages) == expected
 
 
 def test_all_languages_together_have_every_token(layer: Int8Linear) -> None:
-    assert tokens_for(OutputLayer(layer, PIECES), *LANGUAGES) == set(range(len(PIECES) + BEYOND))
+    assert tokens_for(LMHead(layer, PIECES), *LANGUAGES) == set(range(len(PIECES) + BEYOND))
 
 
 def test_the_logits_are_those_of_the_whole_layer(layer: Int8Linear) -> None:
-    output = OutputLayer(layer, PIECES)
+    output = LMHead(layer, PIECES)
     x = torch.randn(3, 16)
     blocks = output.blocks(["rus", "jpn"])
     logits = output(x, blocks)
@@ -64,7 +64,7 @@ def test_the_logits_are_those_of_the_whole_layer(layer: Int8Linear) -> None:
 @pytest.mark.parametrize("pieces", [None, PIECES])
 def test_a_layer_of_floats_or_without_pieces_stays_whole(layer: Int8Linear, pieces: tuple[str, ...] | None) -> None:
     whole = torch.nn.Linear(16, len(PIECES)) if pieces else layer
-    output = OutputLayer(whole, pieces)
+    output = LMHead(whole, pieces)
     x = torch.randn(2, 16)
     with torch.inference_mode():
         assert torch.equal(output(x, output.blocks(["eng"])), whole(x))
@@ -72,11 +72,11 @@ def test_a_layer_of_floats_or_without_pieces_stays_whole(layer: Int8Linear, piec
 
 
 def test_marks_and_digits_are_of_no_script() -> None:
-    assert [piece_scripts(piece) for piece in ("▁", "…", "٣", "ー", "__rus__")] == [frozenset()] * 5
+    assert [token_scripts(piece) for piece in ("▁", "…", "٣", "ー", "__rus__")] == [frozenset()] * 5
 
 
 def test_every_language_is_written_with_the_letters_of_its_own_name() -> None:
     for code, language in LANGUAGES.items():
-        assert piece_scripts(language.native_name) <= scripts(code)
+        assert token_scripts(language.native_name) <= scripts(code)
     assert scripts("jpn") == {"CJK", "HIRAGANA", "KATAKANA"}
     assert scripts("fra") == frozenset()

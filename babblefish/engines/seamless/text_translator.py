@@ -1,6 +1,6 @@
 """SeamlessM4T v2 from text to text.
 
-The way to a language where another engine recognised the speech, and the second try where the translation from the
+For languages that the speech was not translated to: where another engine recognised it, or where the translation from
 speech repeated itself.
 """
 
@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from babblefish.domain import Deadline, EngineError, Quality
 from babblefish.engines.contracts import Route
-from babblefish.engines.decoding import is_repetitive, loops
-from babblefish.engines.seamless.decoder import Row
+from babblefish.engines.decoding import MAX_SOURCE_TOKENS, is_looping, is_repetitive, max_translation_tokens
+from babblefish.engines.seamless.decoder import Hypothesis
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words, space, split_line
 from babblefish.engines.torch_threads import use_threads
 
-_PIECE_CHARACTERS = 200
-"""Sentences are translated together up to this length, as each tells what the next is about; the model learned from
+_MAX_CHARACTERS = 200
+"""Sentences are translated together up to this length, as each gives the next its context; the model learned from
 single ones, and leaves some out of a long text."""
 
-_PIECE_TOKENS = 256
-"""Where a text without an end of a sentence is cut all the same."""
 
-_TOKENS_PER_TOKEN = 3
-_EXTRA_TOKENS = 12
-"""No language needs more tokens for the same words; a row that gets there says something else."""
-
-
-class SeamlessText:
+class SeamlessTextTranslator:
     """SeamlessM4T v2 as a ``TextTranslator`` between all languages that it writes."""
 
     name = "seamless"
@@ -35,14 +28,14 @@ class SeamlessText:
         """Use a loaded model.
 
         Args:
-            loaded: From ``seamless_model.load``.
+            loaded: From ``seamless.model.load``.
             threads: Threads of one call.
         """
         self._loaded = loaded
         self._threads = threads
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
-        """Return the way between two languages, which is always a direct one."""
+        """Return the route between two languages, which is always direct."""
         known = source_lang in self._loaded.languages and target_lang in self._loaded.languages
         return Route((source_lang, target_lang), Quality.GOOD) if known and source_lang != target_lang else None
 
@@ -50,14 +43,14 @@ class SeamlessText:
         """Translate a text, a few sentences at a time; line breaks stay, and lines without words stay as they are.
 
         Raises:
-            EngineError: The translation of a part has no words, repeats itself or never ends.
+            EngineError: A translation has no words, repeats itself or never ends.
             DeadlineExceededError: It took too long; checked before each token.
         """
         use_threads(self._threads)
         return "\n".join(self._line(line, route, deadline) for line in text.split("\n"))
 
     def prepare(self, route: Route, deadline: Deadline) -> None:
-        """Return at once: the model is loaded, and no way needs anything of its own."""
+        """Return at once: the model is loaded, and no route needs anything of its own."""
 
     def close(self) -> None:
         """Return at once: nothing runs beside the server."""
@@ -66,24 +59,24 @@ class SeamlessText:
         if not has_words(line):
             return line
         source, target = route.path
-        said = []
-        for piece in split_line(line, space(source), _PIECE_CHARACTERS):
-            tokens = self._loaded.tokens(piece)
-            for start in range(0, len(tokens), _PIECE_TOKENS):
-                row = self._decode(tokens[start : start + _PIECE_TOKENS], source, target, deadline)
-                said.append(self._text(row))
-        return space(target).join(said)
+        translated = []
+        for sentences in split_line(line, space(source), _MAX_CHARACTERS):
+            tokens = self._loaded.tokens(sentences)
+            for start in range(0, len(tokens), MAX_SOURCE_TOKENS):
+                hypothesis = self._decode(tokens[start : start + MAX_SOURCE_TOKENS], source, target, deadline)
+                translated.append(self._text(hypothesis))
+        return space(target).join(translated)
 
-    def _decode(self, tokens: list[int], source: str, target: str, deadline: Deadline) -> Row:
+    def _decode(self, tokens: list[int], source: str, target: str, deadline: Deadline) -> Hypothesis:
         deadline.check()
         encoded = self._loaded.encode_text(tokens, source)
-        limit = _TOKENS_PER_TOKEN * len(tokens) + _EXTRA_TOKENS
+        max_tokens = max_translation_tokens(len(tokens))
         languages = {target: self._loaded.languages[target]}
-        (row,) = self._loaded.decoder.greedy(encoded, languages, limit, loops, deadline)
-        return row
+        (hypothesis,) = self._loaded.decoder.greedy_search(encoded, languages, max_tokens, is_looping, deadline)
+        return hypothesis
 
-    def _text(self, row: Row) -> str:
-        text: str = self._loaded.tokenizer.decode(row.tokens, skip_special_tokens=True).strip()
-        if not row.ended or is_repetitive(text) or not has_words(text):
-            raise EngineError("SeamlessM4T finds no words for this text, or the same again and again")
+    def _text(self, hypothesis: Hypothesis) -> str:
+        text: str = self._loaded.tokenizer.decode(hypothesis.tokens, skip_special_tokens=True).strip()
+        if not hypothesis.ended or is_repetitive(text) or not has_words(text):
+            raise EngineError("SeamlessM4T's translation of this text has no words, or repeats itself")
         return text

@@ -1,8 +1,8 @@
 """Apertium: rule-based translation between the languages whose Debian packages are installed.
 
 A mode of Apertium is a pipeline of ten to fifteen programs. The ``apertium`` command starts all of them for every
-text, which is most of the time it takes; here they stay alive and each text ends with a NUL byte, on which every
-program of the pipeline flushes its output (the option ``-z`` that ``apertium-wblank-mode`` gives each of them).
+text, which takes most of its time. Here they keep running, and each text ends with a NUL byte, on which every program
+of the pipeline flushes its output (the option ``-z``, which ``apertium-wblank-mode`` gives each of them).
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ INSTALL_COMMAND = (
 )
 
 _PREPARE_MODE = "apertium-wblank-mode"
-"""Apertium's own program (since 3.8) that makes of a mode what the ``apertium`` command runs."""
+"""Apertium's own program (since 3.8) that turns a mode into the commands that ``apertium`` runs."""
 
 _ANSWER_LIMIT_S = 10.0
-"""A warm pipeline answers in milliseconds, the slowest one starts in less than a second; this one hangs."""
+"""A warm pipeline answers in milliseconds, and the slowest starts in less than a second; one this late hangs."""
 
-_MOST_PIPELINES = 8
-"""Pairs kept running; a pipeline holds 40 to 620 MB, which a conversation of three languages needs six of."""
+_MAX_PIPELINES = 8
+"""Pairs kept running. A pipeline holds 40 to 620 MB; a conversation in three languages needs six."""
 
 _TICK_MS = 50
-"""How often a wait looks whether its deadline has passed or was cancelled."""
+"""How often a wait checks its deadline."""
 
 _HOP_COST = 10
 _ENGLISH_COST = 5
-"""Added to a hop to or from English, which loses more than any between Romance languages (gist-level)."""
+"""Added to a hop to or from English, which loses more than one between Romance languages."""
 
 _PENALTY: Mapping[tuple[str, str], int] = {
     ("eng", "cat"): 1,
@@ -60,19 +60,19 @@ _PENALTY: Mapping[tuple[str, str], int] = {
     ("spa", "fra"): 2,
     ("spa", "ita"): 2,
 }
-"""Chosen so that the cheapest of several ways is the one with the best corpus chrF on 16 everyday sentences in all
+"""Chosen so that the cheapest of several routes is the one with the best corpus chrF on 16 everyday sentences in all
 six languages. Via Spanish against via Catalan: French to English 59/54, Italian to English 60/58, Portuguese to English
 65/61, English to French 59/65, English to Italian 57/59, English to Portuguese 55/54, French to Italian 70/75, Italian
 to French 69/74, Portuguese to Italian 64/67, Italian to Portuguese 57/56. What decides is the last hop: to English and
 Portuguese Spanish does better, to French and Italian Catalan does. One to three recorded sentences per pair cannot
-settle it: they agree but for English with French, where the two ways are a point apart. The penalties stay below a hop,
-so fewer hops always win."""
+settle it: they agree except for English with French, where the two routes are a point apart. The penalties stay below a
+hop, so fewer hops always win."""
 
 _ROMANCE = frozenset({"cat", "fra", "ita", "por", "spa"})
 """Between these a single hop is good; their chrF on the same sentences was 60 to 76."""
 
 _MODE_NAME = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
-"""A plain mode; a longer name is a variant of one (``spa-eng_US``) or an economical build (``eco-es-fr``)."""
+"""A plain mode; longer names are variants (``spa-eng_US``) or economical builds (``eco-es-fr``)."""
 
 _RESERVED = re.compile(r"[][{}^$/\\@<>]")
 _BLANK = re.compile(r"[ \t\r\n~]{2,}|[\t\r\n~]")
@@ -84,10 +84,10 @@ Pair = tuple[str, str]
 
 
 def installed_modes(modes_dir: Path) -> dict[Pair, Path]:
-    """Return the mode files of a folder by language pair; modes of languages without a name here are left out."""
+    """Return the mode files of a folder by language pair, without those of languages that we do not know."""
     codes = {language.bcp47: language.code for language in LANGUAGES.values()} | {code: code for code in LANGUAGES}
     modes = {}
-    # Old packages name their modes with two letters; where both exist the newer, longer one comes last and stays.
+    # Old packages name their modes with two letters; where both exist, the newer, longer name comes last and stays.
     for path in sorted(modes_dir.glob("*.mode"), key=lambda path: (len(path.stem), path.stem)):
         name = _MODE_NAME.fullmatch(path.stem)
         if name and name[1] in codes and name[2] in codes:
@@ -95,15 +95,15 @@ def installed_modes(modes_dir: Path) -> dict[Pair, Path]:
     return modes
 
 
-def cheapest_path(pairs: Collection[Pair], source_lang: str, target_lang: str) -> tuple[str, ...] | None:
-    """Return the languages of the best way over these pairs, source first, or None where there is no way.
+def shortest_path(pairs: Collection[Pair], source_lang: str, target_lang: str) -> tuple[str, ...] | None:
+    """Return the languages of the cheapest route over these pairs, source first, or None where there is none.
 
-    Dijkstra's algorithm over the costs above; among equals the alphabet decides.
+    Dijkstra's algorithm over the costs above; ties are broken alphabetically.
     """
-    ways: list[tuple[int, tuple[str, ...]]] = [(0, (source_lang,))]
+    frontier: list[tuple[int, tuple[str, ...]]] = [(0, (source_lang,))]
     done = set()
-    while ways:
-        cost, path = heapq.heappop(ways)
+    while frontier:
+        cost, path = heapq.heappop(frontier)
         if path[-1] == target_lang:
             return path if len(path) > 1 else None
         if path[-1] in done:
@@ -112,7 +112,7 @@ def cheapest_path(pairs: Collection[Pair], source_lang: str, target_lang: str) -
         for pair in pairs:
             if pair[0] == path[-1] and pair[1] not in done:
                 hop = _HOP_COST + _PENALTY.get(pair, 0) + (_ENGLISH_COST if "eng" in pair else 0)
-                heapq.heappush(ways, (cost + hop, (*path, pair[1])))
+                heapq.heappush(frontier, (cost + hop, (*path, pair[1])))
     return None
 
 
@@ -136,17 +136,17 @@ def reformat(stream: str) -> str:
 
 
 class Apertium:
-    """Translates text over the installed pairs, with one pipeline per pair, started when it is first needed.
+    """Translates text over the installed pairs, with one pipeline per pair, which is started when it is first needed.
 
-    A pipeline that died between two texts is replaced unnoticed. One that hangs, dies or runs into the deadline while
-    it translates is killed with all its programs, which costs that text, and the next text gets a new one. ``close``
-    ends the programs; they also end when the server's process does, because their input then ends.
+    A pipeline that died between two texts is simply replaced. One that hangs, dies or exceeds the deadline while it
+    translates is killed with all its programs, which costs that text, and the next text gets a new one. ``close`` ends
+    the programs; they also end with the server's process, as their input then ends.
     """
 
     name = "apertium"
 
     def __init__(self, modes_dir: Path = MODES_DIR) -> None:
-        """Look what is installed; starts nothing.
+        """Find what is installed; starts nothing.
 
         Args:
             modes_dir: Folder of the mode files.
@@ -157,7 +157,7 @@ class Apertium:
         self._modes = installed_modes(modes_dir)
         if not self._modes or not shutil.which(_PREPARE_MODE):
             raise SetupError(f"Apertium is not installed; install it with: {INSTALL_COMMAND}")
-        # Whoever takes a pair's pipeline out of its queue owns it until it is put back; None is one not yet started.
+        # Whoever takes a pair's pipeline out of its queue owns it until they put it back; None is one not yet started.
         self._idle: dict[Pair, queue.Queue[_Pipeline | None]] = {pair: queue.Queue(1) for pair in self._modes}
         for idle in self._idle.values():
             idle.put(None)
@@ -165,12 +165,12 @@ class Apertium:
 
     @property
     def pairs(self) -> frozenset[Pair]:
-        """The pairs that are installed."""
+        """The installed pairs."""
         return frozenset(self._modes)
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
-        """Return the best way between two languages, or None where there is none."""
-        path = cheapest_path(self._modes, source_lang, target_lang)
+        """Return the best route between two languages, or None where there is none."""
+        path = shortest_path(self._modes, source_lang, target_lang)
         if path is None:
             return None
         good = len(path) == 2 and _ROMANCE.issuperset(path)
@@ -195,7 +195,7 @@ class Apertium:
             DeadlineExceededError: It took too long.
         """
         for pair in zip(route.path, route.path[1:], strict=False):
-            if pair not in self._recent and len(self._recent) < _MOST_PIPELINES:
+            if pair not in self._recent and len(self._recent) < _MAX_PIPELINES:
                 self._translate_pair(".", pair, deadline)
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class Apertium:
         except (OSError, subprocess.SubprocessError) as error:
             raise EngineError(f"Apertium {pair[0]}-{pair[1]} failed on this text") from error
         finally:
-            # What a pipeline still has to say would be taken for the answer to the next text.
+            # The rest of a pipeline's output would be taken for the answer to the next text.
             if pipeline and answer is None:
                 pipeline.close()
                 pipeline = None
@@ -231,14 +231,14 @@ class Apertium:
         return before + reformat(answer.decode("utf-8", "replace")) + after
 
     def _used(self, pair: Pair) -> None:
-        """Note that a pair was used, and end the pipelines of pairs that were not for longest, beyond the limit."""
+        """Note that a pair was used, and end the least recently used pipelines beyond the limit."""
         self._recent.pop(pair, None)
         self._recent[pair] = None
-        for old in list(self._recent)[:-_MOST_PIPELINES]:
+        for old in list(self._recent)[:-_MAX_PIPELINES]:
             try:
                 pipeline = self._idle[old].get_nowait()
             except queue.Empty:
-                continue  # at work just now; its turn comes with the next text
+                continue  # in use; its turn comes with the next text
             self._recent.pop(old, None)
             if pipeline:
                 pipeline.close()
@@ -246,15 +246,15 @@ class Apertium:
 
 
 class _Pipeline:
-    """The running programs of one mode, each reading what the one before it writes."""
+    """The running programs of one mode, each reading the output of the one before it."""
 
     def __init__(self, mode: Path) -> None:
         self._programs: list[subprocess.Popen[bytes]] = []
         source: int | IO[bytes] = subprocess.PIPE
         try:
             for command in _commands(mode):
-                # A shell between would hold the output open, and the end of the last program would not be seen; in
-                # groups of their own, Ctrl-C at the server's terminal leaves them to ``close``.
+                # A shell in between would hold the output open, and hide the end of the last program. In process
+                # groups of their own, they are left to ``close`` on Ctrl-C at the server's terminal.
                 program = subprocess.Popen(
                     command,
                     stdin=source,
@@ -279,11 +279,11 @@ class _Pipeline:
         os.set_blocking(self._stdin_fd, False)
 
     def is_alive(self) -> bool:
-        """Say whether every program still runs."""
+        """Say whether every program is running."""
         return all(program.poll() is None for program in self._programs)
 
     def ask(self, text: bytes, deadline: Deadline) -> bytes:
-        """Send one text, ending with an empty superblank, and return what comes out for it.
+        """Send one text, ending with an empty superblank, and return its translation.
 
         Raises:
             EngineError: A program ended, or it hangs.
@@ -299,20 +299,20 @@ class _Pipeline:
             deadline.check()
             if time.monotonic() > give_up_s:
                 raise EngineError(f"Apertium did not answer within {_ANSWER_LIMIT_S:.0f} s")
-            # Both ends at once, because a long text fills the pipes before the first program has read all of it.
+            # Both ends together, as a long text fills the pipes before the first program has read all of it.
             for fd, _ in poll.poll(_TICK_MS):
                 if fd == self._stdout_fd:
                     chunk = os.read(fd, 65536)
                     if not chunk:
-                        raise EngineError("Apertium ended while it translated")
+                        raise EngineError("Apertium ended during a translation")
                     answer += chunk
                 else:
                     unsent = unsent[os.write(fd, unsent) :]
                     if not unsent:
                         poll.unregister(fd)
-        # Where one program dies, those after it end the text early with a NUL of their own.
+        # When one program dies, those after it end the text early with a NUL of their own.
         if not answer.endswith(b"[]\0") or answer.count(b"\0") > 1:
-            raise EngineError("Apertium ended while it translated")
+            raise EngineError("Apertium ended during a translation")
         return bytes(answer[:-1])
 
     def close(self) -> None:
@@ -331,6 +331,6 @@ def _commands(mode: Path) -> list[list[str]]:
     prepared = subprocess.run(
         [_PREPARE_MODE, "-z", str(mode)], capture_output=True, text=True, check=True, timeout=_ANSWER_LIMIT_S
     )
-    # $1 is the generator's option, -n for unknown words without a mark; $2 is the tagger's, none.
+    # $1 is an option of the generator, -n for leaving unknown words unmarked; $2 is one of the tagger, none here.
     words = shlex.split(prepared.stdout.replace("$1", "-n").replace("$2", "").replace("|", " | "))
     return [list(group) for is_bar, group in itertools.groupby(words, "|".__eq__) if not is_bar]

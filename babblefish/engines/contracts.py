@@ -1,4 +1,4 @@
-"""What the pipeline asks of an engine.
+"""What the pipeline expects of an engine.
 
 Engines are plain synchronous objects. Only ``workers`` calls them, never on the event loop's thread. Options of a
 call (language, voice) are arguments; weights are shared and state is per stream, so one engine serves every client.
@@ -50,7 +50,7 @@ class VoiceScale:
         threshold: Similarity from which two utterances are one voice.
         plausible: Similarity from which the best match of speech too short to be sure is more often right than not.
         half_reliable_s: Seconds of speech at which an embedding's reliability is a half.
-        most_used_s: Seconds of one utterance beyond which more speech makes the embedding no better.
+        most_used_s: Seconds of one utterance beyond which more speech does not improve the embedding.
     """
 
     threshold: float
@@ -98,9 +98,9 @@ class SpeechRequest:
         deadline: Checked between steps.
         choose_targets: Called once with the language spoken, in the worker's thread; returns which of
             ``targets(language)`` are wanted.
-        source_langs: ISO 639-3 codes of the languages it may be in; one is believed, none at all means any.
-        interim: Whether it goes on, and will be translated again as a whole: soon rather than sure, so without a
-            second try.
+        source_langs: ISO 639-3 codes of the languages it may be in; a single one is believed, none means any.
+        interim: Whether it is still being spoken, and will be translated again as a whole: then fast matters more than
+            sure, so it gets no second try.
     """
 
     samples: Samples
@@ -111,12 +111,12 @@ class SpeechRequest:
 
 
 class SpeechTranslator(Protocol):
-    """Recognises speech and translates it from the same encoder pass."""
+    """Recognises speech and translates it, from the same encoder pass."""
 
     name: str
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
-        """Return the languages it can translate this spoken language to, each with its quality."""
+        """Return the languages that it can translate this spoken language to, each with its quality."""
         ...
 
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
@@ -132,19 +132,19 @@ class SpeechTranslator(Protocol):
 
 @runtime_checkable
 class BatchSpeechTranslator(SpeechTranslator, Protocol):
-    """Serves the utterances of several people at once for little more than one costs."""
+    """Serves the utterances of several people with continuous batching, for little more than one costs."""
 
     def translate_batch(
         self, take: Callable[[], SpeechRequest | None]
     ) -> Iterator[tuple[SpeechRequest, SpeechTranslation | Exception]]:
-        """Translate what waits, and what comes meanwhile, until nothing is left.
+        """Translate the requests that wait, and those that come meanwhile, until none is left.
 
         Args:
-            take: Returns the next request that waits, or None; asked at the start and between steps, while there is
-                room for one more.
+            take: Returns the next waiting request, or None; called at the start and between steps, while the batch has
+                room.
 
         Yields:
-            Each request taken with its outcome, as soon as that is known; what fails for one of them alone is yielded
+            Each request taken, with its outcome as soon as that is known; what fails for one request alone is yielded
             with it and not raised.
         """
         ...
@@ -152,7 +152,7 @@ class BatchSpeechTranslator(SpeechTranslator, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way from one language to another through a text translator.
+    """A route from one language to another through a text translator.
 
     Attributes:
         path: Languages passed through, source first, target last; at least two.
@@ -169,7 +169,7 @@ class TextTranslator(Protocol):
     name: str
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
-        """Return the best way between two languages, or None where there is none; cheap and pure."""
+        """Return the best route between two languages, or None where there is none; cheap and pure."""
         ...
 
     def translate(self, text: str, route: Route, deadline: Deadline) -> str:
@@ -182,11 +182,11 @@ class TextTranslator(Protocol):
         ...
 
     def prepare(self, route: Route, deadline: Deadline) -> None:
-        """Make a route's first translation as fast as later ones; may fail as ``translate`` does."""
+        """Make a route's first translation as fast as later ones; fails as ``translate`` does."""
         ...
 
     def close(self) -> None:
-        """End what it keeps running beside the server."""
+        """End the processes it keeps running."""
         ...
 
 
@@ -216,7 +216,7 @@ class Engines:
     """The engines of a profile.
 
     Attributes:
-        synthesizers: In order of preference; the first that has a voice of the language speaks it.
+        synthesizers: In order of preference; a language is spoken by the first that has a voice for it.
         text_preferred: Pairs (source, target) that the speech translator knows too, but which the text translator makes
             better from the transcript, as measured by ``benchmarks/translation_quality.py``.
     """
@@ -233,6 +233,6 @@ class Engines:
         return next((engine for engine in self.synthesizers if engine.voice(lang)), None)
 
     def close(self) -> None:
-        """End what an engine keeps running beside the server, such as translation processes."""
+        """End the processes that an engine keeps running."""
         if self.text_translator is not None:
             self.text_translator.close()

@@ -1,8 +1,8 @@
-"""Speaker encoder: an LSTM that turns 0.8 s of mel spectrum into a d-vector, averaged over the utterance.
+"""Speaker encoder: an LSTM that turns 0.8 s of log-mel spectrogram into a d-vector, averaged over the utterance.
 
 The network is the speaker encoder of VoiceFilter (Wang et al. 2019, arXiv:1810.04826, section 3.1): three LSTM layers
-over 80 frames of 40 mel bands. The features have to be the ones it was trained on, which are librosa's defaults for
-a mel spectrogram except where a constant below says otherwise.
+over 80 frames of 40 mel bands. The features must be those it was trained on: librosa's defaults for a mel spectrogram,
+except where a constant below says otherwise.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from babblefish.engines.contracts import Embedding, VoiceScale
+from babblefish.engines.onnx_session import open_session
 
 _FFT = 512
 _WINDOW = 400
@@ -25,10 +25,10 @@ _POWER_FLOOR = 1e-10
 _FRAMES = 80
 _FRAME_HOP = 40
 _MAX_WINDOWS = 12
-"""More of a long utterance adds time, and no accuracy that could be measured."""
+"""More windows of a long utterance take time and add no accuracy that could be measured."""
 
 _EDGE_DB = 30.0
-"""Frames this far below the loud ones are silence when they stand at an end."""
+"""Frames this far below the loud ones are silence when they are at an end."""
 
 _LEVEL = 0.3
 """Mean of the mel power, log10, that speech at -24 dBFS has: the middle of the range that told voices apart best."""
@@ -38,7 +38,7 @@ _SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used
 the speaker's centroid follows √(d / (d + 0.8)) from 0.6 s to 5 s."""
 
 Features = NDArray[np.float32]
-"""Mel spectrum, shape ``[frames, 40]``, float32, log10 of power."""
+"""Log-mel spectrogram, shape ``[frames, 40]``, float32, log10 of power."""
 
 
 def _slaney_hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ _HAMMING = (0.54 - 0.46 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)).as
 
 
 def log_mel(samples: Samples) -> Features:
-    """Return the mel spectrum of speech, one frame per 10 ms.
+    """Return the log-mel spectrogram of speech, one frame per 10 ms.
 
     Args:
         samples: Shape ``[n]``, 16 kHz; padded with silence to one frame (512 samples).
@@ -74,7 +74,7 @@ def log_mel(samples: Samples) -> Features:
         Shape ``[1 + (n - 512) // 160, 40]``.
     """
     padded = np.pad(samples, (0, max(0, _FFT - len(samples))))
-    # librosa centres a window shorter than the FFT in it; where the zeros stand does not change the power
+    # librosa centres a window shorter than the FFT; where the zeros are does not change the power.
     offset = (_FFT - _WINDOW) // 2
     count = 1 + (len(padded) - _FFT) // _HOP
     frames = np.lib.stride_tricks.sliding_window_view(padded[offset:], _WINDOW)[::_HOP][:count]
@@ -85,7 +85,7 @@ def log_mel(samples: Samples) -> Features:
 
 
 def _trim_and_level(mel: Features) -> Features:
-    """Cut the silence off both ends and bring the voice to the level the network knows."""
+    """Cut the silence off both ends and bring the voice to the level the network was trained on."""
     power = np.power(10.0, mel, dtype=np.float64).sum(axis=1)
     floor = np.percentile(power, 95) * 10.0 ** (-_EDGE_DB / 10.0)
     voiced = np.flatnonzero(power >= floor)
@@ -120,20 +120,13 @@ class DVector:
     scale = _SCALE
 
     def __init__(self, model_path: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # a spinning thread keeps a core from the other engines while this one waits for work
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(model_path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model_path, threads)
 
     def embed(self, samples: Samples) -> Embedding:
         """Embed speech as a unit vector; safe to call from several threads.
 
-        Silence at either end and the level of the microphone do not matter. Pauses within stay: windows with the
-        pauses cut out told voices apart worse.
+        Silence at either end and the level of the microphone do not matter. Pauses in between stay, as cutting them out
+        told voices apart worse.
 
         Args:
             samples: Shape ``[n]``, n > 0, 16 kHz; speech of less than 0.8 s is repeated until it fills a window.

@@ -1,4 +1,4 @@
-"""eSpeak NG: formant synthesis, a robot's voice in about a hundred languages, faster than any model.
+"""eSpeak NG: formant synthesis, a robotic voice in about a hundred languages, faster than any model.
 
 Called through its C interface (``speak_lib.h``); the library and its data come with ``espeakng_loader``, so no system
 package is needed.
@@ -26,10 +26,10 @@ _INITIALIZE_DONT_EXIT = 0x8000
 _POSITION_IN_CHARACTERS = 1
 _TEXT_IS_UTF8 = 1
 _GO_ON, _STOP = 0, 1
-"""Names and values of ``speak_lib.h``, the last two being what the callback returns."""
+"""Names and values from ``speak_lib.h``; the last two are what the callback returns."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-"""Control characters, of which eSpeak NG reads U+0001 as the start of a command and NUL as the end of the text."""
+"""Control characters: eSpeak NG takes U+0001 for the start of a command and NUL for the end of the text."""
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -52,12 +52,12 @@ class _Voice(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class _Library:
-    """The loaded library, which speaks one text at a time because all its state is global.
+    """The loaded library, which speaks one text at a time, as all its state is global.
 
     Attributes:
         sample_rate_hz: Of everything it speaks.
         identifiers: Language, as eSpeak NG calls it → identifier of its default voice.
-        idle: Holds the library while nobody speaks; whoever takes it out owns it until it is put back.
+        idle: Holds the library while nobody uses it; whoever takes it out owns it until they put it back.
     """
 
     sample_rate_hz: int
@@ -69,7 +69,7 @@ class _Library:
 def _library() -> _Library:
     """Load the library, once per process however many engines there are.
 
-    Kokoro's phonemizer works on copies of the same library file, whose state is apart from this one's.
+    Kokoro's phonemizer works on copies of the library file, which have a state of their own.
 
     Raises:
         SetupError: It cannot be loaded, or finds no data.
@@ -121,7 +121,7 @@ class EspeakNg:
         return f"{self.name}:{self._voices[lang]}" if lang in self._voices else None
 
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
-        """Speak ``text`` as one piece; nothing comes for a text without a letter or digit.
+        """Speak ``text`` as one piece; a text without a letter or digit yields nothing.
 
         Raises:
             EngineError: eSpeak NG does not know the language or failed on this text.
@@ -143,7 +143,7 @@ class EspeakNg:
 
 
 def _speak(library: ctypes.CDLL, identifier: str, text: str, deadline: Deadline) -> NDArray[np.int16]:
-    """Return the PCM of a text, or what there was of it when the deadline passed."""
+    """Return the PCM of a text, or as much as there was when the deadline passed."""
     chunks: list[NDArray[np.int16]] = []
 
     def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:

@@ -110,7 +110,7 @@ class Nllb:
         """Return at once: the model is loaded, and no route needs anything of its own."""
 
     def close(self) -> None:
-        """Return at once: nothing runs beside the server."""
+        """Return at once: no process is running."""
 
     def _code(self, lang: str) -> str | None:
         """Return the token of a language, None where the model does not have it."""

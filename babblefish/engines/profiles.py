@@ -1,4 +1,4 @@
-"""Which engines a server runs, and why: the profile that was asked for, or the best one that is installed."""
+"""Which engines a server runs, and why: the requested profile, or the best one that is installed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Profile:
     """The engines of a server.
 
     Attributes:
-        name: Of the set that they are from; single ones may be others by a setting.
-        reason: Why this set, in words for the owner.
+        name: Of the set; a setting may replace single engines.
+        reason: Why this set, as it is shown to the admin.
         speech_translator: What recognises speech and translates it.
         text_translator: What translates text.
         speaker_encoder: What tells voices apart.
-        kokoro: What Kokoro's model runs on.
+        kokoro: What runs Kokoro's model.
     """
 
     name: ProfileName
@@ -53,9 +53,9 @@ def choose(settings: Settings) -> Profile:
     if settings.profile == "auto":
         lacks = _full_lacks(settings)
         name: ProfileName = "embedded" if lacks else "full"
-        reason = f"the full profile {lacks}" if lacks else "all that the full profile needs is installed"
+        reason = f"the full profile {lacks}" if lacks else "everything the full profile needs is installed"
     else:
-        name, reason = settings.profile, "asked for by the settings"
+        name, reason = settings.profile, "requested in the settings"
     full = name == "full"
     by_text: dict[ProfileName, TextTranslatorName] = {"embedded": "apertium", "cascade": "nllb", "full": "seamless"}
     return Profile(
@@ -83,5 +83,5 @@ def _full_lacks(settings: Settings) -> str:
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # what the package's folder is in is not there either
+    except ModuleNotFoundError:  # its parent package is not installed either
         return False

@@ -1,6 +1,6 @@
-"""Voice activity by Silero VAD v6, from the ONNX file that faster-whisper carries.
+"""Voice activity detection by Silero VAD v6, from the ONNX file that comes with faster-whisper.
 
-The network reads 512 samples and the 64 before them, and hands a 128-dimensional LSTM state from chunk to chunk.
+The network reads 512 samples and the 64 before them, and passes a 128-dimensional LSTM state from chunk to chunk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from babblefish.domain import Samples, SetupError
+from babblefish.engines.onnx_session import open_session
 
 _CHUNK = 512
 _CONTEXT = 64
@@ -19,10 +20,10 @@ _STATE = (1, 1, 128)
 
 
 def _model_path() -> Path:
-    """Find the file without importing faster-whisper, which would load its runtime.
+    """Find the file without importing faster-whisper, which would load CTranslate2.
 
     Raises:
-        SetupError: faster-whisper is not installed, or a version without this file.
+        SetupError: faster-whisper is not installed, or its version does not have this file.
     """
     spec = find_spec("faster_whisper")
     if spec is not None and spec.origin is not None:
@@ -33,7 +34,7 @@ def _model_path() -> Path:
 
 
 class SileroStream:
-    """Voice activity of one stream; not for several threads at a time."""
+    """Voice activity of one stream; used by one thread at a time."""
 
     chunk_samples = _CHUNK
 
@@ -57,7 +58,7 @@ class SileroStream:
 
 
 class Silero:
-    """Voice detector whose weights all streams share.
+    """Voice detector; all its streams share the weights.
 
     Raises:
         SetupError: The model file is not installed.
@@ -66,13 +67,8 @@ class Silero:
     name = "silero"
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        # a chunk takes well under a millisecond: more threads would cost more to wake than they save
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(_model_path()), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        # A chunk takes well under a millisecond; waking more threads would cost more than they save.
+        self._session = open_session(_model_path(), threads=1)
 
     def open_stream(self) -> SileroStream:
         """Return fresh state for one stream."""

@@ -1,7 +1,7 @@
-"""Splitting text: into sentences, into what a translator takes at once, into the pieces of speech.
+"""Splitting text: into sentences, into what a translator takes at once, into pieces that are spoken one by one.
 
-The first piece of speech can be heard while the next is made: a short first piece, then ones at most twice as long as
-the longest before. Made in half the time it lasts, each is ready when it is to be heard.
+The first piece of speech can be heard while the next is made. So the first is short, and each is at most twice as long
+as the longest before it: made in half the time it lasts, each is ready when it is to be heard.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import re
 from collections import deque
 
 _FIRST_CHARACTERS = 50
-"""Most of the first piece where it can be cut: about 3 s of speech."""
+"""Limit of the first piece, where it can be cut: about 3 s of speech."""
 
 _LONGEST_CHARACTERS = 240
-"""About 15 s of speech, which bounds the time between two looks at the deadline."""
+"""About 15 s of speech, which bounds the time between two checks of the deadline."""
 
 _SHORTEST_CHARACTERS = 25
-"""No cut leaves less on either side: Kokoro speaks a few words alone hurriedly, and each piece costs the making of
-0.65 s of silence around it, which is trimmed away."""
+"""No cut leaves less on either side: Kokoro hurries over a few words on their own, and each piece costs the synthesis
+of 0.65 s of silence around it, which is trimmed."""
 
 _CHARACTERS_PER_SYLLABLE = 3
 """A Chinese or Japanese character lasts about as long as this many letters: 0.2 s."""
 
 _SENTENCE_PAUSE_S = 0.25
 _CLAUSE_PAUSE_S = 0.15
-"""Silence put after a piece. With the 0.1 s that trimming leaves it is what Kokoro makes of these marks inside one
-piece: 0.2 to 0.4 s (measured on English, French and Spanish)."""
+"""Silence added after a piece. With the 0.1 s that trimming leaves, it equals what Kokoro makes of this punctuation
+within a piece: 0.2 to 0.4 s (measured on English, French and Spanish)."""
 
 _SENTENCE_MARKS = ".!?\u2026\u0964\u06d4\u061f\u0589\u1362"
 """Those of the Latin and Indic scripts, the full stops of Urdu, Armenian and Ethiopic, the Arabic question mark."""
@@ -43,7 +43,7 @@ _CLAUSE_END = re.compile("[,;:\u2013\u2014]\\s+|\\s+(?=[\u2013\u2014(\u00ab])|[\
 _SYLLABLE = re.compile("[\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 _SHORT_WORD = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z")
-"""So short a word before a full stop, with a capital, is taken for an abbreviation (Dr., Sra., M.)."""
+"""A capitalised word this short before a full stop is taken for an abbreviation (Dr., Sra., M.)."""
 
 _WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
 """Languages with no space between sentences."""
@@ -55,7 +55,7 @@ def has_words(text: str) -> bool:
 
 
 def space(lang: str) -> str:
-    """Return what stands between two sentences of a language (ISO 639-3)."""
+    """Return what separates two sentences of a language (ISO 639-3)."""
     return "" if lang in _WITHOUT_SPACES else " "
 
 
@@ -64,7 +64,7 @@ def split_line(line: str, between: str, max_characters: int) -> list[str]:
 
     Args:
         line: Without line breaks.
-        between: What stands between two sentences.
+        between: What separates two sentences.
         max_characters: Up to this length several sentences are one piece; 0 keeps each to itself.
     """
     pieces: list[str] = []
@@ -116,12 +116,12 @@ def pause_after_s(piece: str) -> float:
 
 
 def _length(text: str) -> int:
-    """Return how long a text takes to say, in letters of an alphabet."""
+    """Return how long a text takes to speak, in letters of an alphabet."""
     return len(text) + (_CHARACTERS_PER_SYLLABLE - 1) * len(_SYLLABLE.findall(text))
 
 
 def _cut(sentence: str, limit: int) -> tuple[str, str]:
-    """Cut a sentence at the last clause that ends within ``limit``, else at the first one that ends at all."""
+    """Cut a sentence after the last clause that ends within ``limit``, else after the first clause."""
     whole = _length(sentence)
     if whole <= limit:
         return sentence, ""

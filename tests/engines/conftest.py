@@ -1,10 +1,26 @@
-"""Fixtures of the engines' tests: a tiny SeamlessM4T on the disk."""
+"""Fixtures of the engines' tests."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_of_torch() -> Iterator[None]:
+    """Let tests compute in their own thread: on a busy machine, the threads of tiny models wait for each other."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

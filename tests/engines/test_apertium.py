@@ -16,7 +16,7 @@ import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality, SetupError
 from babblefish.engines import apertium
-from babblefish.engines.apertium import Apertium, cheapest_path, deformat, installed_modes, reformat
+from babblefish.engines.apertium import Apertium, deformat, installed_modes, reformat, shortest_path
 from babblefish.engines.contracts import Route
 
 SPANISH_CATALAN = {("spa", "cat"), ("cat", "spa")}
@@ -102,30 +102,30 @@ def hop(engine: Apertium, source: str, target: str, text: str, deadline_s: float
     ],
 )
 def test_of_two_pivots_the_one_that_measured_better_is_taken(source: str, target: str, pivot: str) -> None:
-    assert cheapest_path(ALL_PAIRS, source, target) == (source, pivot, target)
+    assert shortest_path(ALL_PAIRS, source, target) == (source, pivot, target)
 
 
 def test_a_direct_pair_beats_every_pivot() -> None:
     for source, target in ALL_PAIRS:
-        assert cheapest_path(ALL_PAIRS, source, target) == (source, target)
-    assert cheapest_path(ALL_PAIRS | SPANISH_CATALAN, "spa", "cat") == ("spa", "cat")
+        assert shortest_path(ALL_PAIRS, source, target) == (source, target)
+    assert shortest_path(ALL_PAIRS | SPANISH_CATALAN, "spa", "cat") == ("spa", "cat")
 
 
 def test_english_is_never_a_pivot_while_a_romance_language_can_be_one() -> None:
     without_portuguese = {pair for pair in ALL_PAIRS if "por" not in pair}
     for pairs in (ALL_PAIRS, without_portuguese):
-        path = cheapest_path(pairs, "spa", "cat")
+        path = shortest_path(pairs, "spa", "cat")
         assert path is not None
         assert "eng" not in path
-    assert cheapest_path({("spa", "eng"), ("eng", "cat")}, "spa", "cat") == ("spa", "eng", "cat")
+    assert shortest_path({("spa", "eng"), ("eng", "cat")}, "spa", "cat") == ("spa", "eng", "cat")
 
 
 def test_a_missing_package_leads_to_the_other_pivot_and_then_to_no_way() -> None:
     pairs = {("eng", "spa"), ("spa", "fra")}
-    assert cheapest_path(pairs, "eng", "fra") == ("eng", "spa", "fra")
-    assert cheapest_path(pairs, "fra", "eng") is None
-    assert cheapest_path(pairs, "eng", "pol") is None
-    assert cheapest_path(pairs, "eng", "eng") is None
+    assert shortest_path(pairs, "eng", "fra") == ("eng", "spa", "fra")
+    assert shortest_path(pairs, "fra", "eng") is None
+    assert shortest_path(pairs, "eng", "pol") is None
+    assert shortest_path(pairs, "eng", "eng") is None
 
 
 def test_modes_are_found_by_old_and_new_names_and_variants_are_left_out(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_texts_of_several_threads_do_not_mix(engine: Apertium) -> None:
 def test_pipelines_that_were_not_used_for_longest_end_when_there_are_too_many(
     fresh: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apertium, "_MOST_PIPELINES", 1)
+    monkeypatch.setattr(apertium, "_MAX_PIPELINES", 1)
     hop(fresh.engine, "spa", "eng", "Hola.")
     spanish = set(fresh.programs)
     assert hop(fresh.engine, "eng", "spa", "Hello.") == "Hola."

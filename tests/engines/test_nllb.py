@@ -128,7 +128,7 @@ def test_a_batch_says_of_each_sentence_what_it_says_of_it_alone(exact: Nllb, mon
     route = way(exact, "fra", "eng")
     alone = [exact.translate(sentence, route, Deadline.after(PATIENCE_S)) for sentence in sentences]
     assert len(set(alone)) > 1
-    monkeypatch.setattr(nllb, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(nllb, "_MAX_BATCH", 3)
     assert exact.translate("\n".join(sentences), route, Deadline.after(PATIENCE_S)).split("\n") == alone
 
 
@@ -210,7 +210,7 @@ def test_no_words_or_the_same_again_and_again_are_an_error(
         engine.translate("The dinner is ready.", way(engine, "eng", "fra"), Deadline.after(PATIENCE_S))
 
 
-def test_a_row_that_goes_round_in_circles_is_stopped_and_the_engine_goes_on(
+def test_a_translation_that_loops_is_stopped_and_the_engine_goes_on(
     engine: Nllb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -221,7 +221,7 @@ def test_a_row_that_goes_round_in_circles_is_stopped_and_the_engine_goes_on(
 
     monkeypatch.setattr(nllb, "is_looping", third_token)
     for _ in range(2):
-        with pytest.raises(EngineError, match="again and again"):
+        with pytest.raises(EngineError, match="repeats itself"):
             engine.translate(SENTENCES["pol_Latn"], way(engine, "pol", "fra"), Deadline.after(PATIENCE_S))
     assert seen == [1, 2, 3] * 2
 

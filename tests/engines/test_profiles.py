@@ -30,7 +30,7 @@ def install_all_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_is_full_where_its_packages_and_weights_are(all_packages: None, monkeypatch: pytest.MonkeyPatch) -> None:
     install_all_weights(monkeypatch)
     profile = choose(Settings())
-    assert (profile.name, profile.reason) == ("full", "all that the full profile needs is installed")
+    assert (profile.name, profile.reason) == ("full", "everything the full profile needs is installed")
     assert (profile.speech_translator, profile.text_translator) == ("seamless", "seamless")
     assert (profile.speaker_encoder, profile.uses_seamless) == ("pyannote", True)
 
@@ -89,7 +89,7 @@ def test_nllb_is_a_name_of_the_catalogue_or_a_path_and_says_how_it_is_installed(
 @pytest.mark.parametrize("name", ["embedded", "cascade", "full"])
 def test_a_profile_that_is_asked_for_is_taken_whatever_is_installed(name: str, tmp_path: Path) -> None:
     profile = choose(Settings(profile=name, model_dir=tmp_path))
-    assert (profile.name, profile.reason) == (name, "asked for by the settings")
+    assert (profile.name, profile.reason) == (name, "requested in the settings")
 
 
 def test_single_engines_are_replaced_by_settings(tmp_path: Path) -> None:

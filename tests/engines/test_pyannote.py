@@ -173,7 +173,7 @@ def _no_embeddings(file: Path) -> None:
 )
 def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(make_wespeaker(tmp_path))
-    with pytest.raises(EngineError, match=f"{NAME} holds no whole speaker embedding model"):
+    with pytest.raises(EngineError, match=f"{NAME} holds no complete speaker embedding model"):
         Pyannote(tmp_path, threads=1)
 
 

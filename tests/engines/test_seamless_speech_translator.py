@@ -54,7 +54,7 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
 
 
 def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> SeamlessSpeechTranslator:
-    return SeamlessSpeechTranslator(load(folder, dtype), threads=2, detect_language=french, beams=beams)
+    return SeamlessSpeechTranslator(load(folder, dtype), threads=1, detect_language=french, beams=beams)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
 
 
 def test_a_language_that_it_does_not_write_is_an_error_that_names_it(checkpoint: Path) -> None:
-    engine = SeamlessSpeechTranslator(load(checkpoint, "float32"), 2, lambda *_: ("bre", 0.9))
+    engine = SeamlessSpeechTranslator(load(checkpoint, "float32"), 1, lambda *_: ("bre", 0.9))
     with pytest.raises(EngineError, match="Breton"):
         engine.translate(request(hear(0), None, nothing))
 

@@ -135,7 +135,7 @@ def test_a_broken_pull_wins_over_a_half_copied_folder(hub: FakeHub, model_dir: P
     assert state(model_dir) is State.GOOD
 
 
-def test_a_connection_that_breaks_again_and_again_is_gone_on_with_at_once(hub: FakeHub, model_dir: Path) -> None:
+def test_a_connection_that_keeps_breaking_is_resumed_at_once(hub: FakeHub, model_dir: Path) -> None:
     hub.cut_every = 900
 
     pull(model_dir)

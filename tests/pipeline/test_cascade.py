@@ -67,7 +67,7 @@ async def cascade(settings: Settings, engines: Engines) -> AsyncIterator[Running
 async def test_a_client_is_told_its_engines_and_languages(cascade: Running) -> None:
     client = await cascade.client(target_lang="pol")
     ready = client.messages[0]
-    assert (ready["profile"], ready["profile_reason"]) == ("cascade", "asked for by the settings")
+    assert (ready["profile"], ready["profile_reason"]) == ("cascade", "requested in the settings")
     assert ready["engines"] == {
         "voice_detector": "silero",
         "speaker_encoder": "dvector",

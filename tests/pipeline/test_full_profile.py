@@ -92,7 +92,7 @@ def test_it_is_taken_by_itself_where_everything_is_installed(settings: Settings)
 async def test_a_client_is_told_its_engines_and_languages(full: Running) -> None:
     client = await full.client(target_lang="pol")
     ready = client.messages[0]
-    assert (ready["profile"], ready["profile_reason"]) == ("full", "all that the full profile needs is installed")
+    assert (ready["profile"], ready["profile_reason"]) == ("full", "everything the full profile needs is installed")
     assert ready["engines"] == {
         "voice_detector": "silero",
         "speaker_encoder": "pyannote",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from kokoro_onnx import Kokoro
 
 from babblefish.domain import Samples, SetupError
+from babblefish.engines.onnx_session import open_session
 from babblefish.languages import KOKORO_VOICES
 
 
@@ -24,16 +24,11 @@ class OnnxRunner:
             threads: Threads of one call.
 
         Raises:
-            SetupError: A file is missing or is not what it should be.
+            SetupError: A file is missing or damaged.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Waiting threads would otherwise keep the CPUs busy that the other engines need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
-            self._kokoro = Kokoro.from_session(session, str(voices_path))
-            # Read once: the archive of voices is a file that the calls would otherwise share.
+            self._kokoro = Kokoro.from_session(open_session(model_path, threads), str(voices_path))
+            # Read once, as calls side by side would otherwise share the open archive of voices.
             self._styles = {
                 voice: self._kokoro.get_voice_style(voice) for voice in KOKORO_VOICES if voice in self._kokoro.voices
             }
@@ -47,7 +42,7 @@ class OnnxRunner:
         Raises:
             ValueError: The model knows none of these phonemes.
         """
-        # Pauses it would put at every mark, where a model tells its durations, that other models do not get.
+        # Without the pauses it adds at punctuation, which it can only do with models that return durations.
         samples, _ = self._kokoro.create(
             phonemes, self._styles[voice], is_phonemes=True, trim=False, sentence_pause=0.0, clause_pause=0.0
         )

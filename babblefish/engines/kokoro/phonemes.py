@@ -1,9 +1,9 @@
-"""Kokoro's reading of a text: the phonemes that it speaks, by language.
+"""Grapheme-to-phoneme conversion for Kokoro, by language.
 
 Most languages go through eSpeak NG's phonemizer. Chinese and Japanese go through misaki, the text processing that
-Kokoro was trained with, where it is installed. English stays with eSpeak NG as well: misaki's dictionary of English
-needs a model of spaCy's that is downloaded at run time, and what it falls back to is eSpeak NG in another spelling:
-Whisper heard 1.7 % of the words wrong in both (measured on twelve sentences with the int8 weights).
+Kokoro was trained with, where it is installed. English uses eSpeak NG too: misaki's English dictionary needs a spaCy
+model that is downloaded at run time, and without it misaki falls back to eSpeak NG in another spelling. With both,
+Whisper heard 1.7 % of the words wrong (measured on twelve sentences with the int8 weights).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from kokoro_onnx.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
 
-# It warns of every text whose words it joins, as it does in French by right.
+# It warns about every text whose words it joins, which is correct in French.
 logging.getLogger("phonemizer").setLevel(logging.ERROR)
 
 _LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z]+)*\)")
-"""What eSpeak NG's phonemizer puts before and after a foreign word, ``(en)`` and ``(fr)``; Kokoro would read it."""
+"""What eSpeak NG's phonemizer puts around a foreign word, ``(en)`` and ``(fr)``; Kokoro would read it out."""
 
 _LETTER = "[A-Za-z\u00c0-\u024f\uff21-\uff3a\uff41-\uff5a]"
 _LATIN = re.compile(rf"({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
-"""A word in Latin letters, of normal or full width; misaki would pass its letters on as if they were phonemes."""
+"""A word in Latin letters, of normal or full width; misaki would return its letters as if they were phonemes."""
 
 _UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]+")
-"""Control characters and halves of surrogate pairs, at which the phonemizers stop or fail."""
+"""Control characters and lone surrogates, at which the phonemizers stop or fail."""
 
 _Reader = Callable[[str], str]
 
@@ -43,13 +43,13 @@ class Phonemizer:
     """Turns text into Kokoro's phonemes; calls may run side by side."""
 
     def __init__(self) -> None:
-        """Load the dictionaries of what is installed, which takes a second for Chinese."""
+        """Load the installed dictionaries, which takes a second for Chinese."""
         self._espeak = Tokenizer()
         self._misaki: dict[str, _Reader] = {}
         for code, make in (("ja", _japanese), ("zh", _chinese)):
             try:
                 self._misaki[code] = make()
-            except (ImportError, RuntimeError) as error:  # the second where a package has no dictionary beside it
+            except (ImportError, RuntimeError) as error:  # RuntimeError: a package has no dictionary
                 _log.info("Kokoro does not read %r here: %s", code, error)
 
     def reads(self, code: str) -> bool:
@@ -57,10 +57,10 @@ class Phonemizer:
         return code not in ("ja", "zh") or code in self._misaki
 
     def phonemes(self, text: str, code: str) -> str:
-        """Return the phonemes of a text; empty where there is nothing to say."""
+        """Return the phonemes of a text; empty where there is nothing to speak."""
         if code not in self._misaki:
             return self._by_espeak(text, code)
-        parts = _LATIN.split(text)  # every second one is a word in Latin letters
+        parts = _LATIN.split(text)  # every other one is a word in Latin letters
         read = [
             self._by_espeak(unicodedata.normalize("NFKC", part), "en-us") if index % 2 else self._misaki[code](part)
             for index, part in enumerate(parts)
@@ -74,16 +74,16 @@ class Phonemizer:
 
 
 def _japanese() -> _Reader:
-    # What misaki's JAG2P does by default; its module asks for a second dictionary on top, which this way never uses.
+    # What misaki's JAG2P does by default; importing its module would need a second dictionary, which this never uses.
     cutlet = importlib.import_module("misaki.cutlet").Cutlet
-    cutlet()  # fails here, not in a call, where there is no dictionary
-    # The analyser keeps the sentence it works on, so each call has its own; it takes a millisecond.
+    cutlet()  # without a dictionary it fails here rather than in a call
+    # The analyser holds the sentence it works on, so each call makes its own, in a millisecond.
     return lambda text: cutlet()(text)[0]
 
 
 def _chinese() -> _Reader:
     jieba = importlib.import_module("jieba")
-    # By itself it would keep a copy of its dictionary in the temporary folder, and trust one that anybody put there.
+    # By itself jieba caches its dictionary in the temporary folder, and trusts whatever it finds there.
     words = jieba.dt
     words.FREQ, words.total = words.gen_pfdict(words.get_dict_file())
     words.initialized = True

@@ -20,12 +20,12 @@ class Runner(Protocol):
     """Computes Kokoro; calls may run side by side."""
 
     voices: Collection[str]
-    """Of the language table's voices, those it has."""
+    """Those of the language table's voices that it has."""
 
     def run(self, phonemes: str, voice: str) -> Samples:
         """Speak up to 510 phonemes, with the silence that the model makes around them; shape ``[n]``, 24 kHz.
 
-        Phonemes that the model does not know are passed over.
+        Phonemes that the model does not know are skipped.
 
         Raises:
             ValueError: It knows none of them.
@@ -42,7 +42,8 @@ class Kokoro:
         """Load the text processing.
 
         Args:
-            runner: Speaks the languages whose voices it has, of those whose text processing is installed.
+            runner: Computes the model. The engine speaks a language if the runner has its voice and the text processing
+                of the language is installed.
         """
         self._runner = runner
         self._phonemizer = Phonemizer()
@@ -59,7 +60,7 @@ class Kokoro:
         return f"{self.name}:{self._voices[lang].voice}" if lang in self._voices else None
 
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
-        """Speak ``text``, a piece at a time; nothing comes for a text without a letter or digit.
+        """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
 
         Each piece but the last ends with the pause that its punctuation asks for.
 
@@ -73,25 +74,25 @@ class Kokoro:
         pieces = [piece for piece in split_pieces(speakable(text)) if has_words(piece)]
         for index, piece in enumerate(pieces):
             parts: list[Samples] = []
-            for window in self._windows(piece, voice):
+            for chunk in self._phoneme_chunks(piece, voice):
                 deadline.check()
-                parts += [self._speak(window, voice), _silence(pause_after_s(window))]
+                parts += [self._speak(chunk, voice), _silence(pause_after_s(chunk))]
             parts[-1] = _silence(pause_after_s(piece) if index < len(pieces) - 1 else 0.0)
             yield Speech(np.concatenate(parts), SAMPLE_RATE, lang, f"{self.name}:{voice.voice}")
 
-    def _windows(self, piece: str, voice: KokoroVoice) -> list[str]:
-        """Return a piece's phonemes: as one, except where it is longer than the model can read."""
+    def _phoneme_chunks(self, piece: str, voice: KokoroVoice) -> list[str]:
+        """Return a piece's phonemes: one chunk, unless they are more than the model takes at once."""
         try:
-            windows: list[str] = split_phonemes(" ".join(self._phonemizer.phonemes(piece, voice.phonemizer).split()))
+            chunks: list[str] = split_phonemes(" ".join(self._phonemizer.phonemes(piece, voice.phonemizer).split()))
         except Exception as error:
             raise EngineError("Kokoro cannot read this text") from error
-        if not windows:
-            raise EngineError("Kokoro finds nothing to say in this text")
-        return windows
+        if not chunks:
+            raise EngineError("Kokoro finds nothing to speak in this text")
+        return chunks
 
-    def _speak(self, window: str, voice: KokoroVoice) -> Samples:
+    def _speak(self, phonemes: str, voice: KokoroVoice) -> Samples:
         try:
-            samples = np.asarray(self._runner.run(window, voice.voice), dtype=np.float32)
+            samples = np.asarray(self._runner.run(phonemes, voice.voice), dtype=np.float32)
             trimmed: Samples = trim(samples)[0]
         except Exception as error:
             raise EngineError("Kokoro failed on this text") from error

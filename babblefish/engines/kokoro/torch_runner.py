@@ -35,7 +35,7 @@ class TorchRunner:
             threads: Threads of one call.
 
         Raises:
-            SetupError: A file of the model is missing, or one is not what it should be.
+            SetupError: A file is missing or damaged.
         """
         for name in (_CONFIG, _WEIGHTS):
             if not (folder / name).is_file():
@@ -84,13 +84,13 @@ def _load_config(path: Path) -> dict[str, Any]:
 
 
 def _load(config: dict[str, Any], path: Path) -> Any:
-    """Make the model and see that the file's weights are in it.
+    """Make the model and check that the file's weights are in it.
 
-    ``KModel`` passes over what does not fit and leaves random weights there. Some gaps are right: the published file
-    has no scale and shift for the normalisations inside AdaIN, whose defaults do nothing.
+    ``KModel`` ignores what does not fit and leaves random weights there. Some gaps are normal: the published file has
+    no scale and shift for the normalisations inside AdaIN, whose defaults do nothing.
 
     Raises:
-        ValueError: The file holds other weights than the model's.
+        ValueError: The file holds weights of another model.
     """
     model = KModel(repo_id=_REPOSITORY, config=config, model=str(path)).eval()
     parts = torch.load(path, map_location="cpu", weights_only=True)
@@ -100,7 +100,7 @@ def _load(config: dict[str, Any], path: Path) -> Any:
         if not all(loaded) or 2 * len(loaded) < len(module.state_dict()):
             raise ValueError(f"it does not hold the weights of {name!r}")
     for module in model.modules():
-        if hasattr(module, "weight_g"):  # else every call would make the weight from its length and direction anew
+        if hasattr(module, "weight_g"):  # else every call would compute the weight from its norm and direction
             remove_weight_norm(module)
     return model
 

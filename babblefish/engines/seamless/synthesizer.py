@@ -57,7 +57,7 @@ class SeamlessSynthesizer:
         return f"{self.name}:{self._names[lang]}" if lang in self._voices else None
 
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
-        """Speak ``text``, a piece at a time; nothing comes for a text without a letter or digit.
+        """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
 
         Raises:
             EngineError: The model does not speak the language or failed on this text.

@@ -53,7 +53,7 @@ class SeamlessTextTranslator:
         """Return at once: the model is loaded, and no route needs anything of its own."""
 
     def close(self) -> None:
-        """Return at once: nothing runs beside the server."""
+        """Return at once: no process is running."""
 
     def _line(self, line: str, route: Route, deadline: Deadline) -> str:
         if not has_words(line):

@@ -6,7 +6,7 @@ import queue
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,24 @@ class Quality(StrEnum):
     """There is no path to the requested language; the text is in another one."""
 
 
+class Owner(NamedTuple):
+    """Whose work it is, from the outside in: whoever waits takes turns by address, then by room, then by client.
+
+    Attributes:
+        address: Network address, or the network that one owner has; empty for a program's own work.
+        room: Name of the room.
+        client_id: The client whose microphone recorded what the work is about.
+    """
+
+    address: str = ""
+    room: str = ""
+    client_id: str = ""
+
+
+NOBODY = Owner()
+"""Owns what a program does of its own accord."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One stretch of speech by one client.
@@ -50,6 +68,7 @@ class Utterance:
             choose from, or none if it may be any.
         ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
         speech_s: Seconds of speech in it, if a voice detector has already measured them; else the pipeline does.
+        owner: Whose turn its work takes.
     """
 
     utterance_id: str
@@ -58,6 +77,7 @@ class Utterance:
     source_langs: frozenset[str]
     ended_at_s: float
     speech_s: float | None = None
+    owner: Owner = NOBODY
 
     @property
     def duration_s(self) -> float:

@@ -47,7 +47,7 @@ async def _compare(settings: Settings, rounds: int) -> dict[str, Any]:
     model, voices = (install.locate(name, settings.model_dir) for name in ("kokoro-int8", "kokoro-voices"))
     engine = Kokoro(OnnxRunner(model, voices, settings.synthesis_threads))
     ways = {
-        "soonest needed first": Worker("ordered", len(_SENTENCES), 0, at_once=settings.parallel_syntheses),
+        "soonest needed first": Worker("ordered", settings.parallel_syntheses, len(_SENTENCES)),
         "side by side": Worker("together", len(_SENTENCES), 0),
     }
     costs: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}

@@ -93,6 +93,7 @@ class InterimCaptions:
                 source_langs,
                 time.monotonic(),
                 segmenter.speech_s,
+                self._member.owner,
             )
         )
         if job is None:

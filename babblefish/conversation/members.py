@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from babblefish.conversation.outbox import Envelope, Outbox
+from babblefish.domain import NOBODY, Owner
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
 
@@ -16,6 +17,7 @@ class Member:
 
     Attributes:
         source_lang: ISO 639-3, or one of the wire's words for languages that are to be detected.
+        owner: Whose turn the work for what it says takes.
         allowed_since_s: Unix time since when it might have been in the room; what was said before is not replayed to
             it.
         is_admin: Whether it showed the admin token.
@@ -34,6 +36,7 @@ class Member:
     mode: Mode
     audio: AudioFormat
     outbox: Outbox
+    owner: Owner = NOBODY
     allowed_since_s: float = 0.0
     is_admin: bool = False
     in_flight: int = 0

@@ -21,6 +21,7 @@ import numpy as np
 from babblefish.audio import pcm
 from babblefish.audio.segmenter import SpeechMeter
 from babblefish.domain import (
+    NOBODY,
     BabbleFishError,
     Caption,
     Deadline,
@@ -28,6 +29,7 @@ from babblefish.domain import (
     EngineError,
     NoPathError,
     NoSpeechError,
+    Owner,
     Quality,
     Samples,
     Speech,
@@ -223,7 +225,7 @@ class Pipeline:
         if self._workers.text.pending:
             return None
         try:
-            return await self._translate_text(text, plan.route, recognition.job.deadline)
+            return await self._translate_text(text, plan.route, recognition.job.deadline, recognition.job.utterance)
         except BabbleFishError:
             return None
 
@@ -245,7 +247,8 @@ class Pipeline:
         try:
             if text is not None and plan.route is not None:
                 with timings.stage("translate"):
-                    text = await self._translate_text(text, plan.route, recognition.job.deadline)
+                    job = recognition.job
+                    text = await self._translate_text(text, plan.route, job.deadline, job.utterance)
             if text is not None:
                 return Caption(text, plan.lang, plan.quality, plan.path(transcript.lang))
         except BabbleFishError as error:
@@ -270,18 +273,19 @@ class Pipeline:
             DeadlineExceededError: It took too long.
         """
         made: list[Speech] = []
+        owner = rendition.job.utterance.owner
         failure: BabbleFishError | None = None
         timings = Timings()
         try:
             async with contextlib.aclosing(self._synthesize(rendition, timings)) as synthesizing:
                 async for speech in synthesizing:
                     made.append(speech)
-                    wav = await self._encode([speech]) if pieces else None
+                    wav = await self._encode([speech], owner) if pieces else None
                     yield SpokenPiece(speech.duration_s, speech.voice, timings.own_ms, wav)
         except BabbleFishError as error:
             failure = error
         rendition.timings.add(timings.own_ms)
-        yield SpeechEnd(timings.own_ms, await self._encode(made) if whole and made else None)
+        yield SpeechEnd(timings.own_ms, await self._encode(made, owner) if whole and made else None)
         if failure is not None:
             raise failure
 
@@ -296,7 +300,8 @@ class Pipeline:
             timings.add({"synthesis_queue": _since_ms(asked_s)})
             return synthesizer.synthesize(caption.text, caption.lang, deadline)
 
-        speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s)
+        owner = rendition.job.utterance.owner
+        speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, owner)
         async with contextlib.aclosing(speeches):
             while True:
                 async with _until(deadline):
@@ -308,10 +313,10 @@ class Pipeline:
                 yield speech
         timings.add({"synthesize": _since_ms(asked_s)})
 
-    async def _encode(self, speeches: list[Speech]) -> str | None:
+    async def _encode(self, speeches: list[Speech], owner: Owner) -> str | None:
         """Encode speech as one WAV file; without it the caption still goes out."""
         try:
-            return await self._workers.sockets.run(_wav_base64, speeches)
+            return await self._workers.sockets.run(_wav_base64, speeches, owner=owner)
         except BabbleFishError as error:
             _log.warning("speech is lost: %s", error)
             return None
@@ -362,12 +367,19 @@ class Pipeline:
         synthesizer = self.engines.synthesizer_for(lang)
         return synthesizer.voice(lang) if synthesizer else None
 
-    async def _translate_text(self, text: str, route: Route, deadline: Deadline) -> str:
+    async def _translate_text(self, text: str, route: Route, deadline: Deadline, of: Utterance | None = None) -> str:
         translator = self.engines.text_translator
         if translator is None:
             raise EngineError("there is no text translator")
         async with _until(deadline):
-            return await self._workers.text.run(translator.translate, text, route, deadline)
+            return await self._workers.text.run(
+                translator.translate,
+                text,
+                route,
+                deadline,
+                owner=of.owner if of else NOBODY,
+                cost_s=of.duration_s if of else 1.0,
+            )
 
     async def _translate_speech(
         self, job: UtteranceJob, target_langs: Collection[str]
@@ -383,9 +395,13 @@ class Pipeline:
         utterance = job.utterance
         request = SpeechRequest(utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim)
         if isinstance(translator, BatchSpeechTranslator):
-            translation = await self._workers.translation.share(translator.translate_batch, request)
+            translation = await self._workers.translation.share(
+                translator.translate_batch, request, utterance.owner, utterance.duration_s
+            )
         else:
-            translation = await self._workers.translation.run(translator.translate, request)
+            translation = await self._workers.translation.run(
+                translator.translate, request, owner=utterance.owner, cost_s=utterance.duration_s
+            )
         job.timings.add(translation.timings_ms)
         # What the engine's own steps leave is the time before it took the utterance up.
         job.timings.add({"queue": max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))})
@@ -405,7 +421,7 @@ class Pipeline:
         meter = SpeechMeter(self.engines.voice_detector.open_stream(), self._settings)
         with job.timings.stage("voice"):
             for second in pcm.by_second(job.utterance.samples):  # others wait for the threads
-                await self._workers.sockets.run(meter.feed, second)
+                await self._workers.sockets.run(meter.feed, second, owner=job.utterance.owner)
         if meter.speech_s * 1000 < self._settings.min_speech_ms:
             raise NoSpeechError("nobody speaks in this audio")
         job.utterance = replace(job.utterance, speech_s=meter.speech_s)
@@ -413,7 +429,11 @@ class Pipeline:
     async def _embed(self, job: UtteranceJob) -> Embedding | None:
         try:
             with job.timings.stage("speaker"):
-                return await self._workers.speaker.run(self.engines.speaker_encoder.embed, job.utterance.samples)
+                utterance = job.utterance
+                encode = self.engines.speaker_encoder.embed
+                return await self._workers.speaker.run(
+                    encode, utterance.samples, owner=utterance.owner, cost_s=utterance.duration_s
+                )
         except BabbleFishError as error:
             _log.warning("the voice stays unknown: %s", error)
             return None

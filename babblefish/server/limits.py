@@ -108,15 +108,17 @@ class AddressLimits:
     """The limits of one network address.
 
     Attributes:
+        owner: The address, or the network that one owner has.
         joining: Attempts to join a room.
         administering: Attempts to open an admin page. They count separately, so that a stale admin page does not keep
             others behind the same address from joining.
     """
 
     def __init__(
-        self, settings: Settings, now_s: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+        self, owner: str, settings: Settings, now_s: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
     ) -> None:
         """Start with nothing used."""
+        self.owner = owner
         self._limit = settings.connections_per_address
         self._connections = 0
         self._audio_s = TokenBucket(settings.audio_s_per_minute, settings.audio_s_per_minute / 60, now_s)
@@ -184,7 +186,7 @@ class RateLimits:
         name = owner_of(host)
         if name not in self._addresses:
             self._forget()
-            self._addresses[name] = AddressLimits(*self._parts)
+            self._addresses[name] = AddressLimits(name, *self._parts)
         self._addresses.move_to_end(name)
         return self._addresses[name]
 

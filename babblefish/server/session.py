@@ -24,6 +24,7 @@ from babblefish.domain import (
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
+    Owner,
     RestartingError,
     Samples,
     TooFastError,
@@ -105,6 +106,7 @@ class Session:
             mode=join.mode,
             audio=join.audio,
             outbox=self._outbox,
+            owner=Owner(address.owner, join.room, client_id),
             allowed_since_s=admission.allowed_since_s,
             is_admin=admission.claims is None,
         )
@@ -237,7 +239,7 @@ class Session:
             return
         after_s = len(samples) / SAMPLE_RATE_HZ
         for second in pcm.by_second(samples):  # other clients wait for the threads
-            segments = await self._workers.sockets.run(self._segmenter.feed, second)
+            segments = await self._workers.sockets.run(self._segmenter.feed, second, owner=self.member.owner)
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
             self._submit(segments, arrived_s - after_s)
@@ -255,15 +257,15 @@ class Session:
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
         segments: list[Segment] = []
         for second in pcm.by_second(samples):
-            segments += await self._workers.sockets.run(segmenter.feed, second)
-        segments += await self._workers.sockets.run(segmenter.flush)
+            segments += await self._workers.sockets.run(segmenter.feed, second, owner=self.member.owner)
+        segments += await self._workers.sockets.run(segmenter.flush, owner=self.member.owner)
         if not segments:
             raise NoSpeechError("nobody speaks in this audio")
         for segment in segments:
             self._begin(segment.samples, arrived_s, segment.speech_s)
 
     async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
-        self._submit(await self._workers.sockets.run(segmenter.flush), arrived_s)
+        self._submit(await self._workers.sockets.run(segmenter.flush, owner=self.member.owner), arrived_s)
         self.room.presence.talking(self.member, segmenter.in_speech)
 
     def _submit(self, segments: list[Segment], arrived_s: float) -> None:
@@ -280,6 +282,7 @@ class Session:
             source_langs=self.room.may_speak(self.member),
             ended_at_s=ended_at_s,
             speech_s=speech_s,
+            owner=self.member.owner,
         )
         self._utterance_id = _new_id()
         self._interim.end()

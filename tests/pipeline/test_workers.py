@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from babblefish.domain import EngineError, NoSpeechError, OverloadedError
 from babblefish.pipeline.workers import Worker
+from tests.support.phones import until
 
 
 @pytest.fixture
@@ -115,26 +115,24 @@ async def test_an_abandoned_generator_stops_at_its_next_item(worker: Worker) -> 
 
 
 async def test_the_item_that_is_needed_soonest_is_made_first() -> None:
-    """Three streams start together; with one place, each gets its first item before any gets its second."""
-    worker = Worker("test", parallel=3, queue_limit=0, at_once=1)
+    """Three streams wait together; with one thread, each gets its first item before any gets its second."""
+    worker = Worker("test", parallel=1, queue_limit=3)
     made: list[tuple[str, int]] = []
-    started = threading.Barrier(3)
+    gate = threading.Event()
 
     def generate(name: str) -> Iterator[int]:
-        started.wait(10)
-
-        def items() -> Iterator[int]:
-            for item in range(3):
-                time.sleep(0.05)  # long enough for the other streams to ask for their place
-                made.append((name, item))
-                yield item
-
-        return items()
+        for item in range(3):
+            made.append((name, item))
+            yield item
 
     async def listen(name: str) -> None:
         async for _ in worker.stream(lambda: generate(name), a_second):
             pass
 
-    await asyncio.gather(*(listen(name) for name in "abc"))
+    held = asyncio.create_task(worker.run(gate.wait, 10))
+    listening = [asyncio.create_task(listen(name)) for name in "abc"]
+    await until(lambda: worker.pending == 4)
+    gate.set()
+    await asyncio.gather(held, *listening)
     await worker.close()
     assert [item for _, item in made] == [0, 0, 0, 1, 1, 1, 2, 2, 2]

@@ -1,0 +1,96 @@
+"""Whoever speaks without end delays the others by one utterance, and is refused before they are."""
+
+from __future__ import annotations
+
+import threading
+
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes, speech
+from tests.support.phones import until
+from tests.support.serving import Client, Running, serving
+
+
+async def crowd(running: Running, room: str) -> Client:
+    """Join a room of one's own and say as much as is taken of one client, in the longest utterances there are."""
+    client = await running.client(target_lang="fra", audio="none", room=room)
+    for _ in range(running.server.settings.utterances_per_client):
+        await client.say(speech(11, 15.0))
+    return client
+
+
+def recognised(fakes: Fakes) -> list[str]:
+    lengths_s = [len(request.samples) / 16000 for request in fakes.speech_translator.requests]
+    return ["long" if length_s > 10 else "short" for length_s in lengths_s]
+
+
+async def test_one_who_speaks_without_end_delays_others_by_the_utterance_that_runs(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        waiting = running.server.runtime.workers.translation
+        endless = await crowd(running, "endless")
+        await until(lambda: waiting.pending == 8)
+        others = [await running.client(target_lang="fra", audio="none", room=f"room-{number}") for number in range(3)]
+        for other in others:
+            await other.say(speech(12, 2.0))
+        await until(lambda: waiting.pending == 11)
+        gate.set()
+        for other in others:
+            await other.wait_for("result")
+        await endless.wait_for("result", 8)
+    assert recognised(fakes) == ["long", *["short"] * 3, *["long"] * 7]
+
+
+async def test_one_who_speaks_without_end_delays_those_of_the_same_room_no_longer(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        waiting = running.server.runtime.workers.translation
+        await crowd(running, "main")
+        await until(lambda: waiting.pending == 8)
+        other = await running.client(target_lang="fra", audio="none")
+        await other.say(speech(12, 2.0))
+        await until(lambda: waiting.pending == 9)
+        gate.set()
+        await until(lambda: len(fakes.speech_translator.requests) == 9)
+    assert recognised(fakes) == ["long", "short", *["long"] * 7]
+
+
+async def test_three_who_speak_without_end_are_refused_and_nobody_else(fakes: Fakes, gate: threading.Event) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        waiting = running.server.runtime.workers.translation
+        endless = [await crowd(running, f"endless-{number}") for number in range(3)]
+        await until(lambda: sum(len(client.of_type("error")) for client in endless) == 24 - 17)
+        others = [await running.client(target_lang="fra", audio="none", room=f"room-{number}") for number in range(8)]
+        for other in others:
+            await other.say(speech(12, 2.0))
+        await until(lambda: sum(len(client.of_type("error")) for client in endless) == 24 - 17 + 8)
+        assert waiting.pending == 17
+        gate.set()
+        for other in others:
+            await other.wait_for("result")
+        await until(lambda: sum(len(client.of_type("result")) for client in endless) == 17 - 8)
+        errors = [error["code"] for client in endless for error in client.of_type("error")]
+        assert (errors, [other.of_type("error") for other in others]) == (["overloaded"] * 15, [[]] * 8)
+    assert recognised(fakes)[:11] == [*["long"] * 3, *["short"] * 8]
+
+
+async def test_one_whose_captions_are_read_aloud_without_end_delays_others_by_a_piece(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.synthesizer.before = lambda text: gate.wait(10) and None
+    async with serving(Settings(parallel_syntheses=1, log_level="error"), fakes.engines) as running:
+        waiting = running.server.runtime.workers.synthesis
+        for lang in ("eng", "spa"):
+            await running.client(target_lang=lang, room="endless")
+        await crowd(running, "endless")
+        await until(lambda: waiting.pending == 16)
+        other = await running.client(target_lang="eng", audio="stream")
+        await other.say(speech(12, 2.0))
+        await until(lambda: waiting.pending == 17)
+        gate.set()
+        await other.wait_for("speech", 3)
+        assert fakes.synthesizer.spoken.index("<eng> comment allez vous ce soir") <= 1

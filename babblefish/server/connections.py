@@ -19,7 +19,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
 
 from babblefish.domain import TooFastError
 from babblefish.server.limits import TokenBucket, owner_of
@@ -293,6 +293,18 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Take a fragment."""
         if len(event.data) >= _SMALL_FRAGMENT_BYTES or self._count_frame():
             super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Give the application a message; uvicorn would log text that is not UTF-8 with a traceback each time."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(CloseCode.INVALID_DATA, "text must be UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
         """Cut a connection whose client does not answer; closing would wait until it takes what was written."""

@@ -240,6 +240,46 @@ async def test_a_handshake_that_is_too_large_is_answered_and_closed(server: Runn
         assert (await client.rest()).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(1, b"\xed\xa0\x80"), 1007),
+        (frame(1, b"\xc3", fin=False) + frame(0, b"\x28"), 1007),
+        (frame(3), 1002),
+        (frame(11), 1002),
+        (bytes([0xC1]) + frame(1)[1:], 1002),
+        (frame(9, fin=False), 1002),
+        (frame(9, b"x" * 126), 1002),
+        (frame(0, b"x"), 1002),
+        (frame(1, b"x", fin=False) + frame(2, b"x"), 1002),
+        (b"\x81\x01x", 1002),
+        (frame(8, b"\x03"), 1002),
+        (frame(8, struct.pack("!H", 999)), 1002),
+        (frame(8, struct.pack("!H", 1000) + b"\xff"), 1007),
+        (bytes([0x82, 0xFF]) + struct.pack("!Q", 1 << 40) + b"\0" * 4, 1009),
+        (frame(8, struct.pack("!H", 1000)), 1000),
+        (frame(8), 1005),
+    ],
+    ids=[
+        *("a surrogate", "half a character", "a reserved opcode", "a reserved control opcode", "a reserved bit"),
+        *("a fragmented ping", "a ping too long", "a continuation of nothing", "a message within another"),
+        *("an unmasked frame", "a close of one byte", "an invalid close code", "a close reason that is not UTF-8"),
+        *("a terabyte", "a close", "a close without a code"),
+    ],
+)
+async def test_frames_are_answered_as_the_standard_says_and_none_with_a_traceback(
+    server: Running, caplog: pytest.LogCaptureFixture, sent: bytes, code: int
+) -> None:
+    """RFC 6455, sections 5.5 and 7.4; the cases are of the kinds that the Autobahn test suite tries."""
+    async with raw(server) as client:
+        await client.upgraded()
+        client.writer.write(sent)
+        received = await client.rest()
+    close = received[received.rindex(b"\x88") :]
+    assert (struct.unpack("!H", close[2:4])[0] if close[1] >= 2 else 1005) == code
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_an_utterance_reaches_the_others_though_its_frames_come_byte_by_byte(server: Running) -> None:
     listener = await server.client(target_lang="fra")
     async with connect(f"ws://127.0.0.1:{server.port}/ws/client?target_lang=fra") as speaker:

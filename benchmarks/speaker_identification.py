@@ -147,7 +147,7 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
     files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
     if not files:
         sys.exit("this benchmark needs recorded speech of several people in shared/audio/speakers beside the project")
-    encoder: SpeakerEncoder = registry.loaders(settings, choose(settings))["speaker encoder"]()
+    encoder: SpeakerEncoder = registry.Parts(settings, choose(settings)).speaker_encoder.load()
 
     def new_registry() -> SpeakerRegistry:
         return SpeakerRegistry(encoder.scale, settings.speaker_min_s, settings.speaker_threshold)

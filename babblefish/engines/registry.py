@@ -1,26 +1,39 @@
-"""The registry: makes the engines of a profile, which are imported only when they are loaded."""
+"""The registry: makes the engines of a profile, which are imported only when they are loaded.
+
+Each is made by a function that is declared to return the Protocol that the pipeline asks for, so the type checker
+compares every real engine with it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, EngineError, NoSpeechError, SetupError
-from babblefish.engines.contracts import Engines, SpeechRequest, SpeechTranslator, Synthesizer, TextTranslator
+from babblefish.engines.contracts import (
+    BatchSpeechTranslator,
+    Engines,
+    SpeakerEncoder,
+    SpeechRequest,
+    SpeechTranslator,
+    Synthesizer,
+    TextTranslator,
+    VoiceDetector,
+)
 from babblefish.engines.profiles import INSTALL_COMMANDS, Profile
 from babblefish.languages import SPOKEN_WITH
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, ProfileName
 from babblefish.settings import Settings, WorkerName
 
-Loader = Callable[[], Any]
-"""Makes one engine, ready for its first utterance; raises ``SetupError`` where something is not installed."""
+if TYPE_CHECKING:
+    from babblefish.engines.kokoro.synthesizer import Runner
+    from babblefish.engines.whisper import Whisper
 
 _WARM_UP_S = 60.0
 
@@ -28,11 +41,58 @@ _TEXT_PREFERRED = frozenset({("ita", "eng"), ("spa", "eng")})
 """Where Apertium on the transcript beats Whisper's own English in ``benchmarks/translation_quality.py``."""
 
 
+class Loaded(Protocol):
+    """What loading a part gives."""
+
+    @property
+    def name(self) -> str:
+        """What people are told it is."""
+        ...
+
+
+_L_co = TypeVar("_L_co", bound=Loaded, covariant=True)
+
+
+@dataclass(slots=True, eq=False)
+class Part(Generic[_L_co]):
+    """Something of a profile that is loaded by itself: an engine, or a model that several engines share.
+
+    Attributes:
+        name: What people are told it is.
+        make: Makes it, ready for its first utterance; raises ``SetupError`` where something is not installed.
+        worker: Whose calls it computes; the threads that its library makes while it is loaded count as this worker's.
+        is_optional: Whether the server works without it, with fewer languages or a plainer voice.
+        loaded: What was made, or None where nothing was.
+    """
+
+    name: str
+    make: Callable[[], _L_co]
+    worker: WorkerName = "translation"
+    is_optional: bool = False
+    loaded: _L_co | None = None
+
+    def load(self) -> _L_co:
+        """Make it, and keep it.
+
+        Raises:
+            SetupError: Something it needs is not installed.
+            EngineError: Its files are damaged.
+        """
+        self.loaded = self.make()
+        return self.loaded
+
+    @property
+    def needed(self) -> _L_co:
+        """What was made of a part that no profile goes without."""
+        assert self.loaded is not None, f"the {self.name} is not loaded"
+        return self.loaded
+
+
 @dataclass(frozen=True, slots=True)
-class _Seamless:
+class SeamlessEngines:
     """What one SeamlessM4T does in a profile."""
 
-    speech: SpeechTranslator | None
+    speech: BatchSpeechTranslator | None
     text: TextTranslator
     voice: Synthesizer
 
@@ -42,89 +102,120 @@ class _Seamless:
         return "speech, text and voice" if self.speech else "text and voice"
 
 
-def loaders(settings: Settings, profile: Profile) -> Mapping[str, Loader]:
-    """Return what makes each part of a profile, by its name; they may run side by side."""
-    parts: dict[str, Loader] = {
-        "voice detector": lambda: _engine("silero", "Silero")(),
-        "speaker encoder": lambda: _speaker_encoder(settings, profile),
-        "kokoro": lambda: _kokoro(settings, profile),
-        "espeak": lambda: _engine("espeak", "EspeakNg")(),
-    }
-    if profile.speech_translator == "whisper":
-        parts["speech translator"] = lambda: _whisper(settings)
-    if profile.text_translator == "apertium":
-        parts["text translator"] = lambda: _engine("apertium", "Apertium")()
-    if profile.text_translator == "nllb":
-        parts["NLLB model"] = lambda: _nllb(settings)
-    if profile.uses_seamless:
-        parts["SeamlessM4T model"] = lambda: _seamless(settings, profile)
-    return parts
+class Parts:
+    """The parts of a profile, which may be loaded side by side and are then put together."""
+
+    def __init__(self, settings: Settings, profile: Profile) -> None:
+        """List the parts that the profile has; nothing is imported or loaded yet."""
+        self._profile = profile
+        self.voice_detector = Part("voice detector", _silero, "sockets")
+        self.speaker_encoder = Part("speaker encoder", lambda: _speaker_encoder(settings, profile), "speaker")
+        self.kokoro = Part("kokoro", lambda: _kokoro(settings, profile), "synthesis", is_optional=True)
+        self.espeak = Part("espeak", _espeak, "synthesis")
+        self.whisper: Part[SpeechTranslator] | None = None
+        self.text_translator: Part[TextTranslator] | None = None
+        self.seamless: Part[SeamlessEngines] | None = None
+        if profile.speech_translator == "whisper":
+            self.whisper = Part("speech translator", lambda: _whisper(settings))
+        if profile.text_translator == "apertium":
+            self.text_translator = Part("text translator", _apertium, "text-translation", is_optional=True)
+        if profile.text_translator == "nllb":
+            self.text_translator = Part("NLLB model", lambda: _nllb(settings), "text-translation")
+        if profile.uses_seamless:
+            self.seamless = Part("SeamlessM4T model", lambda: _seamless(settings, profile))
+
+    def __iter__(self) -> Iterator[Part[Loaded]]:
+        """Yield the parts that the profile has."""
+        yield from (self.voice_detector, self.speaker_encoder, self.kokoro, self.espeak)
+        yield from (part for part in (self.whisper, self.text_translator, self.seamless) if part is not None)
+
+    def assemble(self) -> Engines:
+        """Put together what was loaded; only optional parts may be missing."""
+        profile = self._profile
+        seamless = self.seamless.needed if self.seamless else None
+        speech: SpeechTranslator | None = seamless.speech if seamless else None
+        if speech is None:
+            assert self.whisper is not None
+            speech = self.whisper.needed
+        text = self.text_translator.loaded if self.text_translator else None
+        if seamless is not None and profile.text_translator == "seamless":
+            text = seamless.text
+        voices: dict[str, Synthesizer | None] = {
+            "kokoro": self.kokoro.loaded,
+            "espeak": self.espeak.needed,
+            "seamless": seamless.voice if seamless else None,
+        }
+        measured = (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
+        return Engines(
+            voice_detector=self.voice_detector.needed,
+            speaker_encoder=self.speaker_encoder.needed,
+            speech_translator=speech,
+            text_translator=text,
+            synthesizers=tuple(voice for name in SPOKEN_WITH[profile.name] if (voice := voices[name]) is not None),
+            text_preferred=_TEXT_PREFERRED if measured else frozenset(),
+        )
 
 
-OPTIONAL = frozenset({"text translator", "kokoro"})
-"""Parts without which the server still works: fewer languages, a plainer voice."""
-
-
-WORKERS: Mapping[str, WorkerName] = {
-    "voice detector": "sockets",
-    "speaker encoder": "speaker",
-    "text translator": "text-translation",
-    "NLLB model": "text-translation",
-    "kokoro": "synthesis",
-    "espeak": "synthesis",
-}
-"""The workers whose calls a part computes, to which the threads count that its library makes while it is loaded; for
-others it is ``translation``."""
-
-
-def assemble(parts: Mapping[str, Any], profile: Profile) -> Engines:
-    """Put loaded parts together; of ``loaders``' keys only the optional ones may be missing."""
-    seamless: _Seamless | None = parts.get("SeamlessM4T model")
-    voices = {"kokoro": parts.get("kokoro"), "espeak": parts["espeak"]}
-    if seamless is not None:
-        voices["seamless"] = seamless.voice
-    by_text = seamless.text if seamless is not None and profile.text_translator == "seamless" else None
-    measured = (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
-    return Engines(
-        voice_detector=parts["voice detector"],
-        speaker_encoder=parts["speaker encoder"],
-        speech_translator=(seamless and seamless.speech) or parts["speech translator"],
-        text_translator=by_text or parts.get("NLLB model") or parts.get("text translator"),
-        synthesizers=tuple(voices[name] for name in SPOKEN_WITH[profile.name] if voices.get(name) is not None),
-        text_preferred=_TEXT_PREFERRED if measured else frozenset(),
-    )
-
-
-def _engine(module: str, name: str, needed_by: ProfileName = "embedded") -> Any:
+@contextlib.contextmanager
+def _importing(engine: str, profile: ProfileName = "embedded") -> Iterator[None]:
+    """Say of an engine whose packages are not installed how they are installed."""
     try:
-        return getattr(importlib.import_module(f"babblefish.engines.{module}"), name)
+        yield
     except ImportError as error:
-        raise SetupError(f"{module} needs a package: run {INSTALL_COMMANDS[needed_by]} ({error})") from error
+        raise SetupError(f"{engine} needs a package: run {INSTALL_COMMANDS[profile]} ({error})") from error
 
 
-def _whisper(settings: Settings) -> Any:
+def _silero() -> VoiceDetector:
+    with _importing("Silero"):
+        from babblefish.engines.silero import Silero
+    return Silero()
+
+
+def _espeak() -> Synthesizer:
+    with _importing("eSpeak NG"):
+        from babblefish.engines.espeak import EspeakNg
+    return EspeakNg()
+
+
+def _apertium() -> TextTranslator:
+    with _importing("Apertium"):
+        from babblefish.engines.apertium import Apertium
+    return Apertium()
+
+
+def _whisper(settings: Settings) -> Whisper:
     model_dir = install.locate("whisper-base", settings.model_dir)
-    engine = _engine("whisper", "Whisper")(model_dir, settings.translation_threads)
+    with _importing("Whisper"):
+        from babblefish.engines.whisper import Whisper
+    engine = Whisper(model_dir, settings.translation_threads)
     _warm_up(engine)
     return engine
 
 
-def _nllb(settings: Settings) -> Any:
+def _nllb(settings: Settings) -> TextTranslator:
     folder = _of_catalogue_or_path(settings.nllb_model, settings.model_dir)
-    engine = _engine("nllb", "Nllb", "cascade")(folder, settings.translation_threads)
+    with _importing("NLLB", "cascade"):
+        from babblefish.engines.nllb import Nllb
+    engine = Nllb(folder, settings.translation_threads)
     route = engine.route("eng", "fra")
+    assert route is not None
     with contextlib.suppress(EngineError):  # the first call makes its allocations, whatever it says
         engine.translate("Ready.", route, Deadline.after(_WARM_UP_S))
     return engine
 
 
-def _seamless(settings: Settings, profile: Profile) -> _Seamless:
+def _seamless(settings: Settings, profile: Profile) -> SeamlessEngines:
     """Load SeamlessM4T once for all it does; Whisper tells it the language spoken where nobody declared it."""
     folder = install.locate("seamless-m4t-v2-large", settings.model_dir)
-    loaded = _engine("seamless.model", "load", "full")(folder, settings.seamless_dtype)
-    speech: SpeechTranslator | None = None
+    with _importing("SeamlessM4T", "full"):
+        from babblefish.engines.seamless.model import load
+        from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator
+        from babblefish.engines.seamless.synthesizer import SeamlessSynthesizer
+        from babblefish.engines.seamless.text_translator import SeamlessTextTranslator
+    loaded = load(folder, settings.seamless_dtype)
+    speech: BatchSpeechTranslator | None = None
     if profile.speech_translator == "seamless":
-        speech = _engine("seamless.speech_translator", "SeamlessSpeechTranslator", "full")(
+        speech = SeamlessSpeechTranslator(
             loaded,
             settings.translation_threads,
             _whisper(settings).detect_language,
@@ -132,30 +223,37 @@ def _seamless(settings: Settings, profile: Profile) -> _Seamless:
             max_batch=settings.parallel_utterances,
         )
         _warm_up(speech)
-    return _Seamless(
+    return SeamlessEngines(
         speech=speech,
-        text=_engine("seamless.text_translator", "SeamlessTextTranslator", "full")(
-            loaded, settings.translation_threads
-        ),
-        voice=_engine("seamless.synthesizer", "SeamlessSynthesizer", "full")(loaded, settings.synthesis_threads),
+        text=SeamlessTextTranslator(loaded, settings.translation_threads),
+        voice=SeamlessSynthesizer(loaded, settings.synthesis_threads),
     )
 
 
-def _warm_up(engine: Any) -> None:
+def _warm_up(engine: SpeechTranslator) -> None:
     """Let an engine make the first call's allocations."""
     noise = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE_HZ).astype(np.float32)
     with contextlib.suppress(NoSpeechError):
         engine.translate(SpeechRequest(noise, Deadline.after(_WARM_UP_S), source_langs=frozenset({"eng"})))
 
 
-def _speaker_encoder(settings: Settings, profile: Profile) -> Any:
-    if profile.speaker_encoder == "pyannote":
-        folder = _of_catalogue_or_path(settings.speaker_model, settings.model_dir)
-        engine = _engine("pyannote", "Pyannote", "full")(folder, settings.speaker_threads)
-    else:
-        engine = _engine("dvector", "DVector")(install.locate("d-vector", settings.model_dir), settings.speaker_threads)
+def _speaker_encoder(settings: Settings, profile: Profile) -> SpeakerEncoder:
+    engine = _pyannote(settings) if profile.speaker_encoder == "pyannote" else _dvector(settings)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
+
+
+def _pyannote(settings: Settings) -> SpeakerEncoder:
+    folder = _of_catalogue_or_path(settings.speaker_model, settings.model_dir)
+    with _importing("pyannote", "full"):
+        from babblefish.engines.pyannote import Pyannote
+    return Pyannote(folder, settings.speaker_threads)
+
+
+def _dvector(settings: Settings) -> SpeakerEncoder:
+    with _importing("the speaker encoder"):
+        from babblefish.engines.dvector import DVector
+    return DVector(install.locate("d-vector", settings.model_dir), settings.speaker_threads)
 
 
 def _of_catalogue_or_path(model: str, model_dir: Path) -> Path:
@@ -165,16 +263,27 @@ def _of_catalogue_or_path(model: str, model_dir: Path) -> Path:
     return Path(model)
 
 
-def _kokoro(settings: Settings, profile: Profile) -> Any:
-    if profile.kokoro == "torch":
-        folder = install.locate("Kokoro-82M", settings.model_dir)
-        runner = _engine("kokoro.torch_runner", "TorchRunner", "full")(folder, settings.synthesis_threads)
-    else:
-        model = install.locate(f"kokoro-{profile.kokoro}", settings.model_dir)
-        model = model / "onnx" / "model.onnx" if model.is_dir() else model
-        voices = install.locate("kokoro-voices", settings.model_dir)
-        runner = _engine("kokoro.onnx_runner", "OnnxRunner")(model, voices, settings.synthesis_threads)
-    engine = _engine("kokoro.synthesizer", "Kokoro")(runner)
+def _kokoro(settings: Settings, profile: Profile) -> Synthesizer:
+    runner = _kokoro_on_torch(settings) if profile.kokoro == "torch" else _kokoro_on_onnx(settings, profile)
+    with _importing("Kokoro"):
+        from babblefish.engines.kokoro.synthesizer import Kokoro
+    engine = Kokoro(runner)
     for _ in engine.synthesize("Ready.", "eng", Deadline.after(_WARM_UP_S)):
         pass
     return engine
+
+
+def _kokoro_on_torch(settings: Settings) -> Runner:
+    folder = install.locate("Kokoro-82M", settings.model_dir)
+    with _importing("Kokoro on PyTorch", "full"):
+        from babblefish.engines.kokoro.torch_runner import TorchRunner
+    return TorchRunner(folder, settings.synthesis_threads)
+
+
+def _kokoro_on_onnx(settings: Settings, profile: Profile) -> Runner:
+    model = install.locate(f"kokoro-{profile.kokoro}", settings.model_dir)
+    model = model / "onnx" / "model.onnx" if model.is_dir() else model
+    voices = install.locate("kokoro-voices", settings.model_dir)
+    with _importing("Kokoro"):
+        from babblefish.engines.kokoro.onnx_runner import OnnxRunner
+    return OnnxRunner(model, voices, settings.synthesis_threads)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
 
 from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines import registry
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import Profile
 from babblefish.pipeline.workers import Worker
-from babblefish.settings import Settings, WorkerName
+from babblefish.settings import Settings
 from babblefish.telemetry.usage import in_group
 
 _log = logging.getLogger(__name__)
@@ -27,32 +26,30 @@ async def load_engines(settings: Settings, profile: Profile) -> tuple[Engines, d
     Raises:
         SetupError: Others cannot be loaded; the message names each, and the command that helps.
     """
-    loaders = registry.loaders(settings, profile)
-    loading = Worker("loading", len(loaders), 0)
-    parts: dict[str, Any] = {}
+    parts = registry.Parts(settings, profile)
+    loading = Worker("loading", len([*parts]), 0)
     without: dict[str, str] = {}
     missing: list[str] = []
 
-    async def load_part(part: str) -> None:
+    async def load_part(part: registry.Part[registry.Loaded]) -> None:
         started_s = time.perf_counter()
         try:
-            group: WorkerName = registry.WORKERS.get(part, "translation")
-            parts[part] = await loading.run(in_group(group, loaders[part], settings.worker_cpus.get(group)))
+            engine = await loading.run(in_group(part.worker, part.load, settings.worker_cpus.get(part.worker)))
         except BabbleFishError as error:
             why = error.message if isinstance(error, SetupError) else _damaged(error)
-            if part in registry.OPTIONAL:
-                without[part] = why
-                _log.warning("the server goes on without its %s: %s", part, why)
+            if part.is_optional:
+                without[part.name] = why
+                _log.warning("the server goes on without its %s: %s", part.name, why)
             else:
-                missing.append(f"the {part} cannot be loaded: {why}")
+                missing.append(f"the {part.name} cannot be loaded: {why}")
             return
-        _log.info("%s ready after %.1f s: %s", part, time.perf_counter() - started_s, parts[part].name)
+        _log.info("%s ready after %.1f s: %s", part.name, time.perf_counter() - started_s, engine.name)
 
-    await asyncio.gather(*(load_part(part) for part in loaders))
+    await asyncio.gather(*(load_part(part) for part in parts))
     await loading.close()
     if missing:
         raise SetupError("; ".join(missing))
-    return registry.assemble(parts, profile), without
+    return parts.assemble(), without
 
 
 def _damaged(error: BabbleFishError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,11 @@ def test_a_package_whose_folder_is_not_there_either_is_not_installed() -> None:
     assert not profiles._is_installed("no_such_package")
 
 
+def part(name: str, settings: Settings) -> registry.Part[registry.Loaded]:
+    (found,) = (part for part in registry.Parts(settings, choose(settings)) if part.name == name)
+    return found
+
+
 def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
     all_packages: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -70,8 +76,8 @@ def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
     cascade = {entry for entry in CATALOGUE if "cascade" in entry.needed_by}
     monkeypatch.setattr(install, "is_installed", lambda entry, model_dir: entry in cascade)
     assert choose(Settings()).name == "embedded"
-    parts = registry.loaders(Settings(profile="cascade", model_dir=tmp_path), profile)
-    assert set(parts) == {
+    parts = registry.Parts(Settings(profile="cascade", model_dir=tmp_path), profile)
+    assert {part.name for part in parts} == {
         *{"voice detector", "speaker encoder", "speech translator", "NLLB model"},
         *{"kokoro", "espeak"},
     }
@@ -80,10 +86,10 @@ def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
 def test_nllb_is_a_name_of_the_catalogue_or_a_path_and_says_how_it_is_installed(tmp_path: Path) -> None:
     settings = Settings(text_translator="nllb", nllb_model="nllb-200-distilled-1.3B-int8", model_dir=tmp_path)
     with pytest.raises(SetupError, match=r"models pull nllb-200-distilled-1\.3B-int8$"):
-        registry.loaders(settings, choose(settings))["NLLB model"]()
+        part("NLLB model", settings).load()
     settings = Settings(profile="cascade", model_dir=tmp_path)
     with pytest.raises(SetupError, match=r"models pull --profile cascade$"):
-        registry.loaders(settings, choose(settings))["NLLB model"]()
+        part("NLLB model", settings).load()
 
 
 @pytest.mark.parametrize("name", ["embedded", "cascade", "full"])
@@ -102,24 +108,21 @@ def test_single_engines_are_replaced_by_settings(tmp_path: Path) -> None:
 
 def test_what_a_profile_lacks_is_an_error_with_the_command_that_installs_it(tmp_path: Path) -> None:
     settings = Settings(profile="full", model_dir=tmp_path)
-    parts = registry.loaders(settings, choose(settings))
-    assert {"SeamlessM4T model", "speaker encoder", "kokoro", "espeak", "voice detector"} == set(parts)
+    parts = {part.name: part for part in registry.Parts(settings, choose(settings))}
+    assert {"SeamlessM4T model", "speaker encoder", "kokoro", "espeak", "voice detector"} == parts.keys()
     with pytest.raises(SetupError, match="babblefish models pull --profile full"):
-        parts["SeamlessM4T model"]()
+        parts["SeamlessM4T model"].load()
 
 
 def test_a_package_that_is_missing_is_an_error_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     install_all_weights(monkeypatch)
-
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-    monkeypatch.setattr(registry.importlib, "import_module", missing)
+    monkeypatch.delitem(sys.modules, "babblefish.engines.seamless.model", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     settings = Settings(profile="full", model_dir=tmp_path)
-    with pytest.raises(SetupError, match=r"pip install 'babblefish\[embedded,full\]'.*'torch'"):
-        registry.loaders(settings, choose(settings))["SeamlessM4T model"]()
+    with pytest.raises(SetupError, match=r"pip install 'babblefish\[embedded,full\]'.*torch"):
+        part("SeamlessM4T model", settings).load()
 
 
 def test_pyannotes_model_is_a_name_of_the_catalogue_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,16 +175,16 @@ def test_each_language_is_spoken_by_the_best_engine_that_knows_it(lang: str, pro
 
 def test_voices_are_asked_in_the_order_of_the_profile_and_never_for_another_language() -> None:
     fakes = make_fakes()
-    parts = {
-        "voice detector": fakes.voice_detector,
-        "speaker encoder": fakes.speaker_encoder,
-        "kokoro": _Voice("kokoro", "eng"),
-        "espeak": _Voice("espeak", "eng", "pol", "hun"),
-        "SeamlessM4T model": registry._Seamless(
-            fakes.speech_translator, fakes.text_translator, _Voice("seamless", "eng", "pol")
-        ),
-    }
-    made = registry.assemble(parts, choose(Settings(profile="full")))
+    parts = registry.Parts(Settings(profile="full"), choose(Settings(profile="full")))
+    parts.voice_detector.loaded = fakes.voice_detector
+    parts.speaker_encoder.loaded = fakes.speaker_encoder
+    parts.kokoro.loaded = _Voice("kokoro", "eng")
+    parts.espeak.loaded = _Voice("espeak", "eng", "pol", "hun")
+    assert parts.seamless is not None
+    parts.seamless.loaded = registry.SeamlessEngines(
+        fakes.speech_translator, fakes.text_translator, _Voice("seamless", "eng", "pol")
+    )
+    made = parts.assemble()
     spoken = {lang: engine and engine.name for lang in LANGUAGES if (engine := made.synthesizer_for(lang))}
     assert spoken == {"eng": "kokoro", "pol": "seamless", "hun": "espeak"}
     assert [engine.name for engine in made.synthesizers] == list(SPOKEN_WITH["full"])

@@ -10,7 +10,7 @@ from babblefish.pipeline.interpreter import Interpreter
 from babblefish.pipeline.runtime import Runtime
 from babblefish.pipeline.workers import left_running
 from babblefish.settings import Settings
-from tests.support.fakes import Fakes
+from tests.support.fakes import Fakes, ScriptedParts
 from tests.support.waiting import until
 
 
@@ -25,12 +25,12 @@ async def test_engines_that_are_given_are_not_loaded_again(settings: Settings, f
 
 
 async def test_a_program_whose_engines_cannot_be_loaded_is_told_and_leaves_no_thread(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent() -> None:
         raise SetupError("its weights are not there")
 
-    monkeypatch.setattr(registry, "loaders", lambda *_: {"espeak": absent})
+    monkeypatch.setattr(registry, "Parts", lambda *_: ScriptedParts(fakes.engines, espeak=absent))
     with pytest.raises(SetupError, match="the espeak cannot be loaded: its weights are not there"):
         async with Interpreter.open(settings):
             pytest.fail("there is nothing to work with")
@@ -43,9 +43,8 @@ async def test_what_a_server_lacks_is_known_by_its_part(
     def absent() -> None:
         raise SetupError("its weights are not there")
 
-    monkeypatch.setattr(registry, "loaders", lambda *_: {"kokoro": absent})
     engines = fakes.engines
-    monkeypatch.setattr(registry, "assemble", lambda *_: engines)
+    monkeypatch.setattr(registry, "Parts", lambda *_: ScriptedParts(engines, kokoro=absent))
     runtime = Runtime(settings)
     assert runtime.engines is None
     await runtime.load()

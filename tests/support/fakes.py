@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
 from babblefish.engines.contracts import Embedding, Engines, Route, SpeechRequest, SpeechTranslation, VoiceScale
+from babblefish.engines.registry import Part
 
 VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used_s=10.0)
 
@@ -207,6 +209,21 @@ def make_fakes() -> Fakes:
         FakeTextTranslator(calls),
         FakeSynthesizer(calls),
     )
+
+
+class ScriptedParts:
+    """Stands in for ``registry.Parts``: what is loaded is scripted, and so are the engines that come of it."""
+
+    def __init__(self, engines: Engines, **makes: Callable[[], Any]) -> None:
+        """Load each part by its name; one that is ``kokoro`` is optional, as in the registry."""
+        self._engines = engines
+        self._parts = [Part(name, make, is_optional=name == "kokoro") for name, make in makes.items()]
+
+    def __iter__(self) -> Iterator[Part[Any]]:
+        return iter(self._parts)
+
+    def assemble(self) -> Engines:
+        return self._engines
 
 
 class Clock:

@@ -25,7 +25,7 @@ from babblefish.engines import registry
 from babblefish.server import service
 from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings
-from tests.support.fakes import FakeSpeechTranslator, make_fakes
+from tests.support.fakes import FakeSpeechTranslator, ScriptedParts, make_fakes
 from tests.support.serving import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,8 +133,7 @@ def main(port: int, script: list[str]) -> None:
 
     # The engines' own loaders are tested elsewhere; here it is when they are done that matters.
     patch = pytest.MonkeyPatch()
-    patch.setattr(registry, "loaders", lambda *_: {"speech translator": load_translator})
-    patch.setattr(registry, "assemble", lambda *_: fakes.engines)
+    patch.setattr(registry, "Parts", lambda *_: ScriptedParts(fakes.engines, whisper=load_translator))
     settings = Settings(profile="embedded")
     app = create_app(settings)
     config = server_config(app, settings)

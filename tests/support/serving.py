@@ -142,8 +142,10 @@ async def still_works(client: Client) -> None:
 
 def load_engines(settings: Settings) -> Engines:
     """Load the engines of the settings' profile, one after another."""
-    profile = choose(settings)
-    return registry.assemble({part: load() for part, load in registry.loaders(settings, profile).items()}, profile)
+    parts = registry.Parts(settings, choose(settings))
+    for part in parts:
+        part.load()
+    return parts.assemble()
 
 
 def heard(encoded: str) -> float:

@@ -19,8 +19,10 @@ from babblefish.languages import LANGUAGES, KokoroVoice
 class Runner(Protocol):
     """Computes Kokoro; calls may run side by side."""
 
-    voices: Collection[str]
-    """Those of the language table's voices that it has."""
+    @property
+    def voices(self) -> Collection[str]:
+        """Those of the language table's voices that it has."""
+        ...
 
     def run(self, phonemes: str, voice: str) -> Samples:
         """Speak up to 510 phonemes, with the silence that the model makes around them; shape ``[n]``, 24 kHz.

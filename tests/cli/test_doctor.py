@@ -246,18 +246,19 @@ SPOKEN = [SPEECH | {"index": 0, "last": False}, SPEECH | {"index": 1, "last": Tr
 
 
 async def talked(
-    monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, Any]], close: bool = False
+    monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, Any]], close: bool = False, is_let_in: bool = True
 ) -> tuple[Check, str]:
-    """Talk to a server that says these messages; returns the check and the path that it was asked for."""
+    """Talk to a server that says these messages, and may close at once; returns the check and the path asked for."""
     paths = []
 
     async def answer(connection: ServerConnection) -> None:
         assert connection.request is not None
         paths.append(connection.request.path)
+        if is_let_in:
+            await connection.send(json.dumps({"type": "ready"}))
         if close:
             await connection.send(json.dumps(answers[0]))
             return
-        await connection.send(json.dumps({"type": "ready"}))
         async for message in connection:
             if isinstance(message, str) and "ping" in message:
                 for one in (*answers, {"type": "pong"}):
@@ -305,9 +306,16 @@ async def test_a_caption_without_speech_is_a_warning(monkeypatch: pytest.MonkeyP
 
 async def test_a_server_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = {"type": "error", "code": "not_allowed", "message": "no such token", "fatal": True}
-    check, _ = await talked(monkeypatch, [refusal], close=True)
+    check, _ = await talked(monkeypatch, [refusal], close=True, is_let_in=False)
     assert check.outcome is Outcome.FAILED
     assert check.found == "not_allowed: no such token"
+
+
+async def test_a_server_that_ends_the_conversation_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = {"type": "error", "code": "restarting", "message": "back in a moment", "fatal": False}
+    check, _ = await talked(monkeypatch, [ending], close=True)
+    assert check.outcome is Outcome.FAILED
+    assert check.found == "restarting: back in a moment"
 
 
 def test_words_count_without_case_and_punctuation() -> None:

@@ -14,17 +14,19 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field, StringConstraints
 
 from babblefish.pipeline.interpreter import Interpreter, Line
+from babblefish.server.sites import Sites
 from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written
 from legacy.limits import Limits
 from legacy.problems import RESPONSES, answer_problems
 from legacy.serving import run
+from legacy.sites import OwnSite
 
 PORT = 8000
 MAX_RECORDING_S = 600.0
 """38 MB as samples."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"\S")]
-File = Annotated[UploadFile, Field(description="Speech, in any format that FFmpeg or libsndfile reads")]
+File = Annotated[UploadFile, Field(description="Speech: WAV, AIFF, FLAC, Ogg, MP3, AAC, MP4, WebM, AMR, CAF or AU")]
 
 
 class TranslateRequest(BaseModel):
@@ -85,6 +87,7 @@ def create_app(interpreter: Interpreter) -> FastAPI:
     """
     app = FastAPIOffline(title="BabbleFish V1", version="1", redoc_url=None, responses=RESPONSES)
     app.add_middleware(Limits, at_once=interpreter.settings.queue_limit)
+    app.add_middleware(OwnSite, sites=Sites(interpreter.settings, certified=tuple))
     answer_problems(app)
 
     known = _languages(interpreter)

@@ -39,9 +39,12 @@ class Problem(BaseModel):
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "Not the form or the JSON that it should be"},
+    403: {"model": Problem, "description": "The page that asks is another site's"},
     408: {"model": Problem, "description": "The body came too slowly"},
     413: {"model": Problem, "description": "The file is too large, or the recording too long"},
+    421: {"model": Problem, "description": "The server does not answer to that host name"},
     422: {"model": Problem, "description": "A bad file, nobody speaks, an unknown language, no path, no text"},
+    429: {"model": Problem, "description": "Too many uploads of one address"},
     500: {"model": Problem, "description": "An engine failed"},
     503: {"model": Problem, "description": "Too many requests are waiting; see Retry-After"},
     504: {"model": Problem, "description": "It took too long"},

@@ -30,6 +30,7 @@ from babblefish.server.sites import Sites
 from babblefish.wire import client_messages
 from babblefish.wire.server_messages import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
 from legacy.flores import flores_or_iso, named, spoken
+from legacy.sites import OwnSite, check
 
 LONGEST_S = 5.0
 """Unbroken speech is flushed after this long, at its quietest recent moment."""
@@ -90,6 +91,7 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
     app = FastAPI(title="BabbleFish V1", docs_url=None, redoc_url=None, openapi_url=None)
     connected: set[WebSocket] = set()
     sites = Sites(interpreter.settings, certified=tuple)
+    app.add_middleware(OwnSite, sites=sites)
 
     @app.get("/")
     async def page() -> FileResponse:
@@ -103,7 +105,7 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
     async def serve(websocket: WebSocket, target_lang: str = "eng_Latn", source_lang: str = AUTO) -> None:
         await websocket.accept()
         try:
-            sites.check(websocket.headers.get("host"), websocket.headers.get("origin"))
+            check(sites, websocket.headers)
             source = None if source_lang == AUTO else spoken(source_lang)
             target = spoken(target_lang)
             if len(connected) >= interpreter.settings.max_clients:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from babblefish.domain import BabbleFishError
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
+from babblefish.telemetry import logs
 
 
 def run(description: str, port: int, create_app: Callable[[Interpreter], FastAPI], **fixed: Any) -> None:
@@ -32,7 +32,7 @@ def run(description: str, port: int, create_app: Callable[[Interpreter], FastAPI
     parser.add_argument("--port", type=int, default=port, help=f"TCP port (default {port})")
     parsed = parser.parse_args()
     settings = Settings(host=parsed.host, port=parsed.port, **fixed)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(settings)
     # uvicorn ends on SIGTERM and raises it again; so the engines' processes are ended before this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
@@ -45,6 +45,7 @@ def run(description: str, port: int, create_app: Callable[[Interpreter], FastAPI
 
 async def _serve(settings: Settings, create_app: Callable[[Interpreter], FastAPI]) -> None:
     async with Interpreter.open(settings) as interpreter:
+        print(f"serving on http://{settings.host}:{settings.port}", flush=True)
         await uvicorn.Server(server_config(create_app(interpreter), settings)).serve()
 
 
@@ -54,10 +55,12 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        log_level=settings.log_level,
-        access_log=False,
+        # At "info" uvicorn logs each connection's query, and at "debug" every frame.
+        log_level="warning",
+        log_config=None,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=5,
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )

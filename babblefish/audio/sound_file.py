@@ -1,50 +1,132 @@
-"""Sound files of any format become samples: what FFmpeg reads, through PyAV, and what libsndfile reads besides."""
+"""Sound files of the formats that people send become samples, by FFmpeg through PyAV.
+
+FFmpeg reads some hundred formats, pictures and playlists among them, and a picture of one megabyte takes one gigabyte
+of memory. So a file is looked at before FFmpeg sees it: its first bytes name the one demuxer that may open it, and only
+decoders of sound may run.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import av
 import numpy as np
-import soundfile
-import soxr
 
 from babblefish.domain import SAMPLE_RATE_HZ, InvalidAudioError, RecordingTooLongError, Samples
 
-_NOTHING_ELSE = {"protocol_whitelist": "none"}
-"""A playlist names further files, which FFmpeg would open and whoever sent it would read."""
+_SIGNATURES = (
+    ("wav", b"RIFF", 8, b"WAVE"),
+    ("wav", b"RF64", 8, b"WAVE"),
+    ("aiff", b"FORM", 8, b"AIFF"),
+    ("aiff", b"FORM", 8, b"AIFC"),
+    ("flac", b"fLaC", 0, b""),
+    ("ogg", b"OggS", 0, b""),
+    ("mp3", b"ID3", 0, b""),
+    ("mp4", b"", 4, b"ftyp"),
+    ("matroska", b"\x1a\x45\xdf\xa3", 0, b""),
+    ("amr", b"#!AMR", 0, b""),
+    ("caf", b"caff", 0, b""),
+    ("au", b".snd", 0, b""),
+)
+"""FFmpeg's demuxer, what a file of its begins with, and where what else must stand; ``mp4`` also reads M4A and MOV,
+``matroska`` also WebM."""
 
-_BLOCK_FRAMES = 65536
-"""What libsndfile reads at a time, so that a file that is too long is refused before all of it is in memory."""
+_SYNC, _SYNC_MASK = 0xFFE0, 0xFFE0
+_LAYER, _ADTS = 0x0006, 0x0000
+"""Of the first 16 bits of MPEG audio without a tag: eleven ones, and a layer, which AAC (ADTS) leaves empty."""
+
+_DECODERS = frozenset(
+    {
+        *("aac", "ac3", "alac", "amrnb", "amrwb", "eac3", "flac", "opus", "vorbis"),
+        *("libopencore_amrnb", "libopencore_amrwb", "libopus"),
+        *("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float"),
+        *("adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "gsm_ms"),
+        *("pcm_alaw", "pcm_mulaw", "pcm_s8", "pcm_u8", "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le"),
+        *("pcm_s32be", "pcm_s32le", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le"),
+    }
+)
+
+_OPTIONS = {
+    # A file can name further ones, which FFmpeg would open and whoever sent it would read.
+    "protocol_whitelist": "none",
+    # Without it the picture on a record's sleeve would be decoded, only to learn its size.
+    "codec_whitelist": ",".join(sorted(_DECODERS)),
+    # Of MP4: each edit of a list may repeat the whole index.
+    "advanced_editlist": "0",
+}
+
+_COUNTS = {b"stsz": 8, b"trun": 4}
+"""Box of an MP4 that counts samples without listing them → where the count is, after its name."""
+
+_MOST_INDEXED = 2**23
+"""FFmpeg keeps an entry of some 35 bytes for each, whether the file holds them or not: 290 MB; 175 s of PCM at 48 kHz,
+days of AAC."""
+
+_HIGHEST_RATE_HZ = 192_000
+_MOST_CHANNELS = 8
+"""Beyond what any microphone delivers; the memory for resampling grows with both."""
 
 
 def decode(data: bytes, longest_s: float) -> Samples:
     """Decode a sound file, or the sound of a film, in memory.
 
     Args:
-        data: The file, in any format that FFmpeg or libsndfile reads.
+        data: The file: WAV, AIFF, FLAC, Ogg, MP3, AAC, MP4 (M4A, MOV), Matroska (WebM), AMR, CAF or AU.
         longest_s: Longest sound that is taken, in seconds.
 
     Returns:
         Shape ``[n]``, mono, 16 kHz, in [-1, 1].
 
     Raises:
-        InvalidAudioError: Empty, damaged, or no sound at all.
+        InvalidAudioError: Empty, of another format, damaged, or no sound at all.
         RecordingTooLongError: It lasts longer.
     """
     if not data:
         raise InvalidAudioError("the file is empty")
+    demuxer = _demuxer(data)
+    if demuxer is None:
+        raise InvalidAudioError("this is no sound file, or one of a format that is not read here")
+    if demuxer == "mp4" and _indexed(data) > _MOST_INDEXED:
+        raise InvalidAudioError("this is no sound file, or it is damaged: its index is longer than any recording's")
     try:
-        samples = _joined(_by_ffmpeg(data), longest_s)
+        samples = _joined(_blocks(data, demuxer), longest_s)
     except (av.FFmpegError, ValueError):
-        try:
-            samples = _joined(_by_libsndfile(data), longest_s)
-        except (soundfile.SoundFileError, ValueError):
-            raise InvalidAudioError("this is no sound file, or it is damaged") from None
+        raise InvalidAudioError("this is no sound file, or it is damaged") from None
     if not len(samples):
         raise InvalidAudioError("there is no sound in this file")
     return np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0)
+
+
+def _demuxer(data: bytes) -> str | None:
+    """Return the demuxer for a file by its first bytes, None where it is no format that is read here."""
+    for demuxer, start, place, further in _SIGNATURES:
+        if data.startswith(start) and data.startswith(further, place):
+            return demuxer
+    word = int.from_bytes(data[:2], "big")
+    if word & _SYNC_MASK != _SYNC:
+        return None
+    return "aac" if word & _LAYER == _ADTS else "mp3"
+
+
+def _indexed(data: bytes) -> int:
+    """Return how many samples an MP4 claims to have; the media itself, where FFmpeg looks for no boxes, is skipped."""
+    claimed = position = 0
+    while position < len(data):
+        size, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        if size < 8:
+            size = len(data) - position
+        if name != b"mdat":
+            box = data[position : position + size]
+            for counting, place in _COUNTS.items():
+                for found in re.finditer(counting, box):
+                    start = found.end() + place
+                    claimed += int.from_bytes(box[start : start + 4], "big")
+        position += size
+    return claimed
 
 
 def _joined(blocks: Iterator[tuple[float, Samples]], longest_s: float) -> Samples:
@@ -57,13 +139,16 @@ def _joined(blocks: Iterator[tuple[float, Samples]], longest_s: float) -> Sample
     return np.concatenate(taken) if taken else np.empty(0, dtype=np.float32)
 
 
-def _by_ffmpeg(data: bytes) -> Iterator[tuple[float, Samples]]:
-    with av.open(io.BytesIO(data), "r", options=dict(_NOTHING_ELSE)) as container:
+def _blocks(data: bytes, demuxer: str) -> Iterator[tuple[float, Samples]]:
+    with av.open(io.BytesIO(data), "r", format=demuxer, options=dict(_OPTIONS)) as container:
         if not container.streams.audio:
             raise ValueError("no stream of sound")
+        stream = container.streams.audio[0]
+        _check(stream.codec_context)
         resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
         end_s = 0.0
-        for frame in container.decode(container.streams.audio[0]):
+        for frame in container.decode(stream):
+            _check(stream.codec_context)  # it can change from frame to frame
             end_s += frame.samples / frame.sample_rate
             # before it is resampled, as a frame of one sample a second would become very many
             yield end_s, np.empty(0, dtype=np.float32)
@@ -73,11 +158,8 @@ def _by_ffmpeg(data: bytes) -> Iterator[tuple[float, Samples]]:
             yield end_s, block.to_ndarray()[0]
 
 
-def _by_libsndfile(data: bytes) -> Iterator[tuple[float, Samples]]:
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
-        resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
-        for block in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
-            end_s = file.tell() / file.samplerate
-            yield end_s, np.empty(0, dtype=np.float32)
-            is_last = file.tell() >= file.frames
-            yield end_s, resampler.resample_chunk(block.mean(axis=1), last=is_last)
+def _check(sound: av.AudioCodecContext) -> None:
+    if sound.codec.name not in _DECODERS:
+        raise ValueError(f"nobody sends {sound.codec.name}")
+    if sound.sample_rate > _HIGHEST_RATE_HZ or sound.channels > _MOST_CHANNELS:
+        raise ValueError("more samples a second, or more channels, than any microphone delivers")

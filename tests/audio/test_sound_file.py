@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -34,12 +41,17 @@ def test_every_format_becomes_the_speech_it_was_made_of(name: str) -> None:
     assert _alike(decoded, speech) > 0.95
 
 
-def test_what_ffmpeg_does_not_read_libsndfile_does() -> None:
+@pytest.mark.parametrize("name", ["AIFF", "AU", "CAF", "OGG", "RF64", "W64"])
+def test_formats_of_other_programs_are_read_where_their_signature_is_known(name: str) -> None:
     tone = np.sin(np.arange(22050) / 9).astype(np.float32) * np.float32(0.5)
     file = io.BytesIO()
-    soundfile.write(file, np.stack([tone, tone], axis=1), 22050, format="MAT4")
+    soundfile.write(file, tone, 22050, format=name)
+    if name == "W64":
+        with pytest.raises(InvalidAudioError, match="a format that is not read here"):
+            decode(file.getvalue(), 60)
+        return
     decoded = decode(file.getvalue(), 60)
-    assert abs(len(decoded) - 16000) <= 1
+    assert abs(len(decoded) - 16000) <= 400
     assert np.abs(decoded).max() == pytest.approx(0.5, abs=0.05)
 
 
@@ -57,6 +69,12 @@ def _damaged_flac() -> bytes:
     return bytes(whole)
 
 
+def _wav_of_many_channels() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((2000, 200)), 16000, format="WAV")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -67,8 +85,13 @@ def _damaged_flac() -> bytes:
         np.random.default_rng(0).bytes(4096),
         wav_bytes(np.zeros(1600, dtype=np.float32), 16000)[:44],
         _damaged_flac(),
+        wav_bytes(np.zeros(1600, dtype=np.float32), 2_000_000_000),
+        _wav_of_many_channels(),
     ],
-    ids=["nothing", "four bytes", "text", "zeros", "noise", "a header alone", "a damaged FLAC"],
+    ids=[
+        *("nothing", "four bytes", "text", "zeros", "noise", "a header alone", "a damaged FLAC"),
+        *("two billion samples a second", "two hundred channels"),
+    ],
 )
 def test_what_is_no_sound_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidAudioError):
@@ -93,3 +116,79 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, monkeypatch: pytest.Monk
     Path("secret.wav").write_bytes(wav_bytes(np.full(1600, 0.5, dtype=np.float32), 16000))
     with pytest.raises(InvalidAudioError):
         decode(b"ffconcat version 1.0\nfile 'secret.wav'\n", 60)
+
+
+@cache
+def _picture() -> bytes:
+    """Make a small PNG that takes 400 MB when it is decoded."""
+    side = 10_000
+    packing = zlib.compressobj()
+    rows = b"".join(packing.compress(bytes(1 + 4 * side)) for _ in range(side)) + packing.flush()
+    size = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", size), (b"IDAT", rows), (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _length_in_sevens(length: int) -> bytes:
+    return bytes(length >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+def _record_with_sleeve() -> bytes:
+    """Make an MP3 with that picture on its sleeve."""
+    picture = b"\x00image/png\x00\x03\x00" + _picture()
+    frame = b"APIC" + _length_in_sevens(len(picture)) + b"\x00\x00" + picture
+    tag = b"ID3\x04\x00\x00" + _length_in_sevens(len(frame)) + frame
+    return tag + encoded(read_speech(ENGLISH_SPEECH), "mp3")
+
+
+def _claims_many_samples() -> bytes:
+    """Make an M4A of a second that says that it has 16 million packets of one byte."""
+    file, many = bytearray(encoded(np.zeros(16000, dtype=np.float32), "m4a")), 2**24
+    for box, content in (
+        (b"stsz", (0, 1, many)),
+        (b"stsc", (0, 1, 1, many, 1)),
+        (b"stts", (0, 2, many - 1, 1024, 1, 1000)),
+        (b"stco", (0, 1)),
+    ):
+        place = file.index(box) + 4
+        file[place : place + 4 * len(content)] = struct.pack(f">{len(content)}I", *content)
+    return bytes(file)
+
+
+_MEASURED = """
+import resource, sys
+from pathlib import Path
+from babblefish.audio.sound_file import decode
+from babblefish.domain import InvalidAudioError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    decode(Path(sys.argv[1]).read_bytes(), 60)
+except InvalidAudioError:
+    pass
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+"""Prints by how many megabytes a program grows by decoding a file."""
+
+
+@pytest.mark.parametrize("make", [_picture, _record_with_sleeve, _claims_many_samples])
+def test_a_small_file_never_takes_much_memory(make: Callable[[], bytes], tmp_path: Path) -> None:
+    file = tmp_path / "speech.wav"
+    file.write_bytes(make())
+    assert file.stat().st_size < 2_000_000
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(file)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(done.stdout) < 150
+
+
+def test_what_begins_as_no_sound_is_shown_to_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("FFmpeg was shown the file")
+
+    monkeypatch.setattr(av, "open", opened)
+    for data in (b"\x89PNG\r\n\x1a\n" + bytes(99), b"#EXTM3U\nfile:///etc/passwd\n", b"GIF89a" + bytes(99)):
+        with pytest.raises(InvalidAudioError):
+            decode(data, 60)

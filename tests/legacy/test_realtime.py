@@ -152,6 +152,8 @@ async def test_who_speaks_faster_than_can_be_translated_is_told_so(fakes: Fakes)
         ({"target_lang": "english"}, {}, "unknown_language", 1008),
         ({"source_lang": "xx"}, {}, "unknown_language", 1008),
         ({}, {"Origin": "http://evil.example"}, "not_allowed", 1008),
+        ({}, {"Origin": "null"}, "not_allowed", 1008),
+        ({}, {"Host": "evil.example"}, "not_allowed", 1008),
     ],
 )
 async def test_who_may_not_join_is_told_why(
@@ -178,6 +180,12 @@ async def test_a_full_server_refuses_one_more_until_somebody_leaves(fakes: Fakes
                 if json.loads(await third.recv())["type"] == "ready":
                     return
     raise AssertionError("no place became free")
+
+
+async def test_the_page_is_served_under_the_names_of_this_server_only(fakes: Fakes) -> None:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, server.http() as client:
+        assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 421
+        assert (await client.get("/languages", headers={"Origin": "http://evil.example"})).status_code == 403
 
 
 @pytest.mark.parametrize("version", [realtime_server, realtime_server_tts, realtime_server_multispeaker])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,13 +126,23 @@ async def test_text_that_cannot_be_translated_is_refused_by_name(
     [
         (b"", {}, 422, "invalid_audio"),
         (b"a text called speech.wav\n" * 99, {}, 422, "invalid_audio"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), {}, 422, "invalid_audio"),
         (wav_bytes(silence(2), 16000), {}, 422, "no_speech"),
         (wav_bytes(speech(99), 16000), {}, 422, "no_speech"),
         (wav_bytes(np.zeros(601 * 8000, dtype=np.float32), 8000), {}, 413, "too_long"),
         (BONJOUR, {"language": "french"}, 422, "unknown_language"),
         (BONJOUR, {"language": "ace_Latn"}, 422, "unknown_language"),
     ],
-    ids=["empty", "text", "silence", "no words", "too long", "no such language", "no voice engine knows it"],
+    ids=[
+        "empty",
+        "text",
+        "a picture",
+        "silence",
+        "no words",
+        "too long",
+        "no such language",
+        "no voice engine knows it",
+    ],
 )
 async def test_a_file_that_cannot_be_transcribed_is_refused_by_name(
     client: httpx.AsyncClient, file: bytes, fields: dict[str, str], status: int, code: str
@@ -177,13 +188,72 @@ async def test_no_body_is_larger_than_the_limit_whether_it_says_so_or_not(
 async def test_a_body_that_never_comes_loses_its_place(
     remote: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "_UPLOAD_S", 0.05)
-    reader, writer = await asyncio.open_connection(remote.base_url.host, remote.base_url.port)
-    writer.write(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
-    async with asyncio.timeout(30):
+    monkeypatch.setattr(limits, "_GRACE_S", 0.05)
+    async with _begun(remote) as reader, asyncio.timeout(30):
         assert b" 408 " in await reader.readline()
-    writer.close()
-    await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def _begun(remote: httpx.AsyncClient) -> AsyncIterator[asyncio.StreamReader]:
+    """Begin to send a body, and send no more of it than its beginning."""
+    reader, writer = await asyncio.open_connection(remote.base_url.host, remote.base_url.port)
+    head = "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    writer.write(head.encode())
+    await writer.drain()
+    try:
+        yield reader
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_slow_uploads_of_one_address_leave_places_for_others(
+    remote: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"text": "le chat", "source_lang": "fra_Latn", "target_lang": "spa_Latn"}
+    async with contextlib.AsyncExitStack() as attack:
+        for _ in range(20):
+            await attack.enter_async_context(_begun(remote))
+        for _ in range(1000):
+            answer = await remote.post("/translate", json=asked)
+            if answer.status_code == 429:
+                break
+            await asyncio.sleep(0.01)
+        assert answer.json()["code"] == "too_many"
+        monkeypatch.setattr(limits, "owner_of", lambda host: f"another than {host}")
+        assert (await remote.post("/translate", json=asked)).status_code == 200
+    monkeypatch.undo()
+    for _ in range(1000):
+        if (await remote.post("/translate", json=asked)).status_code == 200:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("uploads that were given up still count")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"X-Forwarded-For": "192.0.2.7"}, 403),
+    ],
+)
+async def test_other_names_sites_and_hidden_proxies_are_refused(
+    client: httpx.AsyncClient, fakes: Fakes, headers: dict[str, str], status: int
+) -> None:
+    for answer in (
+        await client.get("/languages", headers=headers),
+        await client.post("/transcribe", files=upload(BONJOUR), headers=headers),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (status, "not_allowed")
+        assert answer.json()["detail"]
+    assert fakes.speech_translator.requests == []
+
+
+async def test_the_page_of_the_server_itself_may_ask(client: httpx.AsyncClient) -> None:
+    own = {"Origin": str(client.base_url).rstrip("/")}
+    assert (await client.get("/languages", headers=own)).status_code == 200
 
 
 async def test_a_full_server_says_when_to_come_again(fakes: Fakes) -> None:

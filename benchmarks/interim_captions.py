@@ -149,4 +149,4 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=3)
+    harness.main(__doc__, measure, rounds=2)

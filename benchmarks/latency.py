@@ -102,4 +102,4 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=4)
+    harness.main(__doc__, measure, rounds=3)

@@ -180,4 +180,4 @@ def figures(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, figures, threads=2, rounds=5)
+    harness.main(__doc__, figures, threads=2, rounds=3)

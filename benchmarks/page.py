@@ -197,4 +197,4 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=20, seconds=30, starts=8, frames=50, minutes=10)
+    harness.main(__doc__, measure, rounds=10, seconds=15, starts=3, frames=50, minutes=2)

@@ -42,7 +42,7 @@ TOKENS = 15
 LISTENERS = (1, 2, 3, 5)
 LANGUAGES = {code: 256_000 + index for index, code in enumerate(("eng", "fra", "pol", "deu", "spa", "ita"))}
 PEOPLE = 4
-ROUNDS = 7
+ROUNDS = 5
 NO_END = -1
 
 

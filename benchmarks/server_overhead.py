@@ -152,7 +152,7 @@ async def _listen(port: int, utterances: int, listeners: int, at_once: int) -> d
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Serve utterances to listeners in three languages and subtract what the engines alone would take."""
-    settings = Settings(log_level="error")
+    settings = Settings(log_level="error", connections_per_address=options.listeners + 1)
     with harness.serving(_serve, settings) as (port, _):
         added_ms = asyncio.run(_listen(port, options.utterances, options.listeners, settings.parallel_syntheses))
     return {

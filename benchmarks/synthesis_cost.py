@@ -112,4 +112,4 @@ def figures(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, figures, rounds=5)
+    harness.main(__doc__, figures, rounds=2)

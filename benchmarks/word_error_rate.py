@@ -178,4 +178,4 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=2, threads=1)
+    harness.main(__doc__, measure, rounds=1, threads=1)

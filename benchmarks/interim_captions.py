@@ -61,7 +61,7 @@ class _Pair:
             partials = [message for message in messages if message["type"] == "partial"]
             results = [message for message in messages if message["type"] == "result"]
             self.interims.append(len(partials))
-            self.erased.append(_erasure([message["translation"] for message in partials + results]))
+            self.erased.append(erasure([message["translation"] for message in partials + results]))
             if number == 0 and partials:
                 self.first_ms.append((partials[0]["arrived_s"] - began_s) * 1000)
                 self.caption_ms.append((results[0]["arrived_s"] - began_s) * 1000)
@@ -88,7 +88,7 @@ def _spoken(heard: list[dict[str, Any]]) -> Spoken:
     return way, result["latency_ms"], next(words, None), result["timings"]["queue"]
 
 
-def _erasure(texts: list[str]) -> float:
+def erasure(texts: list[str]) -> float:
     """Return the words that were replaced, for each word of the last text."""
     erased = 0
     for before, after in itertools.pairwise(text.split() for text in texts):

@@ -48,7 +48,7 @@ class Profile:
 def choose(settings: Settings) -> Profile:
     """Return the profile of the settings; cheap, as packages are looked for and not imported.
 
-    ``cascade`` is taken only where it is asked for: its licence forbids commercial use, which somebody has to accept.
+    ``cascade`` is only chosen on request: its licence forbids commercial use, which somebody has to accept.
     """
     if settings.profile == "auto":
         lacks = _full_lacks(settings)

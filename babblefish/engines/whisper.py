@@ -152,7 +152,7 @@ class Whisper:
         """Return the language spoken (ISO 639-3) and its probability, for engines without detection; one encoder pass.
 
         Args:
-            samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is not heard.
+            samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is ignored.
             source_langs: Languages it may be in; none means any.
         """
         window_s = min(_FULL_WINDOW_S, len(samples) / SAMPLE_RATE_HZ + _PADDING_S)

@@ -82,5 +82,4 @@ def _run_converter(origin: Path, made: Path) -> None:
 
 
 def _not_convertible(origin: Path, error: Exception) -> SetupError:
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return SetupError(f"{origin} cannot be converted ({said}); delete it and pull again")
+    return SetupError(f"{origin} cannot be converted ({store.first_line(error)}); delete it and pull again")

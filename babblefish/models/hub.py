@@ -141,10 +141,9 @@ def _client_errors(asset: HubAsset) -> Iterator[None]:
         # A server that cannot be reached, or is not a hub, raises whatever the client's HTTP library has for it.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise FetchError(
-            f"{asset.repository} could not be fetched from the model hub ({said}); what has been downloaded is kept, "
-            f"and this command fetches the rest: babblefish models pull {asset.name}"
+            f"{asset.repository} could not be fetched from the model hub ({store.first_line(error)}); what has been "
+            f"downloaded is kept, and this command fetches the rest: babblefish models pull {asset.name}"
         ) from error
 
 

@@ -125,6 +125,11 @@ def megabytes(size_bytes: int) -> int:
     return round(size_bytes / 1_000_000)
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says in one line; its type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def work_folder(asset: FolderAsset, model_dir: Path) -> Path:
     """Return where an asset is put together before it is renamed into its place."""
     return model_dir / f".pull-{asset.path}"

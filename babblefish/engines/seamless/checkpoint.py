@@ -1,7 +1,7 @@
-"""SeamlessM4T v2's folder as it is published: the tensors of its safetensors files, and the model they belong into.
+"""SeamlessM4T v2's folder as it is published: the tensors of its safetensors files, and the model they belong to.
 
-Tensors are read one at a time, so that a model of another type can be made without the float model ever being whole in
-memory; and every one must be there, so that no layer can keep random weights unnoticed.
+Tensors are read one at a time, so that a model of another type can be made without holding the whole float model in
+memory. Every tensor must be there, so that no layer keeps random weights unnoticed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from babblefish.domain import EngineError
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
-"""What ``save_pretrained`` calls the one file of weights, or the list of which tensor is in which of several."""
+"""What ``save_pretrained`` calls the file of weights, or the index of several."""
 
 _NAMED = 5
-"""Most missing tensors that an error names."""
+"""How many missing tensors an error names."""
 
 
 def empty_model(model_dir: Path) -> SeamlessM4Tv2Model:
     """Build the model of a folder's configuration without weights, on the meta device.
 
-    The tables of positions are there already: they are computed, not stored.
+    The position tables are there already: they are computed, not stored.
 
     Raises:
         OSError: There is no configuration.
@@ -50,8 +50,8 @@ def empty_model(model_dir: Path) -> SeamlessM4Tv2Model:
 class Checkpoint:
     """The float tensors of a folder, by the names of the model's ``state_dict``.
 
-    Of tensors that the model ties together one name is stored; which one differs with the version that saved them.
-    Further names, such as the tables of positions that older versions stored, are of no use here.
+    Of tied tensors only one is stored, under a name that depends on the version that saved it. Further tensors, such as
+    the position tables that older versions stored, are ignored.
     """
 
     def __init__(self, model_dir: Path, model: SeamlessM4Tv2Model) -> None:
@@ -79,14 +79,14 @@ class Checkpoint:
             raise EngineError(f"the weights in {model_dir.name} lack {', '.join(missing[:_NAMED])}{more}")
 
     def tensor(self, name: str) -> Tensor:
-        """Map a tensor of the files into memory, in the type it is stored in.
+        """Map a tensor into memory, in the type it is stored in.
 
         Raises:
-            EngineError: It has another shape than the model's, or its file is damaged.
+            EngineError: Its shape is not the model's, or its file is damaged.
         """
         file, stored = self._places[name]
         try:
-            # Opened anew each time: a file stays mapped, and counts as memory, as long as it is open.
+            # Opened each time, as a file stays mapped, and counts as memory, while it is open.
             with safe_open(str(file), framework="pt") as opened:
                 tensor: Tensor = opened.get_tensor(stored)
         except SafetensorError as error:

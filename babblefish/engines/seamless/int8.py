@@ -1,8 +1,8 @@
-"""SeamlessM4T v2 with int8 weights: the modules, the conversion, and the file that keeps it for the next start.
+"""SeamlessM4T v2 with int8 weights: the modules, the conversion, and the file that keeps its result.
 
 A decoder step is bound by reading the weights once, so their size is its cost: int8 reads a quarter of float32. Weights
 have one scale per output channel (symmetric, ``max|w| / 127``); activations are quantized at each call by the kernel.
-The first start converts matrix by matrix, so the float model is never whole in memory, and both starts build the model
+The first start converts matrix by matrix, so the whole float model is never in memory. Every start builds the model
 from the converted tensors alone.
 """
 
@@ -24,7 +24,7 @@ from babblefish.engines.seamless.checkpoint import Checkpoint, empty_model
 FILE_NAME = "babblefish-int8.safetensors"
 
 _FORMAT = 2
-"""Goes up when what is in the file changes, so that older files are made anew."""
+"""Raised when the content of the file changes, so that older files are made again."""
 
 _DECODER_KERNELS = ("fbgemm", "qnnpack")
 _ENCODER_KERNELS = ("onednn", "fbgemm", "qnnpack")
@@ -32,10 +32,10 @@ _ENCODER_KERNELS = ("onednn", "fbgemm", "qnnpack")
 the encoder (``benchmarks/seamless_cost.py`` on AVX-512 VNNI)."""
 
 _MANY_ROWS = ("speech_encoder.", "t2u_model.")
-"""Parts that see hundreds of rows: frames of 160 ms, 20 ms of speech to be made."""
+"""Parts that process hundreds of rows: frames of 160 ms, units of 20 ms."""
 
 _FLOAT = ("vocoder.", "t2u_model.model.decoder.duration_predictor.")
-"""Parts that stay float32: convolutions, and few numbers that decide how long each sound lasts."""
+"""Parts that stay float32: convolutions, and the small predictor of how long each sound lasts."""
 
 _BLOCK_ROWS = 8192
 """Rows quantized at a time: the output layer has a quarter of a million."""
@@ -43,7 +43,7 @@ _BLOCK_ROWS = 8192
 _log = logging.getLogger(__name__)
 
 
-# Named in full: finding the overload would cost each of a step's 145 calls.
+# Named in full: finding the overload would cost time in each of a step's 145 calls.
 _linear_dynamic = torch.ops.quantized.linear_dynamic.default
 
 
@@ -135,7 +135,7 @@ def load(model_dir: Path) -> SeamlessM4Tv2Model:
     """Load the whole model with int8 weights, from the file of an earlier start or from the float weights.
 
     The file is written beside the model and replaced where it is damaged, or where the model's files have changed.
-    Where the folder cannot be written to, the model loads all the same and the next start converts again.
+    Where the folder cannot be written to, the model still loads, and the next start converts again.
 
     Raises:
         EngineError: The folder's weights are not those of its configuration.
@@ -160,7 +160,7 @@ def load(model_dir: Path) -> SeamlessM4Tv2Model:
 
 
 def _key(model_dir: Path) -> str:
-    """Name the float weights by configuration, and by size and time of each file: hashing gigabytes takes too long."""
+    """Identify the float weights by configuration, and by size and time of each file: hashing them takes too long."""
     files = sorted(path for path in model_dir.glob("*.safetensors") if path.name != FILE_NAME)
     sizes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     described = json.dumps([_FORMAT, (model_dir / "config.json").read_text(encoding="utf-8"), sizes])
@@ -204,15 +204,15 @@ def _converted(checkpoint: Checkpoint, layout: dict[str, Tensor]) -> Iterator[tu
 def _fill(model: SeamlessM4Tv2Model, tensors: dict[str, Tensor]) -> None:
     """Give an empty model its weights, never allocating the float ones.
 
-    What it keeps as it is it gets a copy of: a mapped file would stay in memory for the sake of one of its tensors.
+    Tensors that stay as they are get copied, as each would keep the whole mapped file in memory.
     """
     for name, module in _matrices(model).items():
         kernels = _ENCODER_KERNELS if name.startswith(_MANY_ROWS) else _DECODER_KERNELS
         bias = None if module.bias is None else tensors[f"{name}.bias"].clone()
         linear = Int8Linear(tensors[f"{name}.weight"], tensors[f"{name}.scale"], bias, kernels)
         model.set_submodule(name, linear if isinstance(module, nn.Linear) else Int8Pointwise(linear))
-    # Tied to the output layer, whose int8 rows serve all.
+    # Tied to the output layer, whose int8 rows serve as embeddings too.
     scale = tensors["lm_head.scale"] * model.text_decoder.embed_tokens.embed_scale
     model.set_input_embeddings(Int8Embedding(tensors["lm_head.weight"].clone(), scale))
-    model.t2u_model.set_input_embeddings(None)  # the units are made side by side, from characters
+    model.t2u_model.set_input_embeddings(None)  # the units are made in parallel, from characters
     model.load_state_dict({name: tensors[name].clone() for name in model.state_dict()}, strict=True, assign=True)

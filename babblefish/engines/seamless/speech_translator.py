@@ -28,7 +28,7 @@ from babblefish.engines.torch_threads import use_threads
 from babblefish.languages import LANGUAGES
 
 _MAX_AUDIO_S = 30.0
-"""Attention over the frames grows with the square of their number; what is beyond is not heard."""
+"""Attention over the frames grows with the square of their number; what is beyond is ignored."""
 
 _MAX_LENGTH_RATIO = 1.2
 """Utterances whose lengths differ by no more than this factor are encoded as one batch. Where they differ more, padding

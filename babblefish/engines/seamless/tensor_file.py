@@ -1,7 +1,7 @@
 """A safetensors file of tensors that are made one at a time, with a checksum of each.
 
-The library writes a file from tensors that are all there at once. Here the names, types and shapes are known before,
-so each tensor can be written as it is made and let go of.
+The library writes tensors that are all in memory. Here names, types and shapes are known in advance, so each tensor is
+written when it is made, and then freed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def write(file: Path, tensors: Iterable[tuple[str, Tensor]], layout: Mapping[str, Tensor], key: str) -> None:
-    """Write a file that is there whole or not at all.
+    """Write a file that appears complete or not at all.
 
     Args:
         file: Replaced when everything is written.
@@ -40,12 +40,12 @@ def write(file: Path, tensors: Iterable[tuple[str, Tensor]], layout: Mapping[str
         key: What ``read`` will ask for.
 
     Raises:
-        OSError: It cannot be written; the disk is full, for one.
+        OSError: It cannot be written, for example because the disk is full.
     """
     layout = {**layout, _CHECKSUMS: torch.empty(len(layout), dtype=torch.int64, device="meta")}
     header: dict[str, object] = {"__metadata__": {"key": key}}
     starts, end = {}, 0
-    # The widest type first, as every tensor has to be aligned and no gaps may be between them.
+    # The widest type first, as tensors must be aligned without gaps between them.
     for name, like in sorted(layout.items(), key=lambda item: (-item[1].itemsize, item[0])):
         starts[name], end = end, end + like.nbytes
         described = {"dtype": _TYPES[like.dtype], "shape": list(like.shape), "data_offsets": [starts[name], end]}
@@ -57,8 +57,8 @@ def write(file: Path, tensors: Iterable[tuple[str, Tensor]], layout: Mapping[str
     descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "wb") as opened:
-            os.fchmod(descriptor, 0o644)  # the checkpoint's other files can be read by everybody too
-            os.posix_fallocate(descriptor, 0, first + end)  # a full disk is known before the work is done
+            os.fchmod(descriptor, 0o644)  # as readable as the checkpoint's other files
+            os.posix_fallocate(descriptor, 0, first + end)  # a full disk shows before the work is done
             opened.write(struct.pack("<Q", len(encoded)) + encoded)
             checksums = {}
             for name, tensor in tensors:
@@ -77,8 +77,8 @@ def read(file: Path, layout: Mapping[str, Tensor], key: str) -> dict[str, Tensor
     """Map a file's tensors into memory.
 
     Returns:
-        The tensors by name, or None where the file is missing, was written with another key, or is damaged: holds
-        others than the layout's, or one whose checksum is another.
+        The tensors by name, or None where the file is missing, was written with another key, or is damaged: it holds
+        other tensors than the layout, or a checksum is wrong.
     """
     if not file.is_file():
         return None
@@ -97,7 +97,7 @@ def read(file: Path, layout: Mapping[str, Tensor], key: str) -> dict[str, Tensor
         return None
     for name, checksum in zip(sorted(tensors), checksums, strict=True):
         if _checksum(tensors[name]) != checksum:
-            _log.warning("%s is damaged: %s has another checksum", file.name, name)
+            _log.warning("%s is damaged: %s has the wrong checksum", file.name, name)
             return None
     return tensors
 

@@ -67,6 +67,22 @@ def test_the_token_that_the_server_gives_takes_the_place_of_the_links_in_its_roo
     assert tokens == [("hall", "link"), ("hall", "longer"), ("hall", "longer"), ("cellar", "link")]
 
 
+def test_a_link_that_is_no_good_leaves_the_one_that_was(page: Page, server: ScriptedServer) -> None:
+    page.goto(f"{server.url}?room=hall#token=good")
+    join(page)
+    wait_for_state(page, *QUIET)
+    page.goto("about:blank")
+    server.refusals = [(NOT_ALLOWED, server_messages.CLOSE_NOT_ALLOWED)]
+    page.goto(f"{server.url}?room=hall#token=bad")
+    join(page)
+    wait_for_state(page, "refused")
+    page.goto("about:blank")
+    page.goto(f"{server.url}?room=hall")
+    join(page)
+    wait_for_state(page, *QUIET)
+    assert [joined["token"] for joined in server.joins] == ["good", "bad", "good"]
+
+
 def test_without_a_link_no_token_is_sent(page: Page, server: ScriptedServer) -> None:
     page.goto(server.url)
     join(page)

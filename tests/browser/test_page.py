@@ -78,6 +78,18 @@ def test_a_page_opened_as_a_file_asks_for_the_server_and_remembers_it(page: Page
     expect(page.get_by_label("Server")).to_have_value(f"ws://127.0.0.1:{server.port}")
 
 
+def test_a_page_opened_as_a_file_asks_for_the_code_of_the_start(page: Page, server: ScriptedServer) -> None:
+    refusal = server_messages.Error(code="not_allowed", message="it needs the code", fatal=True)
+    server.refusals = [(refusal, server_messages.CLOSE_NOT_ALLOWED)]
+    page.goto(PAGE.as_uri())
+    join(page, Server=f"127.0.0.1:{server.port}")
+    wait_for_state(page, "refused")
+    expect(page.get_by_role("alert")).to_contain_text("Code shown at start")
+    join(page, Code="1a2b3c4d")
+    wait_for_state(page, *QUIET)
+    assert [joined.get("token") for joined in server.joins] == [None, "1a2b3c4d"]
+
+
 def test_without_a_microphone_one_is_told_why_and_can_still_listen(page: Page, server: ScriptedServer) -> None:
     page.add_init_script(
         "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }"

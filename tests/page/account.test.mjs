@@ -94,8 +94,10 @@ test("a link's token is for its room, and for those without one of their own", (
   const server = new URL("wss://example.org/");
   const tokens = new Tokens();
   assert.equal(tokens.of(server, "hall"), undefined);
-  tokens.keepLinks(server, "hall", "one");
-  tokens.keepLinks(server, "attic", "two");
+  for (const [room, token] of [["hall", "one"], ["attic", "two"]]) {
+    tokens.offer(server, room, token);
+    tokens.accept(server, room, null);
+  }
   assert.deepEqual(["hall", "attic", "cellar"].map((room) => tokens.of(server, room)), ["one", "two", "two"]);
   assert.equal(tokens.of(new URL("wss://elsewhere.org/"), "hall"), undefined);
 });
@@ -104,17 +106,30 @@ test("the server's own token takes the place of the link's in its room alone", (
   const { Tokens } = load(["Tokens"], { localStorage: storage() });
   const server = new URL("wss://example.org/");
   const tokens = new Tokens();
-  tokens.keepLinks(server, "hall", "link");
-  tokens.keep(server, "hall", "longer");
+  tokens.offer(server, "hall", "link");
+  tokens.accept(server, "hall", "longer");
   assert.deepEqual(["hall", "cellar"].map((room) => tokens.of(server, room)), ["longer", "link"]);
+});
+
+test("a link's token takes the place of a good one only when it has proved good itself", () => {
+  const localStorage = storage();
+  const { Tokens } = load(["Tokens"], { localStorage });
+  const server = new URL("wss://example.org/");
+  const tokens = new Tokens();
+  tokens.accept(server, "hall", "good");
+  tokens.offer(server, "hall", "bad");
+  assert.equal(tokens.of(server, "hall"), "bad");
+  assert.equal(new Tokens().of(server, "hall"), "good");
+  tokens.reject(server, "hall");
+  assert.equal(tokens.of(server, "hall"), "good");
 });
 
 test("two windows keep each other's tokens", () => {
   const localStorage = storage();
   const [one, other] = [0, 1].map(() => new (load(["Tokens"], { localStorage }).Tokens)());
   const server = new URL("wss://example.org/");
-  one.keep(server, "hall", "a");
-  other.keep(server, "attic", "b");
+  one.accept(server, "hall", "a");
+  other.accept(server, "attic", "b");
   const later = new (load(["Tokens"], { localStorage }).Tokens)();
   assert.deepEqual(["hall", "attic"].map((room) => later.of(server, room)), ["a", "b"]);
 });

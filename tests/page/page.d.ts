@@ -229,9 +229,9 @@ interface TalkActions {
 
 interface ConversationHandlers {
   /** The server's own token for this room. */
-  token(token: string): void;
+  token(token: string | null): void;
   left(): void;
-  refused(why: string): void;
+  refused(why: string, code: string): void;
 }
 
 /* The browser, where TypeScript's own types lack it */

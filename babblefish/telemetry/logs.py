@@ -1,5 +1,9 @@
 """The log's format, as text or JSON; no line says what was said unless a setting asks for it.
 
+A line may hold what a stranger sent, such as a path. So what is not printable is written as Python escapes it, in the
+lines of a traceback too, and those are indented: nothing that comes from outside begins a line, or reaches a terminal
+as a command.
+
 Modules log with the standard library's loggers. Ids that all further lines of a task carry are bound with
 ``structlog.contextvars.bind_contextvars``.
 """
@@ -8,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.processors import ExceptionRenderer, JSONRenderer, TimeStamper
@@ -41,7 +46,7 @@ def _json_formatter() -> ProcessorFormatter:
 
 
 def _text_formatter() -> ProcessorFormatter:
-    return ProcessorFormatter(processors=[_text_line], keep_exc_info=True, keep_stack_info=True)
+    return ProcessorFormatter(processors=[_text_line])
 
 
 def _json_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -65,4 +70,14 @@ def _text_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     bound = get_contextvars()
     ids = " ".join(f"{name}={bound[name]}" for name in _IDS if name in bound)
     line = f"{record.levelname} {record.name}: {event['event']}"
-    return f"{line} [{ids}]" if ids else line
+    below = "".join(traceback.format_exception(*event["exc_info"])) if event.get("exc_info") else ""
+    below += event.get("stack_info") or ""
+    lines = [f"{line} [{ids}]" if ids else line, *(f"  {further}" for further in below.splitlines())]
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(text: str) -> str:
+    """Escape what is not printable, as ``repr`` does."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

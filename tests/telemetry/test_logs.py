@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from babblefish.server import routes
 from babblefish.settings import Settings
 from babblefish.telemetry import logs
 from tests.support.fakes import PHRASES, Fakes, speech
@@ -144,5 +147,80 @@ def test_a_traceback_follows_its_line_in_the_text_format(capsys: pytest.CaptureF
     except RuntimeError:
         logging.getLogger("babblefish.test").exception("it failed")
     first, second, *_, last = capsys.readouterr().err.splitlines()
-    assert (first, second) == ("ERROR babblefish.test: it failed", "Traceback (most recent call last):")
-    assert last == "RuntimeError: scripted failure"
+    assert (first, second) == ("ERROR babblefish.test: it failed", "  Traceback (most recent call last):")
+    assert last == "  RuntimeError: scripted failure"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_no_path_forges_a_line_or_commands_a_terminal(
+    form: str, settings: Settings, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Settings(log_level="debug", log_format=form))
+    async with serving(settings, fakes.engines) as running, running.http() as browser:
+        await browser.get("/a%0D%0AINFO%20babblefish:%20forged%1B%5B2J%C2%9B2J%E2%80%A8b")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "forged" in line]
+    assert line.isprintable()
+    assert "INFO babblefish: forged" in line, "it is there, within the line about its request"
+    assert not line.startswith("INFO")
+
+
+def test_no_line_of_a_traceback_passes_for_one_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings())
+    try:
+        raise ValueError("bad\nWARNING babblefish: forged\x1b[2J")
+    except ValueError:
+        logging.getLogger("babblefish").exception("failed")
+    first, *below = capsys.readouterr().err.splitlines()
+    assert first == "ERROR babblefish: failed"
+    assert "  WARNING babblefish: forged\\x1b[2J" in below
+    assert all(line.startswith("  ") and line.isprintable() for line in below)
+
+
+_MALFORMED = {
+    "text that is no UTF-8": b"\x81\x82\x00\x00\x00\x00\xff\xfe",
+    "an unknown opcode": b"\x83\x80\x00\x00\x00\x00",
+    "a reserved bit": b"\xc1\x80\x00\x00\x00\x00",
+    "no mask": b"\x81\x01a",
+    "a reason for closing that is no UTF-8": b"\x88\x83\x00\x00\x00\x00\x03\xe8\xff",
+}
+
+
+@pytest.mark.parametrize("frame", _MALFORMED.values(), ids=_MALFORMED)
+async def test_a_malformed_frame_costs_its_sender_the_connection_and_the_log_no_traceback(
+    frame: bytes, settings: Settings, fakes: Fakes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Settings(log_level="debug"))
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(
+            b"GET /ws/client?target_lang=fra HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(frame)
+        async with asyncio.timeout(30):
+            await reader.read()
+        writer.close()
+    written = capsys.readouterr().err
+    assert "joined room" in written, "the log is looked at"
+    assert "Traceback" not in written
+
+
+async def test_no_token_is_ever_logged(tmp_path: Path, fakes: Fakes, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(log_level="debug", access="required", state_dir=tmp_path)
+    logs.configure(settings)
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        access = running.server.access
+        link, admin, cookie = access.join_token("main"), access.admin_token, access.admin_cookie()
+        await running.client(token=link, target_lang="fra")
+        async with running.http() as browser:
+            await browser.get(f"/join?token={admin}")
+            await browser.get("/speakers", headers={"Authorization": f"Bearer {admin}"})
+            await browser.get("/speakers", headers={"Cookie": f"{routes._COOKIE}={cookie}"})
+            await browser.get("/speakers", headers={"Authorization": "Bearer a-wrong-one"})
+    written = capsys.readouterr().err
+    assert "joined room" in written, "the log is looked at"
+    assert "GET /speakers" in written
+    for secret in (link, admin, cookie, "a-wrong-one"):
+        assert secret not in written
+        assert secret.rpartition(".")[2] not in written

@@ -234,12 +234,27 @@ def main(description: str, measure: Callable[[argparse.Namespace], dict[str, Any
     parsed = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     started_s = time.monotonic()
-    figures |= measure(parsed)
+    with _figures_alone():
+        figures |= measure(parsed)
     figures["took_s"] = round(time.monotonic() - started_s)
     if parsed.json:
         print(json.dumps(figures, ensure_ascii=False, indent=2))
     else:
         show(figures)
+
+
+@contextlib.contextmanager
+def _figures_alone() -> Iterator[None]:
+    """Send to standard error what libraries, and processes that are started, write to standard output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -337,7 +337,7 @@ class NotAllowedError(BabbleFishError):
 
 
 class NotReadyError(BabbleFishError):
-    """The engines are still loading."""
+    """The engines are still loading, or one of them does not answer."""
 
     code = "not_ready"
     fatal = True

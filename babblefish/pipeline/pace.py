@@ -15,6 +15,8 @@ class Pace:
         away_s: Captions are made for a language this long after its last listener left: a lost connection mostly is
             back by then.
         stalled_s: A microphone sends something every 100 ms; a pause this long is a locked phone or a lost device.
+        hangs_after_s: A call that has finished nothing for this much longer than an utterance may take hangs.
+        watch_every_s: Whether one hangs is looked at this often.
         interim_min_speech_s: In less speech neither the language nor the words are sure, and it is mostly over before
             they could be read.
         interim_every_s: Time from one interim caption of a client to the next: readers get a few words at a time.
@@ -26,6 +28,8 @@ class Pace:
     talking_delay_s: float = 0.2
     away_s: float = 60.0
     stalled_s: float = 1.0
+    hangs_after_s: float = 5.0
+    watch_every_s: float = 1.0
     interim_min_speech_s: float = 1.5
     interim_every_s: float = 1.5
     interim_cost_valid_s: float = 30.0

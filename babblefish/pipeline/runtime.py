@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 
-from babblefish.domain import BabbleFishError
+from babblefish.domain import BabbleFishError, Deadline, DeadlineExceededError, OverloadedError
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose
 from babblefish.pipeline.loading import load_engines
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
-from babblefish.pipeline.workers import Workers
+from babblefish.pipeline.trial import trial
+from babblefish.pipeline.workers import Worker, Workers
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Runtime:
         profile: The engines' names, and why it is this one.
         workers: The threads of the engines.
         pipeline: The engines and the steps of an utterance, or None until they are loaded.
+        hanging: Workers of which a call hung, until their engine has answered again, and what tries that out.
         without: Optional parts that could not be loaded, and why.
     """
 
@@ -39,7 +41,8 @@ class Runtime:
         self.workers = Workers.start(settings)
         self.pipeline: Pipeline | None = None
         self.without: dict[str, str] = {}
-        self._pace = pace
+        self.hanging: dict[str, asyncio.Task[None]] = {}
+        self._pace = pace or Pace()
         if engines is not None:
             self._use(engines)
 
@@ -63,6 +66,40 @@ class Runtime:
     def _use(self, engines: Engines) -> Pipeline:
         self.pipeline = Pipeline(engines, self.workers, self.settings, self._pace)
         return self.pipeline
+
+    async def watch(self) -> None:
+        """Replace the threads of calls that hang, until cancelled.
+
+        Once for each worker: where its engine hangs again when it is tried out, further threads would hang as well.
+        """
+        patience_s = self.settings.utterance_deadline_s + self._pace.hangs_after_s
+        try:
+            while True:
+                await asyncio.sleep(self._pace.watch_every_s)
+                for worker in self.workers:
+                    if worker.name not in self.hanging and worker.give_up_stalled(patience_s):
+                        _log.critical("%s hung for %.0f s; it goes on in fresh threads", worker.name, patience_s)
+                        self.hanging[worker.name] = asyncio.create_task(self._try_out(worker))
+        finally:
+            for trying in self.hanging.values():
+                trying.cancel()
+            await asyncio.gather(*self.hanging.values(), return_exceptions=True)
+
+    async def _try_out(self, worker: Worker) -> None:
+        """Wait until a worker's engine answers; an error is an answer."""
+        assert self.engines is not None
+        while True:
+            deadline = Deadline.after(self.settings.utterance_deadline_s)
+            try:
+                await worker.run(trial(worker.name, self.engines, deadline))
+            except (OverloadedError, DeadlineExceededError):
+                await asyncio.sleep(self._pace.watch_every_s)
+                continue
+            except BabbleFishError:
+                pass
+            break
+        del self.hanging[worker.name]
+        _log.warning("%s answers again", worker.name)
 
     async def close(self) -> None:
         """End the engines' processes and the threads, but those of a call that hangs."""

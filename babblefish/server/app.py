@@ -171,10 +171,11 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
         keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
-        watching = asyncio.create_task(dashboard.watch())
+        watching = [asyncio.create_task(dashboard.watch()), asyncio.create_task(server.runtime.watch())]
         yield
-        watching.cancel()
-        await asyncio.wait([watching])
+        for task in watching:
+            task.cancel()
+        await asyncio.wait(watching)
         await dashboard.close()
         if keeping is not None:
             keeping.cancel()

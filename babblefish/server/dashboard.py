@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from babblefish.pipeline.workers import Worker
@@ -47,6 +47,15 @@ _LATEST = 12
 
 _BESIDE = {"speaker", "first_speech", "synthesize", "synthesis_queue", "translate", "endpoint", "voice", "queue"}
 """Stages other than the speech translator's own."""
+
+_WORKERS: Mapping[str, str] = {
+    "voice_detector": "sockets",
+    "speaker_encoder": "speaker",
+    "speech_translator": "translation",
+    "text_translator": "text-translation",
+    "synthesizers": "synthesis",
+}
+"""The workers that the engines run in."""
 
 
 class Dashboard:
@@ -179,7 +188,7 @@ class Dashboard:
     def _engines(self) -> list[dict[str, str]]:
         """Return the state of each engine."""
         engines, failure = self._server.runtime.engines, self._server.failure
-        kinds = ("voice_detector", "speaker_encoder", "speech_translator", "text_translator", "synthesizers")
+        kinds = tuple(_WORKERS)
         if engines is None:
             state = "failed" if failure else "loading"
             return [{"engine": kind, "name": "", "state": state} for kind in kinds]
@@ -190,9 +199,10 @@ class Dashboard:
             engines.text_translator.name if engines.text_translator else "",
             ", ".join(engine.name for engine in engines.synthesizers),
         ]
+        states = ["stalled" if _WORKERS[kind] in self._server.runtime.hanging else "ready" for kind in kinds]
         return [
-            {"engine": kind, "name": name, "state": "ready" if name else "missing"}
-            for kind, name in zip(kinds, names, strict=True)
+            {"engine": kind, "name": name, "state": state if name else "missing"}
+            for kind, name, state in zip(kinds, names, states, strict=True)
         ]
 
     def _health(self, usage: Usage, lately: list[Trace]) -> tuple[str, list[str]]:
@@ -203,6 +213,8 @@ class Dashboard:
             return "not_ready", ["the engines are loading"]
         if self._server.draining:
             return "not_ready", ["shutting down: finishing utterances in progress"]
+        if self._server.not_ready is not None:
+            return "not_ready", [self._server.not_ready]
         reasons = [*self._complaints(usage, lately)]
         return ("degraded" if reasons else "well"), reasons
 

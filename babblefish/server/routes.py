@@ -150,8 +150,7 @@ def status_routes(server: Server) -> APIRouter:
     async def ready() -> JSONResponse:
         if server.is_ready:
             return JSONResponse({"ready": True})
-        reason = "restarting" if server.draining else server.failure or "loading"
-        return JSONResponse({"ready": False, "reason": reason}, status_code=503)
+        return JSONResponse({"ready": False, "reason": server.not_ready}, status_code=503)
 
     return router
 

@@ -82,7 +82,18 @@ class Server:
     @property
     def is_ready(self) -> bool:
         """Whether a client may join."""
-        return self.rooms is not None and not self.draining
+        return self.not_ready is None
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no client may join now, or None."""
+        if self.draining:
+            return "restarting"
+        if self.failure is not None:
+            return self.failure
+        if self.rooms is None:
+            return "loading"
+        return f"an engine hangs: {', '.join(self.runtime.hanging)}" if self.runtime.hanging else None
 
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
@@ -128,7 +139,7 @@ class Server:
             TooFastError: Too many attempts from its address have just failed.
             RestartingError: The server is shutting down.
             SetupError: The engines could not be loaded.
-            NotReadyError: They are still loading.
+            NotReadyError: They are still loading, or one of them does not answer.
             ServerFullError: Every place is taken.
         """
         admission = await address.joining.make(lambda: self.access.admit(token, join.room, from_file))
@@ -138,6 +149,8 @@ class Server:
             raise SetupError(self.failure)
         if self.rooms is None:
             raise NotReadyError("the server is still loading; try again in a moment")
+        if self.runtime.hanging:
+            raise NotReadyError("an engine does not answer; try again in a moment")
         if len(self.sessions) >= self.settings.max_clients:
             raise ServerFullError(f"the server is full ({self.settings.max_clients} clients); try again later")
         in_room = sum(session.room.name == join.room for session in self.sessions.values())

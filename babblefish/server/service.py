@@ -101,6 +101,8 @@ class DrainingServer(uvicorn.Server):
     def _status(self) -> str:
         if self._server.draining:
             return "shutting down: finishing utterances in progress"
+        if self._server.not_ready is not None:
+            return f"not ready: {self._server.not_ready}"
         return f"ready, {self._server.runtime.profile.name} profile, {len(self._server.sessions)} clients"
 
 

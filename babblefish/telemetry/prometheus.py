@@ -24,7 +24,7 @@ RESULT = "result"
 CANCELLED = "cancelled"
 """Dropped because the server stops."""
 
-ENGINE_STATES = ("loading", "ready", "missing", "failed")
+ENGINE_STATES = ("loading", "ready", "missing", "failed", "stalled")
 
 _LATENCY_S = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0)
 _STAGE_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)

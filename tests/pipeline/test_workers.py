@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from babblefish.domain import EngineError, NoSpeechError, OverloadedError
-from babblefish.pipeline.workers import Worker
+from babblefish.pipeline.workers import Worker, left_running
 from tests.support.phones import until
 
 
@@ -18,6 +18,10 @@ async def worker() -> AsyncIterator[Worker]:
     worker = Worker("test", parallel=1, queue_limit=1)
     yield worker
     await worker.close()
+
+
+def hanging_threads() -> list[str]:
+    return [name for name in left_running() if name.startswith("babblefish-test")]
 
 
 def a_second(_: object) -> float:
@@ -136,3 +140,49 @@ async def test_the_item_that_is_needed_soonest_is_made_first() -> None:
     await asyncio.gather(held, *listening)
     await worker.close()
     assert [item for _, item in made] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+async def test_a_call_that_hangs_is_given_up_with_its_thread_and_the_others_go_on(worker: Worker) -> None:
+    gate = threading.Event()
+    hanging = asyncio.create_task(worker.run(gate.wait, 10))
+    await until(lambda: worker.stalled_s > 0)
+    waiting = asyncio.create_task(worker.run(threading.get_ident))
+    await until(lambda: worker.pending == 2)
+    assert not worker.give_up_stalled(after_s=3600)
+    assert worker.give_up_stalled(after_s=0)
+    with pytest.raises(EngineError, match="test hangs"):
+        await hanging
+    assert await waiting != threading.get_ident()
+    assert (worker.pending, worker.stalled_s, worker.failures) == (0, 0.0, 1)
+    await worker.close()
+    await until(lambda: len(hanging_threads()) == 1)  # it ends with the process
+    gate.set()
+    await until(lambda: not hanging_threads())
+
+
+async def test_a_stream_and_a_batch_that_hang_are_given_up_too(worker: Worker) -> None:
+    gate = threading.Event()
+
+    def generate() -> Iterator[int]:
+        yield 1
+        gate.wait(10)
+        yield 2
+
+    def serve(take: Callable[[], str | None]) -> Iterator[tuple[str, str]]:
+        while (item := take()) is not None:
+            gate.wait(10)
+            yield item, item
+
+    stream = worker.stream(generate, a_second)
+    assert await anext(stream) == 1
+    await until(lambda: worker.stalled_s > 0)
+    assert worker.give_up_stalled(after_s=0)
+    with pytest.raises(EngineError, match="test hangs"):
+        await anext(stream)
+    shared = asyncio.create_task(worker.share(serve, "item"))
+    await until(lambda: worker.stalled_s > 0)
+    assert worker.give_up_stalled(after_s=0)
+    with pytest.raises(EngineError, match="test hangs"):
+        await shared
+    gate.set()
+    assert await worker.run(int) == 0

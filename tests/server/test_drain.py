@@ -122,6 +122,22 @@ async def test_an_engine_that_never_returns_does_not_keep_the_process() -> None:
         assert await server.ended() == 0
 
 
+async def test_a_call_that_was_given_up_does_not_keep_the_process_either() -> None:
+    async with process(HANGS, BABBLEFISH_UTTERANCE_DEADLINE_S="1") as server:
+        async with server.client(target_lang="fra", audio="none") as speaker:
+            await has_said(speaker, speech(22))
+            await speaker.wait_for("error")
+            await speaker.say(speech(11))  # waits behind the one that hangs, and is too late
+            await speaker.wait_for("error", 2)
+            async with asyncio.timeout(30):
+                while not speaker.of_type("result"):
+                    await speaker.say(speech(12))
+                    await asyncio.sleep(0.5)
+            server.signal()
+            await asyncio.wait_for(speaker.closed.wait(), 10)
+        assert await server.ended() == 0
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_the_process_at_once(second: signal.Signals) -> None:
     async with process(HANGS, BABBLEFISH_DRAIN_S="3600") as server, server.client() as speaker:

@@ -79,8 +79,6 @@ class ConnectionLimits:
             settings: For ``connections_per_address`` and ``trusted_proxies``, which speak for many.
             clock: Monotonic, in seconds.
         """
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = max(soft // 2, soft - _RESERVED_FILES)
         # A page and its requests take some beside the conversation's own.
         self._most_of_address = 4 * settings.connections_per_address
         self._proxies = tuple(ip_network(proxy) for proxy in settings.trusted_proxies)
@@ -91,6 +89,12 @@ class ConnectionLimits:
         self._logged_s = -_LOG_EVERY_S
 
     @property
+    def most(self) -> int:
+        """Connections that there may be, as many as the process's open files allow at the moment."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return max(soft // 2, soft - _RESERVED_FILES)
+
+    @property
     def open(self) -> int:
         """Connections at the moment."""
         return self._open.total()
@@ -99,8 +103,9 @@ class ConnectionLimits:
         """Count a connection and say whether it may stay; ``closed`` follows in either case."""
         owner = owner_of(host)
         self._open[owner] += 1
-        if self.open > self._most:
-            self._say(f"all {self._most} connections are in use; further ones are refused")
+        most = self.most
+        if self.open > most:
+            self._say(f"all {most} connections are in use; further ones are refused")
             return False
         if self._is_proxy(host):
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import struct
 from collections.abc import AsyncIterator
 
@@ -206,6 +207,15 @@ async def test_an_address_that_opens_connections_without_end_is_slowed(clock: Cl
     assert limits.opened("192.0.2.2")
     clock.now_s += 1
     assert opens()
+
+
+async def test_a_limit_of_open_files_that_is_raised_at_the_start_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = (1024, 20_000)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: files)
+    limits = ConnectionLimits(Settings())  # made before the server is run, which raises the limit
+    assert limits.most == 768
+    files = (20_000, 20_000)
+    assert limits.most == 19_744
 
 
 async def test_proxies_that_are_trusted_speak_for_many(clock: Clock) -> None:

@@ -98,7 +98,7 @@ class NetworkSettings(_Part):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(9000, ge=0, le=65535, description="TCP port; 0 picks a free one.")
     drain_s: float = Field(
-        10.0, ge=0, description="Seconds to finish utterances in progress when the server stops; the rest is dropped."
+        10.0, ge=0, description="Seconds without progress after which a server that stops drops what is unfinished."
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Collection
 
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
@@ -98,21 +100,35 @@ class Server:
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
 
-        Whatever is not finished after ``drain_s`` is dropped.
+        It goes on for as long as an utterance may take, while the workers get on with it; where nothing is finished for
+        ``drain_s``, the rest is dropped.
         """
         self.draining = True
         of_room: dict[Room, list[Session]] = defaultdict(list)
         for session in self.sessions.values():
             of_room[session.room].append(session)
-        try:
-            async with asyncio.timeout(self.settings.drain_s):
-                rooms = (_close_room(room, sessions) for room, sessions in of_room.items())
-                outcomes = await asyncio.gather(*rooms, return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, Exception):
-                    _log.error("unhandled error while a room shut down", exc_info=outcome)
-        except TimeoutError:
-            _log.warning("dropping the utterances that were not finished within %.0f s", self.settings.drain_s)
+        closing = {asyncio.create_task(_close_room(room, sessions)) for room, sessions in of_room.items()}
+        await self._wait_while_they_get_on(closing)
+        unfinished = [task for task in closing if not task.done()]
+        if unfinished:
+            _log.warning("dropping what is not finished in %d rooms", len(unfinished))
+        for task in unfinished:
+            task.cancel()
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _log.error("unhandled error while a room shut down", exc_info=outcome)
+
+    async def _wait_while_they_get_on(self, closing: Collection[asyncio.Task[None]]) -> None:
+        """Wait for rooms to close, until the workers have finished nothing for a while or it has taken too long."""
+        longest_s = self.settings.utterance_deadline_s + self.settings.drain_s
+        give_up_s = time.monotonic() + longest_s
+        finished = -1
+        while not all(task.done() for task in closing):
+            before, finished = finished, sum(worker.finished for worker in self.runtime.workers)
+            left_s = give_up_s - time.monotonic()
+            if finished == before or left_s <= 0:
+                return
+            await asyncio.wait(closing, timeout=min(self.settings.drain_s, left_s))
 
     async def close(self) -> None:
         """Cancel what is in progress and end the engines' processes and the threads, except those of a hanging call."""

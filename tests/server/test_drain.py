@@ -17,9 +17,10 @@ import pytest
 
 from babblefish.cli import demo
 from babblefish.domain import Samples
-from tests.support.fakes import silence, speech
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes, silence, speech
 from tests.support.scripted_service import HANGS, ROOT, WAITS, Connection, free_port, process, ready
-from tests.support.serving import FRENCH_SPEECH, Client
+from tests.support.serving import FRENCH_SPEECH, Client, serving
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +63,22 @@ async def test_an_utterance_in_flight_is_finished_and_spoken_before_clients_are_
             assert streaming.of_type("speech")[-1]["last"]
             assert len(streaming.of_type("speech")) > 1
         assert await server.ended() == 0
+
+
+async def test_speech_that_takes_longer_than_the_bound_is_finished_while_pieces_are_made(fakes: Fakes) -> None:
+    """Five people have just spoken, and one piece after another is made for three seconds."""
+    fakes.synthesizer.delay_s = {"eng": 0.3}
+    settings = Settings(parallel_syntheses=1, drain_s=1.2, log_level="error")
+    async with serving(settings, fakes.engines) as running:
+        talking = [
+            await running.client(target_lang="eng", audio="stream", room=f"room-{number}") for number in range(5)
+        ]
+        for client in talking:
+            await has_said(client, speech(11))
+        await running.server.drain()
+        for client in talking:
+            await asyncio.wait_for(client.closed.wait(), 10)
+            assert [piece["last"] for piece in client.of_type("speech")] == [False, False, True]
 
 
 async def test_what_was_being_said_becomes_an_utterance() -> None:

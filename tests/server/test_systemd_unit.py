@@ -49,5 +49,7 @@ def test_the_units_times_fit_the_servers() -> None:
 
     # An engine may take as long as an utterance, and half the watchdog's time without progress counts as hanging.
     assert number("WatchdogSec") / 2 > Settings().utterance_deadline_s
-    # What was said, then the sockets and the threads, before systemd kills what is left.
-    assert number("TimeoutStopSec") > number("BABBLEFISH_DRAIN_S") + 5
+    # What was said, then the sockets and the threads, before systemd or a container's engine kills what is left.
+    longest_s = Settings().utterance_deadline_s + number("BABBLEFISH_DRAIN_S") + 5
+    assert number("TimeoutStopSec") > longest_s
+    assert f"stop_grace_period: {number('TimeoutStopSec'):.0f}s" in (UNIT.parent / "compose.yaml").read_text()

@@ -19,6 +19,7 @@ from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from babblefish.domain import NotAllowedError, SetupError
 from babblefish.server.addresses import is_loopback
+from babblefish.server.files import read_file
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def server_key(settings: Settings) -> bytes:
     try:
         if settings.key_file is None and not path.exists():
             _make_key(path)
-        written = path.read_bytes().strip()
+        written = read_file(path).strip()
         if path.stat().st_mode & 0o007:
             _log.warning("the server's key is readable by everyone on this machine; run chmod 600 %s", path)
     except OSError as error:

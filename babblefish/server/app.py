@@ -20,7 +20,6 @@ from babblefish.domain import (
     NotReadyError,
     RestartingError,
     ServerFullError,
-    SetupError,
     TooFastError,
     TooManyError,
 )
@@ -146,13 +145,13 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
     )
 
 
-async def _keep_valid(certificate: Certificate) -> None:
+async def _keep_valid(server: Server, certificate: Certificate) -> None:
     """Check daily whether the certificate expires, has been replaced, or lacks one of the machine's addresses."""
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
         try:
-            certificate.renew()  # takes milliseconds, mostly to read a file
-        except SetupError as error:
+            certificate.take(await server.runtime.workers.sockets.run(certificate.renewed))
+        except BabbleFishError as error:
             _log.warning("cannot renew the certificate, keeping the current one: %s", error.message)
 
 
@@ -170,7 +169,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(server.load()) if engines is None else None
-        keeping = asyncio.create_task(_keep_valid(server.certificate)) if server.certificate else None
+        keeping = asyncio.create_task(_keep_valid(server, server.certificate)) if server.certificate else None
         watching = [asyncio.create_task(dashboard.watch()), asyncio.create_task(server.runtime.watch())]
         yield
         for task in watching:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import ipaddress
 import logging
 import os
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -22,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from babblefish.domain import SetupError
 from babblefish.server import addresses
 from babblefish.server.addresses import Machine
+from babblefish.server.files import locked, read_file
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -35,6 +34,11 @@ CLOCK_SKEW = datetime.timedelta(days=1)
 
 CHECK_EVERY_S = 24 * 60 * 60.0
 """How often a running server checks whether its certificate is still right."""
+
+_OWNER_ONLY = 0o700
+
+_LOCK_WAIT_S = 10.0
+"""At a start; another server that starts makes its certificate in milliseconds."""
 
 _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
@@ -60,6 +64,8 @@ class Chain:
             SetupError: A file is missing or malformed, or the key does not match the certificate.
         """
         try:
+            for file in (self.certificate, self.key):
+                read_file(file)  # OpenSSL would wait for a pipe
             # Without any password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.certificate, self.key, password="")
         except (OSError, ssl.SSLError) as error:
@@ -70,7 +76,7 @@ class Chain:
 
     def names(self) -> tuple[str, ...]:
         """Return the certificate's DNS names in lower case; none if it has no such extension."""
-        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        certificate = x509.load_pem_x509_certificate(read_file(self.certificate))
         try:
             certified = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
@@ -87,31 +93,38 @@ class Certificate:
         names: Its DNS names in lower case, as they stand there: ``*.`` means one label.
     """
 
-    def __init__(self, obtain: Callable[[], Chain]) -> None:
+    def __init__(self, obtain: Callable[[float], Chain]) -> None:
         """Load a certificate.
 
         Args:
-            obtain: Finds or makes the certificate that is right now.
+            obtain: Finds or makes the certificate that is right now; given the seconds that it may wait for others.
 
         Raises:
             SetupError: There is no usable certificate.
         """
         self._obtain = obtain
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        chain = obtain()
-        self._take(chain)
+        self.take(obtain(_LOCK_WAIT_S))
 
-    def renew(self) -> None:
-        """Switch to the certificate that is right now: renewed, or with the machine's new addresses.
+    def renewed(self) -> Chain:
+        """Return the certificate that is right now: renewed, or with the machine's new addresses.
+
+        Takes the time of a slow disk, so it is called in a worker's thread; where another process holds the lock, the
+        next renewal is early enough.
 
         Raises:
             SetupError: As for the constructor; the current certificate stays in use.
         """
-        chain = self._obtain()
+        chain = self._obtain(0.0)
         chain.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # a bad one must not damage the context in use
-        self._take(chain)
+        return chain
 
-    def _take(self, chain: Chain) -> None:
+    def take(self, chain: Chain) -> None:
+        """Switch to a certificate, in the thread that serves.
+
+        Raises:
+            SetupError: It cannot be used.
+        """
         chain.load_into(self.context)
         self.authority = chain.authority
         self.names = chain.names()
@@ -124,45 +137,52 @@ def certificate_of(settings: Settings) -> Certificate | None:
         SetupError: A certificate without key or the reverse, an unusable one, or none could be made.
     """
     if settings.tls_cert and settings.tls_key:
-        return Certificate(partial(Chain, settings.tls_cert, settings.tls_key))
+        own = Chain(settings.tls_cert, settings.tls_key)
+        return Certificate(lambda _: own)
     if settings.tls_cert or settings.tls_key:
         raise SetupError("a certificate needs its key: give both --tls-cert FILE and --tls-key FILE")
     if settings.tls == "off":
         return None
     folder = settings.state_dir / "tls"
-    return Certificate(lambda: ensure(folder, addresses.this_machine(), datetime.datetime.now(datetime.UTC)))
+    return Certificate(lambda wait_s: ensure(folder, addresses.this_machine(), _now(), wait_s))
 
 
-def ensure(folder: Path, machine: Machine, now: datetime.datetime) -> Chain:
+def ensure(folder: Path, machine: Machine, now: datetime.datetime, wait_s: float = 0.0) -> Chain:
     """Return a certificate for the machine, valid for at least a month; replace the stored one if it is not.
 
     The CA stays, as devices trust it, until it would expire before a certificate that it issues.
+
+    A stored one that does is only read, as it may be in a folder that is read-only. Where it would have to be replaced
+    and cannot be, it is kept as long as it is valid.
 
     Args:
         folder: Created for its owner only; gets ``authority.pem`` and ``server.pem`` (key and certificate each, mode
             0600) and ``ca.crt``.
         machine: The names and addresses to certify, besides those of the loopback interface.
         now: The time, with its time zone.
+        wait_s: How long another server that makes certificates here is waited for.
 
     Raises:
-        SetupError: The folder cannot be written to, or the CA in it is damaged.
+        SetupError: The folder cannot be written to, another process holds its lock, or the CA in it is damaged.
     """
+    server = folder / "server.pem"
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(0o700)
-        with _alone(folder):
-            authority = _authority(folder, machine, now)
-            server = folder / "server.pem"
-            names = _permitted(machine, authority.certificate)
-            if not _serves(server, names, authority, now):
-                _write(server, _server_certificate(names, authority, now))
-                _log.info("issued a certificate for %s", ", ".join(str(name.value) for name in names))
+        authority = _stored_authority(folder, now)
+        if authority is None or not _serves(server, _permitted(machine, authority.certificate), authority, now):
+            authority = _issue(folder, machine, now, wait_s)
+        elif stat.S_IMODE(folder.stat().st_mode) != _OWNER_ONLY:
+            folder.chmod(_OWNER_ONLY)
     except OSError as error:
-        raise SetupError(
-            f"cannot store a certificate in {folder}: {_reason(error)}; set BABBLEFISH_STATE_DIR to another folder"
-        ) from error
+        reason = f"cannot store a certificate in {folder}: {_reason(error)}"
+        authority = _still_valid(folder, now)
+        if authority is None:
+            raise SetupError(f"{reason}; set BABBLEFISH_STATE_DIR to another folder") from error
+        _log.warning("%s; keeping the one that is there", reason)
     return Chain(server, server, _pem(authority.certificate))
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,31 +193,50 @@ class _Pair:
     certificate: x509.Certificate
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other server makes certificates here."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _issue(folder: Path, machine: Machine, now: datetime.datetime, wait_s: float) -> _Pair:
+    """Make what is missing or does not do, unless another server has just made it; return the CA."""
+    folder.parent.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+    folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+    folder.chmod(_OWNER_ONLY)
+    with locked(folder / ".lock", wait_s):
+        authority = _stored_authority(folder, now)
+        if authority is None:
+            authority = _new_authority(machine, now)
+            _write(folder / "authority.pem", authority)
+            _write_file(folder / "ca.crt", _pem(authority.certificate), 0o644)
+        server = folder / "server.pem"
+        names = _permitted(machine, authority.certificate)
+        if not _serves(server, names, authority, now):
+            _write(server, _server_certificate(names, authority, now))
+            _log.info("issued a certificate for %s", ", ".join(str(name.value) for name in names))
+    return authority
 
 
-def _authority(folder: Path, machine: Machine, now: datetime.datetime) -> _Pair:
+def _stored_authority(folder: Path, now: datetime.datetime) -> _Pair | None:
+    """Return the CA; None where there is none, or it would expire before a certificate that it issues."""
     path = folder / "authority.pem"
     try:
         pair = _read(path)
-        if now + VALIDITY < pair.certificate.not_valid_after_utc:
-            return pair
-        _log.warning("the CA in %s is about to expire and is replaced; every device must trust the new one", path)
     except FileNotFoundError:
-        pass
+        return None
     except ValueError as error:
         raise SetupError(
             f"{path} is damaged; run rm {path} and the server creates a new CA, which every device must then trust"
         ) from error
-    pair = _new_authority(machine, now)
-    _write(path, pair)
-    _write_file(folder / "ca.crt", _pem(pair.certificate), 0o644)
-    return pair
+    if now + VALIDITY < pair.certificate.not_valid_after_utc:
+        return pair
+    _log.warning("the CA in %s is about to expire and is replaced; every device must trust the new one", path)
+    return None
+
+
+def _still_valid(folder: Path, now: datetime.datetime) -> _Pair | None:
+    """Return the CA of a stored certificate that has not expired; None without such a certificate."""
+    try:
+        authority, server = (_read(folder / name) for name in ("authority.pem", "server.pem"))
+        server.certificate.verify_directly_issued_by(authority.certificate)
+    except Exception:  # whatever is wrong with it
+        return None
+    return authority if now < server.certificate.not_valid_after_utc else None
 
 
 def _new_authority(machine: Machine, now: datetime.datetime) -> _Pair:
@@ -301,7 +340,7 @@ def _read(path: Path) -> _Pair:
         FileNotFoundError: There is no such file.
         ValueError: It does not hold a key and its certificate.
     """
-    pem = path.read_bytes()
+    pem = read_file(path)
     key = serialization.load_pem_private_key(pem, password=None)
     certificate = x509.load_pem_x509_certificate(pem)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +228,15 @@ def test_a_damaged_key_is_an_error_that_names_the_file(tmp_path: Path, content: 
     with pytest.raises(SetupError, match="is not a valid key"):
         server_key(Settings(state_dir=tmp_path))
     assert (tmp_path / "server.key").read_bytes() == content, "it may be mended yet"
+
+
+def test_a_pipe_in_place_of_the_key_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "server.key")
+    program = "import sys; from babblefish.settings import Settings; from babblefish.server.access import server_key\n"
+    program += "server_key(Settings(state_dir=sys.argv[1]))"
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "not a regular file" in done.stderr
 
 
 def test_a_key_of_ones_own_is_read_and_never_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import ipaddress
 import json
+import os
 import ssl
 import stat
+import subprocess
+import sys
+import threading
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -96,7 +101,8 @@ def test_whoever_steals_the_authority_cannot_pose_as_a_site_of_the_internet(tmp_
         forged = builder.sign(stolen, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         (tmp_path / name).write_bytes(server[: server.index(b"-----BEGIN CERTIFICATE")] + forged)
     near, far = (
-        Certificate(partial(Chain, tmp_path / name, tmp_path / name)) for name in ("attic.local", "example.org")
+        Certificate(lambda _, name=name: Chain(tmp_path / name, tmp_path / name))
+        for name in ("attic.local", "example.org")
     )
     assert presented(near.context, tmp_path / "tls" / "ca.crt", "attic.local")
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
@@ -173,6 +179,77 @@ def test_a_damaged_authority_is_an_error_and_not_silently_another_one(tmp_path: 
         ensure(tmp_path / "tls", MACHINE, NOW)
 
 
+def _read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the system refuse what a file system that is mounted read-only refuses."""
+    real_open = os.open
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def opened(path: str, flags: int, mode: int = 0o777, **given: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            refuse()
+        return real_open(path, flags, mode, **given)
+
+    monkeypatch.setattr(tls.os, "open", opened)
+    monkeypatch.setattr(tls.os, "chmod", refuse)
+
+
+def test_a_certificate_that_does_is_read_from_a_read_only_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = certificate(ensure(tmp_path / "tls", MACHINE, NOW))
+    _read_only(monkeypatch)
+    assert certificate(ensure(tmp_path / "tls", MACHINE, NOW)) == first
+    assert caplog.text == ""
+    expires = first.not_valid_after_utc
+    assert certificate(ensure(tmp_path / "tls", MACHINE, expires - DAY)) == first
+    assert "keeping the one that is there" in caplog.text
+    with pytest.raises(SetupError, match="Read-only file system"):
+        ensure(tmp_path / "tls", MACHINE, expires + DAY)
+
+
+def test_who_holds_the_lock_is_said_and_not_waited_for_without_end(tmp_path: Path) -> None:
+    first = ensure(tmp_path / "tls", MACHINE, NOW)
+    program = "import sys; from pathlib import Path; from babblefish.server.files import locked\n"
+    program += "with locked(Path(sys.argv[1]), 0): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(tmp_path / "tls" / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert certificate(ensure(tmp_path / "tls", MACHINE, NOW)) == certificate(first), "there is nothing to write"
+        first.certificate.unlink()
+        with pytest.raises(SetupError, match=f"process {holder.pid} holds .*lock"):
+            ensure(tmp_path / "tls", MACHINE, NOW)
+        holder.communicate("")
+    ensure(tmp_path / "tls", MACHINE, NOW)
+
+
+@pytest.mark.parametrize("name", ["authority.pem", "server.pem", ".lock", "own"])
+def test_a_pipe_in_place_of_a_file_is_never_waited_for(tmp_path: Path, name: str) -> None:
+    cert, key = own(tmp_path)
+    folder = tmp_path / "made"
+    pipe = key if name == "own" else folder / name
+    pipe.unlink()
+    os.mkfifo(pipe)
+    if name == ".lock":
+        (folder / "server.pem").unlink()
+    program = "import datetime, sys; from pathlib import Path; from babblefish.server.addresses import Machine\n"
+    program += "from babblefish.settings import Settings; from babblefish.server.tls import certificate_of, ensure\n"
+    program += (
+        "certificate_of(Settings(tls_cert=sys.argv[1], tls_key=sys.argv[2]))"
+        if name == "own"
+        else "ensure(Path(sys.argv[3]), Machine((), ()), datetime.datetime.now(datetime.UTC))"
+    )
+    command = [sys.executable, "-c", program, str(cert), str(key), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if name == "server.pem":
+        assert done.returncode == 0, "what is no certificate is replaced by one"
+    else:
+        assert "SetupError" in done.stderr
+        assert "not a regular file" in done.stderr
+
+
 def test_a_state_folder_that_cannot_be_is_one_line_with_the_setting_that_helps(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="BABBLEFISH_STATE_DIR"):
@@ -234,7 +311,7 @@ def test_what_is_wrong_at_a_renewal_leaves_the_certificate_that_is_in_use(tmp_pa
     serving_before = presented(found.context, tmp_path / "made" / "ca.crt")
     cert.write_bytes(ensure(tmp_path / "other", MACHINE, NOW).authority or b"")
     with pytest.raises(SetupError):
-        found.renew()
+        found.take(found.renewed())
     assert presented(found.context, tmp_path / "made" / "ca.crt") == serving_before
 
 
@@ -279,10 +356,27 @@ async def test_a_running_server_speaks_https_and_takes_an_address_it_gets_later(
                 await connect(address, ssl=trusting, server_hostname="10.9.8.7")
             machines.append(replace(MACHINE, addresses=(ipaddress.ip_address("10.9.8.7"),)))
             assert running.server.certificate is not None
-            running.server.certificate.renew()
+            running.server.certificate.take(running.server.certificate.renewed())
             async with connect(address, ssl=trusting, server_hostname="10.9.8.7") as after:
                 assert json.loads(await after.recv())["type"] == "ready"
             assert json.loads(await before.recv())["type"] == "ready"
+
+
+async def test_a_renewal_never_runs_on_the_event_loop(
+    tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babblefish.server.app.CHECK_EVERY_S", 0.01)
+    threads: set[int] = set()
+    obtain = tls.ensure
+
+    def watched(*given: Any) -> Chain:
+        threads.add(threading.get_ident())
+        return obtain(*given)
+
+    async with serving_on_a_port(Settings(log_level="warning", tls="auto", state_dir=tmp_path), fakes.engines):
+        monkeypatch.setattr(tls, "ensure", watched)
+        await until(lambda: threads)
+    assert threading.get_ident() not in threads
 
 
 async def test_a_certificate_is_looked_after_while_the_server_runs(

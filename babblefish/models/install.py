@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,12 +20,17 @@ from babblefish.models.catalogue import (
 )
 from babblefish.models.store import FetchError, Report, State, megabytes
 
+_log = logging.getLogger(__name__)
+
 PULL_COMMAND = "babblefish models pull"
 """The command that installs what is missing."""
 
 
 def locate(name: str, model_dir: Path) -> Path:
-    """Return the path of an installed asset; cheap, sizes are looked at and contents are not.
+    """Return the path of an installed asset, whose content is right.
+
+    Sizes are looked at each time, contents only where the files have changed since they were hashed last: a copy or a
+    disk that left the right size and wrong bytes shows, and the next start is fast.
 
     Args:
         name: A name of the catalogue.
@@ -31,12 +38,43 @@ def locate(name: str, model_dir: Path) -> Path:
 
     Raises:
         KeyError: The catalogue has no such asset.
-        SetupError: It is not installed; the message says the command that installs it.
+        SetupError: It is not installed, or damaged; the message says the command that installs it.
     """
     asset = {asset.name: asset for asset in CATALOGUE}[name]
     if not is_installed(asset, model_dir):
         raise SetupError(f"the weights {name} are not in {model_dir}; install them with: {pull_command(asset)}")
+    _check_content(asset, model_dir)
     return model_dir / asset.path
+
+
+def _check_content(asset: Asset, model_dir: Path) -> None:
+    """Hash an asset that has changed since that was done last; without a manifest there is nothing to compare with.
+
+    Raises:
+        SetupError: It is damaged.
+    """
+    files = _hashed_files(asset, model_dir)
+    if not files or not store.has_changed(asset.name, model_dir, files):
+        return
+    started_s = time.monotonic()
+    damaged: list[str] = []
+    state = verify(model_dir, [asset], damaged.append)[asset.name]
+    if state == State.DAMAGED:
+        raise SetupError("; ".join(damaged))
+    _log.info("the weights %s were hashed in %.1f s and are right", asset.name, time.monotonic() - started_s)
+    try:
+        store.remember(asset.name, model_dir, files)
+    except OSError as error:
+        _log.warning("%s: %s, so its weights are hashed at every start", model_dir, error.strerror)
+
+
+def _hashed_files(asset: Asset, model_dir: Path) -> list[Path]:
+    """Return the files whose hashes are known, with the manifest that states them."""
+    if isinstance(asset, PackagedAsset):
+        return [model_dir / file.path for file in asset.files]
+    folder = model_dir / asset.path
+    manifest = store.read_manifest(folder)
+    return [] if manifest is None else [folder / name for name in (store.MANIFEST_NAME, *sorted(manifest.files))]
 
 
 def pull_command(asset: Asset) -> str:

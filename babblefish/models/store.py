@@ -10,9 +10,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -31,6 +32,9 @@ SCRATCH_PREFIX = ".install-"
 _INDEX_SUFFIX = ".safetensors.index.json"
 
 _RESERVE_BYTES = 64 * 1024 * 1024
+
+_HASHED_PREFIX = ".hashed-"
+"""Of what is remembered in the model folder about files whose hashes were right."""
 
 Report = Callable[[str], None]
 """Is given one line of progress at a time."""
@@ -223,6 +227,37 @@ def verify(asset: FolderAsset, model_dir: Path) -> tuple[State, list[str]]:
     if faults:
         return State.DAMAGED, [f"{asset.path}/{name}" for name in faults]
     return (State.UNVERIFIED if manifest is None else State.GOOD), []
+
+
+def has_changed(name: str, model_dir: Path, files: Iterable[Path]) -> bool:
+    """Say whether an asset's files may differ from those that ``remember`` was told of; no content is read."""
+    try:
+        remembered = json.loads(_hashed(name, model_dir).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return bool(remembered != _fingerprint(model_dir, files))
+
+
+def remember(name: str, model_dir: Path, files: Iterable[Path]) -> None:
+    """Note that the hashes of an asset's files were right; they are hashed again where this cannot be written.
+
+    Raises:
+        OSError: It cannot.
+    """
+    hashed = _hashed(name, model_dir)
+    new = hashed.with_name(f"{hashed.name}.{os.getpid()}")
+    new.write_text(json.dumps(_fingerprint(model_dir, files)), encoding="utf-8")
+    new.replace(hashed)
+
+
+def _hashed(name: str, model_dir: Path) -> Path:
+    return model_dir / f"{_HASHED_PREFIX}{name}.json"
+
+
+def _fingerprint(model_dir: Path, files: Iterable[Path]) -> dict[str, list[int]]:
+    """Return what the system says of files; it sets the time of a file's last change (ctime), and nobody else can."""
+    found = {path.relative_to(model_dir).as_posix(): path.stat() for path in files}
+    return {name: [status.st_size, status.st_mtime_ns, status.st_ctime_ns] for name, status in found.items()}
 
 
 def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> None:

@@ -62,6 +62,18 @@ def test_a_folder_with_its_manifest_is_copied_and_verified(pulled_disk: Path, mo
     assert {path.name for path in model_dir.iterdir()} == {"speech", ".lock"}
 
 
+def test_weights_that_contradict_their_manifest_are_not_located(
+    pulled_disk: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "CATALOGUE", (SPEECH,))
+    copy(model_dir, pulled_disk)
+    assert install.locate("speech", model_dir) == model_dir / "speech"
+    changed = model_dir / "speech" / SHARD
+    changed.write_bytes(changed.read_bytes()[:-1] + b"?")
+    with pytest.raises(SetupError, match=f"{SHARD} is damaged"):
+        install.locate("speech", model_dir)
+
+
 def test_a_folder_without_a_manifest_is_copied_and_called_unverified(disk: Path, model_dir: Path) -> None:
     lines = copy(model_dir, disk)
 

@@ -69,13 +69,17 @@ def missing(what: str) -> NoReturn:
     sys.exit(MISSING)
 
 
+def has_clips() -> bool:
+    """Say whether the recorded speech is here, for a benchmark that has figures without it, too."""
+    return (SHARED_AUDIO / "manifest.json").is_file()
+
+
 def clips(langs: Sequence[str] | None = None) -> list[Clip]:
     """Read the manifest's utterances, all or those of some languages; ends the program where there are none."""
-    manifest = SHARED_AUDIO / "manifest.json"
-    if not manifest.is_file():
+    if not has_clips():
         missing(f"it needs recorded speech in {SHARED_AUDIO.parent.name}/{SHARED_AUDIO.name} beside the project")
     found = []
-    for entry in json.loads(manifest.read_text())["utterances"]:
+    for entry in json.loads((SHARED_AUDIO / "manifest.json").read_text())["utterances"]:
         if langs is None or entry["lang"] in langs:
             texts = {key: value for key, value in entry.items() if len(key) == 3} | {entry["lang"]: entry["text"]}
             found.append(Clip(entry["file"], entry["lang"], texts, read_speech(SHARED_AUDIO / entry["file"])))
@@ -219,18 +223,18 @@ def _until_ready(address: str, is_alive: Callable[[], bool]) -> None:
             time.sleep(_LOOK_S)
 
 
-def main(description: str, measure: Callable[[argparse.Namespace], dict[str, Any]], **numbers: int) -> None:
+def main(description: str, measure: Callable[[argparse.Namespace], dict[str, Any]], **options: int | str) -> None:
     """Run a benchmark from the command line.
 
     Args:
         description: For ``--help``.
         measure: Returns the figures.
-        numbers: Options ``--name N`` with their defaults.
+        options: Those that take a value, ``--name VALUE``, with their defaults.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default {default}")
     parsed = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     started_s = time.monotonic()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from babblefish.clock import steady_unix_s
 from babblefish.domain import Caption, Quality, SpeakerMatch, Transcript
 from babblefish.pipeline.job import UtteranceJob
 
@@ -40,6 +40,7 @@ class HistoryEntry:
         captions: What was made, by the language it is in; the transcript is there from the beginning.
         complete: Set when no further caption comes.
         made_at: Time at which it became a result, UTC.
+        made_s: The same by ``steady_unix_s``, which links are compared by.
     """
 
     seq: int
@@ -51,7 +52,7 @@ class HistoryEntry:
     captions: dict[str, KeptCaption]
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    made_s: float = field(default_factory=time.time)
+    made_s: float = field(default_factory=steady_unix_s)
 
     def add(self, caption: KeptCaption) -> None:
         """Keep a caption; the last one that is due completes the entry."""
@@ -110,7 +111,7 @@ class History:
         Args:
             after_seq: Newest number the client has seen.
             until_seq: Newest number it is to be shown.
-            since_s: Unix time since when it might have been in the room; what is older is not for it.
+            since_s: Time of ``steady_unix_s`` since when it might have been in the room; what is older is not for it.
         """
         shown = [entry for entry in self._entries if after_seq < entry.seq <= until_seq and entry.made_s >= since_s]
         return shown, max(0, until_seq - after_seq) - len(shown)

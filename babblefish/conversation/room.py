@@ -210,7 +210,8 @@ class Room:
         """
         member.outbox.hold()
         await self._turns.all_passed(member.joined_turn + 1)
-        after_seq = request.after_seq if request.history_id == self.history.history_id else 0
+        knows_history = request.history_id == self.history.history_id
+        after_seq = request.after_seq if knows_history else 0
         missed, lost = self.history.between(after_seq, member.missed_until, member.allowed_since_s)
         for entry in missed:
             await entry.complete.wait()
@@ -218,7 +219,7 @@ class Room:
             kept, name = entry.best_for(member.target_lang), self._name_now(entry.speaker)
             member.send(result_message(entry, kept, member.target_lang, speaker_name=name, replayed=True))
         member.missed_until = min(member.missed_until, after_seq)
-        member.send(server_messages.Resumed(replayed=len(missed), lost=lost))
+        member.send(server_messages.Resumed(replayed=len(missed), lost=lost, lost_unknown=not knows_history))
         await member.outbox.release()
 
     def _name_now(self, speaker: SpeakerMatch) -> str:

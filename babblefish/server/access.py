@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
+from babblefish.clock import steady_unix_s
 from babblefish.domain import NotAllowedError, SetupError
 from babblefish.server.addresses import is_loopback
 from babblefish.server.files import read_file
@@ -64,13 +64,13 @@ class Access:
     expire; the cookie that a browser gets for it does, as browsers send cookies to every port of a host.
     """
 
-    def __init__(self, key: bytes | None, link_s: float, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, key: bytes | None, link_s: float, now_s: Callable[[], float] = steady_unix_s) -> None:
         """Set up access control.
 
         Args:
             key: Signs the tokens (HMAC-SHA256); None admits everybody.
             link_s: Default validity of a link, in seconds.
-            now_s: Returns the Unix time.
+            now_s: Returns the Unix time; that of the rooms' histories, unless a test sets another.
         """
         self.is_required = key is not None
         self._link_s = int(link_s)

@@ -221,11 +221,14 @@ class Resumed(_Message):
     Attributes:
         replayed: Number of results that were sent again.
         lost: Number of missed results that are not shown: dropped from the history, or older than the client's link.
+        lost_unknown: Whether there may be more of them, in the history that the client knew and that has ended with its
+            server or its room.
     """
 
     type: Literal["resumed"] = "resumed"
     replayed: int
     lost: int
+    lost_unknown: bool
 
 
 class Settled(_Message):

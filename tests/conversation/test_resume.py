@@ -235,6 +235,20 @@ async def test_after_another_history_everything_is_new(running: Running) -> None
     assert listener.texts == [WORDS[11], WORDS[12]]
 
 
+async def test_what_a_killed_server_took_with_it_is_not_called_nothing(fakes: Fakes) -> None:
+    settings = Settings(log_level="warning")
+    async with serving(settings, fakes.engines) as before:
+        speaker = await joined(before, target_lang="fra")
+        await said(speaker, 11)
+        history_id = speaker.now.messages[0]["history_id"]
+    async with serving(settings, fakes.engines) as after:
+        listener = await joined(after, target_lang="fra")
+        assert await listener.resume(after_seq=1, history_id=history_id) == (0, 0)
+        assert listener.now.of_type("resumed")[-1]["lost_unknown"] is True
+        assert await listener.resume(after_seq=0) == (0, 0)
+        assert listener.now.of_type("resumed")[-1]["lost_unknown"] is False
+
+
 async def test_what_is_too_long_ago_is_lost_and_counted(fakes: Fakes) -> None:
     async with serving(Settings(history_limit=2, log_level="warning"), fakes.engines) as running:
         speaker = await joined(running, target_lang="fra")

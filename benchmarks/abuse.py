@@ -92,7 +92,7 @@ class _Honest:
             try:
                 await act()
             except (ClientError, TimeoutError) as error:
-                self.samples.append(Sample("lost", time.monotonic(), what=f"{act.__name__.strip('_')}: {error}"))
+                self.samples.append(Sample("lost", time.monotonic(), what=f"{act.__name__.strip('_')}: {error!r}"))
                 await asyncio.sleep(_COME_BACK_S)
 
     def _member(self) -> contextlib.AbstractAsyncContextManager[Client]:
@@ -127,25 +127,23 @@ class _Honest:
 
     async def _speak(self) -> None:
         async with self._member() as client:
+            client_id = (await client.ready())["client_id"]
             while True:
                 from_s = time.monotonic()
                 await client.say(self._said)
-                await self._answered(client)
-                self._took("caption", from_s)
+                if await self._is_captioned(client, client_id):
+                    self._took("caption", from_s)
                 await asyncio.sleep(_SPEAK_EVERY_S)
 
-    async def _answered(self, client: Client) -> None:
-        client_id = ""
+    async def _is_captioned(self, client: Client, client_id: str) -> bool:
         async with asyncio.timeout(_PATIENCE_S):
             async for message in client:
                 match message["type"]:
-                    case "ready":
-                        client_id = message["client_id"]
                     case "result" if message["client_id"] == client_id:
-                        return
+                        return True
                     case "error":
                         self.samples.append(Sample("lost", time.monotonic(), what=f"speak: {message['code']}"))
-                        return
+                        return False
         raise ConnectionLostError("disconnected")
 
     async def _join(self) -> None:

@@ -5,7 +5,6 @@ Every message is JSON with a ``type``. The field names of ``Result`` are those o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -124,16 +123,6 @@ class Result(_Message):
     timings: dict[str, float]
     timestamp: str
     replayed: bool = False
-
-    def addressed_to(self, requested_lang: str, update: Mapping[str, object]) -> Result:
-        """Return it for the listeners of a language, marked where it is in another one.
-
-        Args:
-            requested_lang: ISO 639-3.
-            update: Further fields.
-        """
-        quality = self.quality if self.target_lang == requested_lang else Quality.UNTRANSLATED
-        return self.model_copy(update={**update, "requested_lang": requested_lang, "quality": quality})
 
 
 class Partial(_Message):

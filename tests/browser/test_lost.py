@@ -185,13 +185,20 @@ def test_who_returns_before_anything_was_said_asks_from_where_they_joined(page: 
     wait_until(page, lambda: server.resumes == [asked], "the missed captions are asked for")
 
 
-def test_captions_that_are_gone_for_good_are_told(page: Page, server: ScriptedServer) -> None:
+@pytest.mark.parametrize(
+    ("lost", "unknown", "told"),
+    [(12, False, "12"), (12, True, "12+"), (0, True, "?")],
+    ids=["12", "12 or more", "unknown"],
+)
+def test_captions_that_are_gone_for_good_are_told(
+    page: Page, server: ScriptedServer, lost: int, unknown: bool, told: str
+) -> None:
     server.history = {"history_id": "h1", "last_seq": 0}
     joined(page, server)
     server.drop()
     wait_until(page, lambda: len(server.resumes) == 1, "the missed captions are asked for")
-    server.say({"type": "resumed", "replayed": 0, "lost": 12})
-    expect(page.locator("#note")).to_have_text("Captions you missed: 12")
+    server.say({"type": "resumed", "replayed": 0, "lost": lost, "lost_unknown": unknown})
+    expect(page.locator("#note")).to_have_text(f"Captions you missed: {told}")
 
 
 def test_ones_own_words_are_ones_own_after_a_return_under_another_id(page: Page, server: ScriptedServer) -> None:

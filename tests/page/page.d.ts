@@ -86,7 +86,7 @@ interface ServerHandlers {
   presence(message: { members: Member[] }): void;
   partial(message: PartialResult): void;
   talking(message: { client_id: string; talking: boolean }): void;
-  resumed(message: { replayed: number; lost: number }): void;
+  resumed(message: { replayed: number; lost: number; lost_unknown?: boolean }): void;
   settled(message: Choices): void;
   error(message: ServerError): void;
 }

@@ -45,8 +45,8 @@ _AT_WORK, _IDLE_WITHIN_S = 1, 60.0
 """What attackers said before they left is still translated; calm begins when the honest speaker alone is left."""
 
 _MOST_TIMES_CALM = 2.0
-_MOST_GROWTH_MB = 32.0
-"""Of buffers and of what Python and the engines keep for the next time; a flood that is kept is hundreds."""
+_MOST_GROWTH_MB = 64.0
+"""What waits in an inbox and what engines keep for the next long utterance take 45; a flood that is kept, hundreds."""
 
 
 class Sample(NamedTuple):

@@ -38,11 +38,11 @@ def test_an_attack_that_nobody_notices_misses_no_aim() -> None:
 
 def test_slow_answers_missing_captions_memory_and_losses_are_said() -> None:
     lost = Sample("lost", 31.0, what="speak: overloaded")
-    samples = [sample for sample in noted_under_attack(5.0, 140.0, lost) if sample[:2] != ("caption", 25.0)]
+    samples = [sample for sample in noted_under_attack(5.0, 180.0, lost) if sample[:2] != ("caption", 25.0)]
     assert missed(samples) == [
         "a flood: ping 2.5 times the calm",
         "a flood: no caption came back",
-        "a flood: 40.0 MB more memory",
+        "a flood: 80.0 MB more memory",
         "a flood: 1 honest requests refused or lost",
     ]
 

@@ -176,7 +176,7 @@ class Client:
             TimeoutError: The server does not answer in time.
         """
         before = self._pongs
-        await self.control(type="ping")
+        await self.send_message(type="ping")
         await self.wait_until(lambda: self._pongs > before, timeout_s)
 
     def __aiter__(self) -> AsyncIterator[Message]:
@@ -230,7 +230,7 @@ class Client:
         Raises:
             ConnectionLostError: The connection has ended.
         """
-        await self.control(type="set", **changed)
+        await self.send_message(type="set", **changed)
 
     async def flush(self) -> None:
         """End the utterance now, without silence.
@@ -238,9 +238,9 @@ class Client:
         Raises:
             ConnectionLostError: The connection has ended.
         """
-        await self.control(type="flush")
+        await self.send_message(type="flush")
 
-    async def control(self, **message: object) -> None:
+    async def send_message(self, **message: object) -> None:
         """Send any message of ``wire.client_messages``, or one that is none.
 
         Raises:

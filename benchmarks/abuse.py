@@ -110,7 +110,7 @@ class _Honest:
             with contextlib.suppress(ConnectionLostError):  # listening ends then, too
                 while True:
                     unanswered_s.append(time.monotonic())
-                    await client.control(type="ping")
+                    await client.send_message(type="ping")
                     await asyncio.sleep(_PING_EVERY_S)
 
         async with self._member() as client:

@@ -43,7 +43,7 @@ async def keep_minutes(url: str, room: str, listen: str, write: Callable[[str], 
                             token = message["token"]  # lets the bot back in after the link has expired
                             if history_id:
                                 resuming = True
-                                await connection.control(type="resume", history_id=history_id, after_seq=written)
+                                await connection.send_message(type="resume", history_id=history_id, after_seq=written)
                             else:
                                 newest = message["last_seq"]
                             history_id = message["history_id"]

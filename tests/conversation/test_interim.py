@@ -146,7 +146,7 @@ async def test_what_will_be_refused_as_an_echo_is_not_shown(
     pierre = await running.client(mode="stream", target_lang="eng", audio="none")
     monkeypatch.setitem(PHRASES, 13, ("fra", "<fra> good evening my dear friends"))
     await dan.say(speech(21))
-    await dan.control(type="flush")
+    await dan.send_message(type="flush")
     await dan.wait_for("speech", 3)
     for _ in range(100):  # the second recognition begins after the first is over
         await pierre.stream(speech(13, 0.4))
@@ -155,7 +155,7 @@ async def test_what_will_be_refused_as_an_echo_is_not_shown(
             break
     assert encoded(fakes) > 4
     assert {partial["client_id"] for partial in pierre.of_type("partial")} <= {dan.messages[0]["client_id"]}
-    await pierre.control(type="flush")
+    await pierre.send_message(type="flush")
     (error,) = await pierre.wait_for("error")
     assert error["code"] in ("echo", "duplicate")  # it is sent faster than it is spoken, and so at the same time
 

@@ -140,7 +140,7 @@ async def test_it_is_given_up_when_an_utterance_ends(
     await speaker.catch_up()
     assert entered.wait(10)
     if whose == "its own":
-        await speaker.control(type="flush")
+        await speaker.send_message(type="flush")
         await speaker.catch_up()
     else:
         await other.say(speech(12))
@@ -164,7 +164,7 @@ async def test_an_engine_that_serves_several_at_once_goes_on_with_the_utterance_
     async with serving(Settings(), replace(fakes.engines, speech_translator=translator), SLOW_MACHINE) as running:
         speaker = await running.client(mode="stream", audio="none")
         await speaker.stream(speech(11))
-        await speaker.control(type="flush")
+        await speaker.send_message(type="flush")
         await speaker.catch_up()
         gate.set()
         await speaker.wait_for("result")

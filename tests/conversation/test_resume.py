@@ -94,7 +94,7 @@ async def test_what_was_in_flight_while_the_client_was_away_comes_once_when_it_i
         await listener.drop()
         await listener.connect()
         await listener.ask()
-        await listener.now.control(type="ping")
+        await listener.now.send_message(type="ping")
         await listener.now.wait_for("pong")
         assert listener.now.of_type("resumed") == []
         gate.set()
@@ -132,13 +132,13 @@ async def test_what_a_client_said_before_it_was_dropped_reaches_it_once(
 async def test_a_sentence_that_the_drop_cut_short_reaches_its_speaker_once(running: Running) -> None:
     phone = await joined(running, target_lang="spa", mode="stream")
     await phone.now.stream(speech(11))
-    await phone.now.control(type="ping")
+    await phone.now.send_message(type="ping")
     await phone.now.wait_for("pong")
     await phone.drop()
     await phone.connect()
     assert await phone.resume() == (1, 0)
     await phone.now.stream(speech(12))
-    await phone.now.control(type="flush")
+    await phone.now.send_message(type="flush")
     await phone.now.wait_for("result", 2)
     assert phone.texts == [WORDS[11], WORDS[12]]
 
@@ -153,7 +153,7 @@ async def test_a_caption_that_comes_later_than_another_languages_is_waited_for(r
         ready = await listener.connect()
         assert ready["last_seq"] == 1
         await listener.ask()
-        await listener.now.control(type="ping")
+        await listener.now.send_message(type="ping")
         await listener.now.wait_for("pong")
         assert listener.results == []
         gate.set()
@@ -173,7 +173,7 @@ async def test_what_is_new_waits_for_what_was_missed(running: Running, fakes: Fa
         await listener.drop()
         await listener.connect()
         await listener.ask()
-        await listener.now.control(type="ping")
+        await listener.now.send_message(type="ping")
         await listener.now.wait_for("pong")
         await said(speaker, 12)
         await until(lambda: fakes.calls.count["speak spa"] == 1)
@@ -283,7 +283,7 @@ async def test_more_may_be_replayed_than_an_outbox_holds(fakes: Fakes) -> None:
 async def test_a_replayed_result_bears_the_name_that_the_voice_has_now(running: Running) -> None:
     speaker = await joined(running, target_lang="fra", name="Pierre")
     await said(speaker, 11)
-    await speaker.now.control(type="rename_speaker", speaker_id="speaker_1", name="Claire")
+    await speaker.now.send_message(type="rename_speaker", speaker_id="speaker_1", name="Claire")
     await speaker.now.wait_for("speaker", 2)
     listener = await joined(running, target_lang="fra")
     await listener.resume(after_seq=0)
@@ -326,7 +326,7 @@ async def test_a_client_that_does_not_ask_is_replayed_nothing(running: Running) 
     await phone.drop()
     await phone.connect()
     await phone.now.stream(speech(12))
-    await phone.now.control(type="flush")
+    await phone.now.send_message(type="flush")
     await phone.now.wait_for("result")
     assert phone.texts == [WORDS[11], WORDS[12]]
 
@@ -334,7 +334,7 @@ async def test_a_client_that_does_not_ask_is_replayed_nothing(running: Running) 
 @pytest.mark.parametrize("after_seq", [-1, "x", None])
 async def test_a_number_that_cannot_be_is_an_error_and_no_more(running: Running, after_seq: object) -> None:
     phone = await joined(running, target_lang="fra")
-    await phone.now.control(type="resume", history_id="", after_seq=after_seq)
+    await phone.now.send_message(type="resume", history_id="", after_seq=after_seq)
     (error,) = await phone.now.wait_for("error")
     assert (error["code"], error["fatal"]) == ("invalid_message", False)
     await said(phone, 11)

@@ -81,7 +81,7 @@ async def test_two_voices_in_turn_on_one_client_are_both_named(real: Running) ->
     await phone.wait_until(lambda: _turns(phone) == ["fra", "eng", "fra", "eng"], PATIENCE_S)
     names = {(result["source_lang"], result["speaker_name"]) for result in phone.of_type("result")}
     assert names == {("fra", "Claire"), ("eng", "Speaker 2")}
-    await phone.control(type="rename_speaker", speaker_id="speaker_2", name="Dan")
+    await phone.send_message(type="rename_speaker", speaker_id="speaker_2", name="Dan")
     await phone.wait_for("speaker", 3)
     await phone.stream(read_speech(ENGLISH_SPEECH))
     await phone.stream(silence(1.0))

@@ -41,7 +41,7 @@ async def test_a_member_who_declared_what_they_speak_brings_that_and_not_what_th
     async with serving(Settings(), fakes.engines) as running:
         await running.client(target_lang="spa", source_lang="ita", audio="none")
         client = await running.client(target_lang="eng", audio="none")
-        await client.control(type="set", source_lang="room")
+        await client.send_message(type="set", source_lang="room")
         assert (await client.wait_for("settled"))[-1]["source_lang"] == "room"
         await client.say(speech(11))
         await client.wait_for("result")

@@ -35,7 +35,7 @@ async def test_flushing_ends_it_too(running: Running) -> None:
     listener = await running.client()
     await speaker.stream(speech(11))
     await listener.wait_for("talking")
-    await speaker.control(type="flush")
+    await speaker.send_message(type="flush")
     await listener.wait_for("talking", 2)
     assert told(listener) == [("pierre", True), ("pierre", False)]
 
@@ -67,9 +67,9 @@ async def test_speaking_in_bursts_does_not_flood_the_room(running: Running) -> N
     listener = await running.client()
     for _ in range(50):
         await speaker.stream(speech(11, 0.04))
-        await speaker.control(type="flush")
+        await speaker.send_message(type="flush")
     await speaker.stream(speech(11))
-    await speaker.control(type="ping")
+    await speaker.send_message(type="ping")
     await speaker.wait_for("pong", timeout_s=20)
     await listener.wait_until(lambda: told(listener)[-1:] == [("pierre", True)])
     assert len(told(listener)) < 50

@@ -215,7 +215,7 @@ async def test_more_audio_than_an_address_may_send_ends_the_connection_and_no_ot
 
 async def still_works_in_words(client: Client) -> None:
     before = len(client.of_type("pong"))
-    await client.control(type="ping")
+    await client.send_message(type="ping")
     await client.wait_for("pong", before + 1)
 
 
@@ -223,7 +223,7 @@ async def test_more_messages_than_an_address_may_send_end_the_connection(fakes: 
     async with serving(Settings(messages_per_minute=10, log_level="error"), fakes.engines) as running:
         client = await running.client()
         for _ in range(11):
-            await client.control(type="ping")
+            await client.send_message(type="ping")
         assert await cut_off(client) == ("too_fast", True, 1013)
 
 

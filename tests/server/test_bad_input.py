@@ -106,7 +106,7 @@ async def test_a_wrong_control_message_is_answered_and_changes_nothing(running: 
     (error,) = await client.wait_for("error")
     assert (error["code"], error["fatal"]) == (code, False)
     assert len(error["message"]) < 400
-    await client.control(type="ping")
+    await client.send_message(type="ping")
     await client.wait_for("pong")
     await still_works(client)
     assert client.of_type("result")[0]["target_lang"] == "fra"
@@ -177,7 +177,7 @@ async def test_a_client_that_vanishes_in_the_middle_is_still_heard_by_the_others
 async def test_what_nobody_is_left_to_hear_is_not_recognised(running: Running, fakes: Fakes) -> None:
     speaker = await running.client(target_lang="eng", mode="stream")
     await speaker.stream(speech(11, 1.0))
-    await speaker.control(type="ping")
+    await speaker.send_message(type="ping")
     await speaker.wait_for("pong")
     speaker.vanish()
     await until(lambda: not running.server.sessions)
@@ -224,7 +224,7 @@ async def test_a_burst_of_controls_harms_nobody_else(fakes: Fakes) -> None:
         patient = await running.client(target_lang="fra")
         with contextlib.suppress(ConnectionLostError):  # it may fall behind with its own answers
             for number in range(500):
-                await eager.control(type="set", name=f"name {number}")
+                await eager.send_message(type="set", name=f"name {number}")
         await still_works(patient)
         assert len(patient.of_type("presence")) < 100
 
@@ -283,14 +283,14 @@ async def test_a_voice_is_renamed_by_the_member_it_belongs_to_and_by_nobody_else
     mallory = await running.client(target_lang="fra", audio="none")
     await pierre.say(speech(11))
     await pierre.wait_for("result")
-    await mallory.control(type="rename_speaker", speaker_id="speaker_1", name="Fool")
+    await mallory.send_message(type="rename_speaker", speaker_id="speaker_1", name="Fool")
     (error,) = await mallory.wait_for("error")
     assert (error["code"], error["fatal"]) == ("not_yours", False)
-    await pierre.control(type="rename_speaker", speaker_id="speaker_1", name="Pierre")
+    await pierre.send_message(type="rename_speaker", speaker_id="speaker_1", name="Pierre")
     await pierre.wait_until(lambda: [said["name"] for said in pierre.of_type("speaker")][-1:] == ["Pierre"])
     await pierre.close()
     await mallory.wait_until(lambda: len(mallory.of_type("presence")[-1]["members"]) == 1)
-    await mallory.control(type="rename_speaker", speaker_id="speaker_1", name="Pierre L.")
+    await mallory.send_message(type="rename_speaker", speaker_id="speaker_1", name="Pierre L.")
     await mallory.wait_until(lambda: [said["name"] for said in mallory.of_type("speaker")][-1:] == ["Pierre L."])
 
 
@@ -298,7 +298,7 @@ async def test_what_cannot_be_seen_in_a_name_is_left_out(running: Running) -> No
     client = await running.client(name=" Dan\x00\n\u202e 👩\u200d🚀 ")
     await client.wait_until(lambda: bool(client.of_type("presence")))
     assert client.of_type("presence")[0]["members"][0]["name"] == "Dan 👩\u200d🚀"
-    await client.control(type="rename_speaker", speaker_id="speaker_1", name="\u202e\n")
+    await client.send_message(type="rename_speaker", speaker_id="speaker_1", name="\u202e\n")
     assert (await client.wait_for("error"))[0]["code"] == "invalid_message"
 
 

@@ -38,7 +38,7 @@ def marked(state_dir: Path) -> list[psutil.Process]:
 async def has_said(client: Client, samples: Samples) -> None:
     """Say something and wait until the server has taken it."""
     await client.say(samples)
-    await client.control(type="ping")
+    await client.send_message(type="ping")
     await client.wait_for("pong")
 
 
@@ -85,7 +85,7 @@ async def test_what_was_being_said_becomes_an_utterance() -> None:
     async with process() as server:
         async with server.client(target_lang="fra", mode="stream") as speaker, server.client() as listener:
             await speaker.stream(speech(11, 1.5))  # and no silence after it
-            await speaker.control(type="ping")
+            await speaker.send_message(type="ping")
             await speaker.wait_for("pong")
             assert not listener.of_type("result")
             server.signal()
@@ -195,7 +195,7 @@ async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tm
                         await asyncio.sleep(0.1)
                 await speaker.stream(demo.read_speech(FRENCH_SPEECH))
                 await speaker.stream(silence(0.1))  # less than ends an utterance
-                await speaker.control(type="ping")
+                await speaker.send_message(type="ping")
                 await speaker.wait_for("pong", timeout_s=30)
                 running.send_signal(signal.SIGTERM)
                 await asyncio.wait_for(listener.closed.wait(), 30)

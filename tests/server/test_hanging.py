@@ -70,7 +70,7 @@ async def test_while_an_engine_hangs_the_server_is_not_ready_and_says_why(runnin
         assert [engine for engine, state in states.items() if state == "stalled"] == ["speech_translator"]
         metrics = (await http.get("/metrics")).text
         assert 'babblefish_engine_state{engine="speech_translator",state="stalled"} 1.0' in metrics
-    await client.control(type="ping")
+    await client.send_message(type="ping")
     await client.wait_for("pong")
 
 

@@ -102,7 +102,7 @@ async def test_the_watchdog_is_not_fed_while_a_worker_hangs_and_again_when_it_go
         assert hanging == {"STATUS": "stalled: translation"}
         with pytest.raises(TimeoutError):  # longer than the service manager waits
             await asyncio.wait_for(manager.next(), 0.6)
-        await speaker.control(type="ping")
+        await speaker.send_message(type="ping")
         await speaker.wait_for("pong")
         server.go_on()
         await manager.until(lambda told: "WATCHDOG" in told)

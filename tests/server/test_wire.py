@@ -124,7 +124,7 @@ async def test_a_stream_is_cut_into_utterances_at_its_pauses(running: Running) -
 async def test_flush_ends_the_utterance_without_waiting_for_silence(running: Running) -> None:
     client = await running.client(target_lang="fra", mode="stream")
     await client.stream(speech(11))
-    await client.control(type="flush")
+    await client.send_message(type="flush")
     (result,) = await client.wait_for("result")
     assert result["source_text"] == "bonjour tout le monde"
 
@@ -239,7 +239,7 @@ async def test_order_is_kept_when_a_listener_changes_to_captions_only(fakes: Fak
         client = await running.client(target_lang="eng")
         await client.say(speech(11))
         await until(lambda: fakes.calls.count["speak eng"] == 1)
-        await client.control(type="set", audio="none")
+        await client.send_message(type="set", audio="none")
         await client.wait_for("settled")
         await client.say(speech(12))
         await until(lambda: fakes.calls.count["encode"] == 2)
@@ -269,7 +269,7 @@ async def test_two_voices_on_one_client_are_told_apart_and_can_be_named(running:
         await client.say(speech(phrase))
     results = await client.wait_for("result", 3)
     assert [result["speaker_name"] for result in results] == ["Pierre", "Speaker 2", "Pierre"]
-    await client.control(type="rename_speaker", speaker_id="speaker_2", name="Dan")
+    await client.send_message(type="rename_speaker", speaker_id="speaker_2", name="Dan")
     assert (await client.wait_for("speaker", 3))[-1] == {"type": "speaker", "speaker_id": "speaker_2", "name": "Dan"}
     await client.say(speech(22))
     assert (await client.wait_for("result", 4))[-1]["speaker_name"] == "Dan"
@@ -277,7 +277,7 @@ async def test_two_voices_on_one_client_are_told_apart_and_can_be_named(running:
 
 async def test_a_client_changes_what_it_hears_speaks_and_is_called(running: Running, fakes: Fakes) -> None:
     client = await running.client(target_lang="eng", audio="none")
-    await client.control(type="set", target_lang="spa", source_lang="fra", name="Pierre", audio="wav")
+    await client.send_message(type="set", target_lang="spa", source_lang="fra", name="Pierre", audio="wav")
     (settled,) = await client.wait_for("settled")
     assert settled == {
         "type": "settled",
@@ -303,7 +303,7 @@ async def test_everyone_sees_who_is_there(running: Running) -> None:
         return [(member["client_id"], member["name"], member["target_lang"]) for member in members]
 
     await first.wait_until(lambda: seen() == [("dan", "Dan", "eng"), ("pierre", "Pierre", "fra")])
-    await second.control(type="set", target_lang="spa")
+    await second.send_message(type="set", target_lang="spa")
     await first.wait_until(lambda: seen()[-1] == ("pierre", "Pierre", "spa"))
     await second.close()
     await first.wait_until(lambda: seen() == [("dan", "Dan", "eng")])

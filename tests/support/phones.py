@@ -55,7 +55,7 @@ class Phone:
         await until(lambda: client_id not in self._running.server.sessions)
 
     async def ask(self, after_seq: int | None = None, history_id: str | None = None) -> None:
-        await self.now.control(
+        await self.now.send_message(
             type="resume",
             history_id=self.history_id if history_id is None else history_id,
             after_seq=self.last_seq if after_seq is None else after_seq,

@@ -40,7 +40,7 @@ async def converse(running: Running, fakes: Fakes) -> str:
     dan = await running.client(target_lang="spa", client_id="dan", mode="stream")
     await pierre.say(speech(11))
     await dan.wait_for("result")
-    await dan.control(type="set", target_lang="eng")
+    await dan.send_message(type="set", target_lang="eng")
     fakes.text_translator.broken = True
     await pierre.say(speech(12))
     await dan.wait_for("result", 2)

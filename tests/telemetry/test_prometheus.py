@@ -43,7 +43,7 @@ async def scrape(running: Running) -> Scrape:
 
 async def settled(client: Client) -> None:
     """Wait until the server has taken everything that this client has sent."""
-    await client.control(type="ping")
+    await client.send_message(type="ping")
     await client.wait_for("pong", len(client.of_type("pong")) + 1)
 
 
@@ -78,7 +78,7 @@ async def test_utterances_are_counted_by_how_they_ended(running: Running, fakes:
 async def test_what_is_too_short_is_an_error_but_no_utterance(running: Running) -> None:
     client = await running.client()
     await client.say(speech(11, 0.05))
-    await client.control(type="nonsense")
+    await client.send_message(type="nonsense")
     await client.wait_for("error", 2)
     told = await scrape(running)
     assert sum(told.by("utterances_total", "outcome").values()) == 0
@@ -136,8 +136,8 @@ async def test_the_first_sound_at_a_listener_is_measured_once_for_each(running: 
     (first, *_) = await spanish.wait_for("speech")
     utterance_id = first["utterance_id"]
     for client in (english, spanish, spanish, french):  # one tells it twice, one was given nothing to play
-        await client.control(type="played", utterance_id=utterance_id)
-        await client.control(type="played", utterance_id="never-heard-of")
+        await client.send_message(type="played", utterance_id=utterance_id)
+        await client.send_message(type="played", utterance_id="never-heard-of")
         await settled(client)
     told = await scrape(running)
     assert told.value("playback_seconds_count") == 2
@@ -163,7 +163,7 @@ async def test_only_so_many_utterances_are_remembered(running: Running, fakes: F
     await client.wait_for("result", 2)
     assert len(recorder.traces) == TRACES_LIMIT
     assert result["utterance_id"] not in recorder.traces
-    await client.control(type="played", utterance_id=result["utterance_id"])
+    await client.send_message(type="played", utterance_id=result["utterance_id"])
     await settled(client)
     assert (await scrape(running)).value("playback_seconds_count") == 0
 

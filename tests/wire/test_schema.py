@@ -37,8 +37,8 @@ async def test_what_the_server_says_in_a_conversation_fits_the_published_schema(
         await listener.wait_for("talking")
         await speaker.stream(silence(1.0))
         await listener.wait_until(lambda: any(piece["last"] for piece in listener.of_type("speech")))
-        await listener.control(type="set", target_lang="spa")
-        await listener.control(type="nonsense")
+        await listener.send_message(type="set", target_lang="spa")
+        await listener.send_message(type="nonsense")
         await listener.catch_up()
         messages = [*speaker.messages, *listener.messages]
     expected = {"ready", "presence", "talking", "speaker", "result", "speech", "settled", "error", "pong"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from babblefish.conversation.outbox import Envelope, Outbox
-from babblefish.domain import NOBODY, Owner
+from babblefish.domain import NOBODY, Owner, Utterance
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
 
@@ -22,6 +23,8 @@ class Member:
             it.
         is_admin: Whether it showed the admin token.
         in_flight: Utterances of this client that are not finished.
+        waiting: Those of them that have no turn yet, in their order.
+        has_turn: Whether one of them has taken a turn that has not passed.
         joined_turn: Turns that were taken before it joined; later ones reach it by themselves, these only when it
             resumes.
         missed_until: Newest ``seq`` that was not sent to it, and will not be unless it resumes.
@@ -40,6 +43,8 @@ class Member:
     allowed_since_s: float = 0.0
     is_admin: bool = False
     in_flight: int = 0
+    waiting: deque[Utterance] = field(default_factory=deque)
+    has_turn: bool = False
     joined_turn: int = 0
     missed_until: int = 0
     captioned: set[str] = field(default_factory=set)

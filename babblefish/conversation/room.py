@@ -124,9 +124,10 @@ class Room:
     def begin(self, utterance: Utterance, sender: Member) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
-        The listeners are those of this moment: who changes language meanwhile still gets it once. It goes on when its
-        sender has gone, for the others' sake and for those who come back; where nobody is left to do so, there is
-        nothing to do.
+        A sender's utterances take their turns one after another, each when it is known what became of the one before:
+        whoever says a lot at once holds up the others by one utterance, not by all of them. It goes on when its sender
+        has gone, for the others' sake and for those who come back; where nobody is left to do so, there is nothing to
+        do.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
@@ -137,10 +138,26 @@ class Room:
             take_back(sender, self.members, utterance.utterance_id)
             raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
         sender.in_flight += 1
-        job = self._pipeline.begin(utterance)
+        sender.waiting.append(utterance)
+        self._begin_next(sender)
+
+    def _begin_next(self, sender: Member) -> None:
+        """Give a sender's next utterance its turn, if its last one has passed its own.
+
+        The listeners are those of this moment: who changes language meanwhile still gets it once.
+        """
+        if sender.has_turn or not sender.waiting:
+            return
+        sender.has_turn = True
+        job = self._pipeline.begin(sender.waiting.popleft())
         job.turn = self._turns.take()
-        channels = open_channels(self.members.values())
-        self._spawn(self._serve(job, sender, channels), self._tasks)
+        self._spawn(self._serve(job, sender, open_channels(self.members.values())), self._tasks)
+
+    def _pass_turn(self, job: UtteranceJob, sender: Member) -> None:
+        """Let the next turn find out whether it becomes a result, and the sender's next utterance take its own."""
+        if self._turns.pass_on(job.turn):
+            sender.has_turn = False
+            self._begin_next(sender)
 
     async def _serve(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> None:
         """Have an utterance recognised, find out whether it becomes a result, and have that delivered."""
@@ -158,7 +175,7 @@ class Room:
             self._echo.check(job.utterance, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
             sender.captioned.discard(job.utterance_id)
-            self._turns.pass_on(job.turn)
+            self._pass_turn(job, sender)
             await self._delivery.serve(channels, entry, recognition)
             job.outcome = RESULT
         except BabbleFishError as error:
@@ -171,7 +188,7 @@ class Room:
             self.recorder.ended(job.utterance_id, job.outcome)
             sender.in_flight -= 1
             self._pipeline.end(job)
-            self._turns.pass_on(job.turn)
+            self._pass_turn(job, sender)
             if entry is not None:
                 entry.complete.set()
             for channel in channels:
@@ -239,7 +256,8 @@ class Room:
 
     async def drain(self) -> None:
         """Wait until every utterance in flight has reached its listeners' outboxes."""
-        await asyncio.gather(*self._tasks)
+        while self._tasks:  # one that waits for its sender's last one begins before that ends
+            await asyncio.gather(*self._tasks)
 
     async def close(self) -> None:
         """Give up the utterances in flight."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from babblefish.models import install
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import PHRASES, Fakes, speech
+from tests.support.phones import until
 from tests.support.serving import Running, serving, still_works
 
 
@@ -73,13 +75,17 @@ async def test_an_overloaded_server_says_so_and_serves_what_it_took(fakes: Fakes
     gate = threading.Event()
     fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
     async with serving(Settings(queue_limit=2, log_level="warning"), fakes.engines) as running:
-        client = await running.client(target_lang="fra", audio="none")
-        for _ in range(6):
+        clients = [await running.client(target_lang="fra", audio="none", room=f"room-{n}") for n in range(6)]
+        for client in clients:
             await client.say(speech(11))
-        errors = await client.wait_for("error", 3)
+
+        def told(kind: str) -> list[dict[str, Any]]:
+            return [message for client in clients for message in client.of_type(kind)]
+
+        await until(lambda: len(told("error")) == 3)
         gate.set()
-        await client.wait_for("result", 3)
-        assert [error["code"] for error in errors] == ["overloaded"] * 3
+        await until(lambda: len(told("result")) == 3)
+        assert [error["code"] for error in told("error")] == ["overloaded"] * 3
 
 
 async def test_an_utterance_that_takes_too_long_is_given_up_with_an_error(fakes: Fakes) -> None:

@@ -218,6 +218,10 @@ async def test_a_limit_of_open_files_that_is_raised_at_the_start_counts(monkeypa
     assert limits.most == 19_744
 
 
+def test_one_address_takes_a_quarter_of_the_places_at_most() -> None:
+    assert Settings().connections_per_address <= Settings().max_clients / 4
+
+
 async def test_proxies_that_are_trusted_speak_for_many(clock: Clock) -> None:
     limits = ConnectionLimits(Settings(connections_per_address=1, trusted_proxies="192.0.2.9"), clock)
     assert all(limits.opened("192.0.2.9") for _ in range(50))

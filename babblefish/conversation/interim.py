@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from babblefish.audio.segmenter import Segmenter
 from babblefish.conversation.echo import EchoGuard
-from babblefish.conversation.members import Member, offer
+from babblefish.conversation.members import Member, broadcast, offer
 from babblefish.domain import BabbleFishError, Utterance
 from babblefish.languages import scripts
 from babblefish.pipeline.job import UtteranceJob
@@ -175,7 +175,7 @@ def take_back(sender: Member, members: Mapping[str, Member], utterance_id: str) 
             translation="",
             target_lang="",
         )
-        offer((member for member in members.values() if member.mode == "stream"), partial)
+        broadcast((member for member in members.values() if member.mode == "stream"), partial)
 
 
 def _steady(text: str, lang: str) -> str:

@@ -7,9 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from babblefish.conversation.outbox import Envelope, Outbox
-from babblefish.domain import NOBODY, Owner, Utterance
+from babblefish.domain import NOBODY, Owner
+from babblefish.pipeline.job import UtteranceJob
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
+
+
+@dataclass(eq=False)
+class Backlog:
+    """What one client has said and is not finished.
+
+    Attributes:
+        in_flight: Utterances that are not finished.
+        waiting: Those of them that have no turn yet, each with the member that said it, in their order.
+        is_recognising: Whether one of them has taken its turn and is not recognised yet.
+    """
+
+    in_flight: int = 0
+    waiting: deque[tuple[UtteranceJob, Member]] = field(default_factory=deque)
+    is_recognising: bool = False
 
 
 @dataclass(eq=False)
@@ -22,9 +38,7 @@ class Member:
         allowed_since_s: Unix time since when it might have been in the room; what was said before is not replayed to
             it.
         is_admin: Whether it showed the admin token.
-        in_flight: Utterances of this client that are not finished.
-        waiting: Those of them that have no turn yet, in their order.
-        has_turn: Whether one of them has taken a turn that has not passed.
+        backlog: What this client has said and is not finished; it outlives the connection.
         joined_turn: Turns that were taken before it joined; later ones reach it by themselves, these only when it
             resumes.
         missed_until: Newest ``seq`` that was not sent to it, and will not be unless it resumes.
@@ -42,9 +56,7 @@ class Member:
     owner: Owner = NOBODY
     allowed_since_s: float = 0.0
     is_admin: bool = False
-    in_flight: int = 0
-    waiting: deque[Utterance] = field(default_factory=deque)
-    has_turn: bool = False
+    backlog: Backlog = field(default_factory=Backlog)
     joined_turn: int = 0
     missed_until: int = 0
     captioned: set[str] = field(default_factory=set)

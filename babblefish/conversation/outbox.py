@@ -15,14 +15,15 @@ class Envelope:
 
     def __init__(self, make: Callable[[], ServerMessage]) -> None:
         """Send what ``make`` returns."""
-        self._make = make
-        self._encoded: str | None = None
+        self._make: Callable[[], ServerMessage] | None = make
+        self._encoded = ""
 
     @property
     def encoded(self) -> str:
         """The JSON text frame."""
-        if self._encoded is None:
+        if self._make is not None:
             self._encoded = server_messages.encode(self._make())
+            self._make = None  # with the speech that it holds
         return self._encoded
 
 
@@ -54,14 +55,18 @@ class Slot:
         """Send a piece of speech after the result, which must be released."""
         self._outbox.send(piece)
 
-    def release_if_settled(self) -> bool:
-        """Let the result go if it is there, or will not come; called for the first slot in line."""
-        if not self._is_settled:
-            return False
-        if self._result is not None:
-            self._outbox.send(self._result)
-        self.released.set()
-        return True
+    @property
+    def is_settled(self) -> bool:
+        """Whether the result is there, or will not come."""
+        return self._is_settled
+
+    def release(self) -> None:
+        """Let the result go; the slot is the first in line and settled."""
+        try:
+            if self._result is not None:
+                self._outbox.send(self._result)
+        finally:  # a result that cannot be encoded must not hold up those behind it
+            self.released.set()
 
 
 class Outbox:
@@ -81,7 +86,7 @@ class Outbox:
         self._messages: asyncio.Queue[str | None] = asyncio.Queue(limit)
         self._taken = asyncio.Event()
         self._slots: deque[Slot] = deque()
-        self._held: deque[str] | None = None
+        self._held: deque[str | None] | None = None
 
     @property
     def is_catching_up(self) -> bool:
@@ -108,8 +113,8 @@ class Outbox:
 
     def advance(self) -> None:
         """Let the results go that no slot before them holds back."""
-        while self._slots and self._slots[0].release_if_settled():
-            self._slots.popleft()
+        while self._slots and self._slots[0].is_settled:
+            self._slots.popleft().release()
 
     def send(self, message: Envelope) -> None:
         """Add a result or a piece of speech; what the client missed goes first."""
@@ -119,6 +124,13 @@ class Outbox:
             self._held.append(message.encoded)
         else:
             self.overflowed.set()
+
+    def end(self) -> None:
+        """Send nothing after what is there, held or not."""
+        if self._held is None:
+            self.put(None)
+        else:
+            self._held.append(None)
 
     def hold(self) -> None:
         """Keep results and speech back until ``release``, at most as many as the outbox holds."""

@@ -14,7 +14,7 @@ from babblefish.conversation.delivery import Channel, Delivery, open_channels
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.history import History, HistoryEntry
 from babblefish.conversation.interim import InterimCaptions, take_back
-from babblefish.conversation.members import Member, broadcast
+from babblefish.conversation.members import Backlog, Member, broadcast
 from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import SpeakerRegistry
@@ -58,6 +58,8 @@ class Room:
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, self._echo, recorder)
         self._turns = Turns()
+        self._backlogs: dict[str, Backlog] = {}
+        """By client id: of the members, and of those that have left with something unfinished."""
         self._left_s: dict[str, float] = {}
         """Language → ``time.monotonic()`` at which the last of its listeners left."""
         self._prepared: set[tuple[str, str]] = set()
@@ -67,6 +69,7 @@ class Room:
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone; it hears what ends from now on."""
+        member.backlog = self._backlogs.setdefault(member.client_id, member.backlog)
         member.joined_turn = self._turns.newest
         member.missed_until = self.history.newest_seq
         self.presence.greet(member)
@@ -76,6 +79,7 @@ class Room:
     def leave(self, member: Member) -> None:
         """Let a member go and tell everyone; one that has gone already stays gone."""
         if self.members.pop(member.client_id, None) is not None:
+            self._forget_backlog(member.client_id)
             self._left_s[member.target_lang] = time.monotonic()
             self.presence.gone(member)
             self.languages_changed()
@@ -124,79 +128,93 @@ class Room:
     def begin(self, utterance: Utterance, sender: Member) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
-        A sender's utterances take their turns one after another, each when it is known what became of the one before:
-        whoever says a lot at once holds up the others by one utterance, not by all of them. It goes on when its sender
-        has gone, for the others' sake and for those who come back; where nobody is left to do so, there is nothing to
-        do.
+        A client's utterances take their turns one after another, each when the one before is recognised: whoever says a
+        lot at once holds up the others by one utterance, not by all of them. It goes on when its sender has gone, for
+        the others' sake and for those who come back.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
         """
-        if not self.members and not self._langs_away():
-            return
-        if sender.in_flight >= self._settings.utterances_per_client:
+        backlog = sender.backlog
+        if backlog.in_flight >= self._settings.utterances_per_client:
             take_back(sender, self.members, utterance.utterance_id)
-            raise OverloadedError(f"{sender.in_flight} of your utterances are waiting; please speak again in a moment")
-        sender.in_flight += 1
-        sender.waiting.append(utterance)
-        self._begin_next(sender)
+            raise OverloadedError(f"{backlog.in_flight} of your utterances are waiting; please speak again in a moment")
+        backlog.in_flight += 1
+        self.recorder.began(utterance)
+        backlog.waiting.append((self._pipeline.begin(utterance), sender))
+        self._begin_next(backlog)
 
-    def _begin_next(self, sender: Member) -> None:
-        """Give a sender's next utterance its turn, if its last one has passed its own.
+    def _begin_next(self, backlog: Backlog) -> None:
+        """Give a client's next utterance its turn, if its last one is recognised.
 
-        The listeners are those of this moment: who changes language meanwhile still gets it once.
+        The listeners are those of this moment: who changes language meanwhile still gets it once. Where nobody is left
+        to listen or to come back, there is nothing to do.
         """
-        if sender.has_turn or not sender.waiting:
-            return
-        sender.has_turn = True
-        job = self._pipeline.begin(sender.waiting.popleft())
-        job.turn = self._turns.take()
-        self._spawn(self._serve(job, sender, open_channels(self.members.values())), self._tasks)
-
-    def _pass_turn(self, job: UtteranceJob, sender: Member) -> None:
-        """Let the next turn find out whether it becomes a result, and the sender's next utterance take its own."""
-        if self._turns.pass_on(job.turn):
-            sender.has_turn = False
-            self._begin_next(sender)
+        while backlog.waiting and not backlog.is_recognising:
+            job, sender = backlog.waiting.popleft()
+            if not self.members and not self._langs_away():
+                self._end(job, sender, CANCELLED)
+                continue
+            backlog.is_recognising = True
+            job.turn = self._turns.take()
+            self._spawn(self._serve(job, sender, open_channels(self.members.values())), self._tasks)
 
     async def _serve(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> None:
         """Have an utterance recognised, find out whether it becomes a result, and have that delivered."""
-        bind_contextvars(utterance_id=job.utterance_id, client_id=job.utterance.client_id)
-        self.recorder.began(job.utterance)
-        job.outcome = CANCELLED
+        outcome = CANCELLED
         entry: HistoryEntry | None = None
         try:
-            target_langs = {channel.lang for channel in channels} | self._langs_away()
-            recognition = await self._pipeline.recognise(job, target_langs)
-            self.recorder.stages(job.timings.own_ms)
-            if self._settings.log_transcripts:
-                _log.info("%s: %s", recognition.transcript.lang, recognition.transcript.text)
+            bind_contextvars(utterance_id=job.utterance_id, client_id=job.utterance.client_id)
+            recognition = await self._recognise(job, sender, channels)
             await self._turns.all_passed(job.turn)
             self._echo.check(job.utterance, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
             sender.captioned.discard(job.utterance_id)
-            self._pass_turn(job, sender)
+            self._turns.pass_on(job.turn)
             await self._delivery.serve(channels, entry, recognition)
-            job.outcome = RESULT
+            outcome = RESULT
         except BabbleFishError as error:
-            self._failed(job, sender, error)
+            outcome = self._tell(job, sender, error)
         except Exception:
             _log.exception("unhandled error in an utterance")
-            self._failed(job, sender, BabbleFishError("the server failed on this utterance"))
+            outcome = self._tell(job, sender, BabbleFishError("the server failed on this utterance"))
         finally:
-            take_back(sender, self.members, job.utterance_id)
-            self.recorder.ended(job.utterance_id, job.outcome)
-            sender.in_flight -= 1
-            self._pipeline.end(job)
-            self._pass_turn(job, sender)
+            self._turns.pass_on(job.turn)
             if entry is not None:
                 entry.complete.set()
             for channel in channels:
                 channel.settle()
+            self._end(job, sender, outcome)
 
-    def _failed(self, job: UtteranceJob, sender: Member, error: BabbleFishError) -> None:
-        job.outcome = error.code
+    async def _recognise(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> Recognition:
+        """Recognise an utterance, and let its client's next one take its turn then."""
+        target_langs = {channel.lang for channel in channels} | self._langs_away()
+        try:
+            recognition = await self._pipeline.recognise(job, target_langs)
+        finally:
+            sender.backlog.is_recognising = False
+            self._begin_next(sender.backlog)
+        self.recorder.stages(job.timings.own_ms)
+        if self._settings.log_transcripts:
+            _log.info("%s: %s", recognition.transcript.lang, recognition.transcript.text)
+        return recognition
+
+    def _tell(self, job: UtteranceJob, sender: Member, error: BabbleFishError) -> str:
+        """Tell a sender why an utterance is lost, and return that as its outcome."""
         sender.send(server_messages.error_message(error, job.utterance_id))
+        return error.code
+
+    def _end(self, job: UtteranceJob, sender: Member, outcome: str) -> None:
+        """Be done with an utterance, whatever became of it."""
+        self._pipeline.end(job)
+        sender.backlog.in_flight -= 1
+        self._forget_backlog(sender.client_id)
+        take_back(sender, self.members, job.utterance_id)
+        self.recorder.ended(job.utterance_id, outcome)
+
+    def _forget_backlog(self, client_id: str) -> None:
+        if client_id not in self.members and (backlog := self._backlogs.get(client_id)) and not backlog.in_flight:
+            del self._backlogs[client_id]
 
     def _identify(self, recognition: Recognition, sender: Member) -> SpeakerMatch:
         if recognition.embedding is None:
@@ -261,6 +279,8 @@ class Room:
 
     async def close(self) -> None:
         """Give up the utterances in flight."""
+        for backlog in self._backlogs.values():
+            backlog.waiting.clear()
         tasks = self._tasks | self._preparations
         for task in tasks:
             task.cancel()

@@ -24,13 +24,10 @@ class Turns:
         self._passed[self.newest] = asyncio.Event()
         return self.newest
 
-    def pass_on(self, turn: int) -> bool:
-        """Say that it is known of a turn whether it becomes a result, and return whether this was news."""
-        passed = self._passed.pop(turn, None)
-        if passed is None:
-            return False
-        passed.set()
-        return True
+    def pass_on(self, turn: int) -> None:
+        """Say that it is known of a turn whether it becomes a result; saying so again changes nothing."""
+        if passed := self._passed.pop(turn, None):
+            passed.set()
 
     async def all_passed(self, before: int) -> None:
         """Wait until it is known of all turns below ``before``."""

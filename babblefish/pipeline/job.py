@@ -55,7 +55,6 @@ class UtteranceJob:
         is_interim: Whether its speaker is still speaking: it will be recognised again as a whole, and yields to every
             utterance that has ended.
         turn: Its place in the order of its room: 1, 2, 3 …; not every turn becomes a result.
-        outcome: ``result``, ``cancelled``, the code of an error, or None while it is under way.
     """
 
     utterance: Utterance
@@ -63,7 +62,6 @@ class UtteranceJob:
     timings: Timings = field(default_factory=Timings)
     is_interim: bool = False
     turn: int = 0
-    outcome: str | None = None
 
     @property
     def utterance_id(self) -> str:

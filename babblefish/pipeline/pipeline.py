@@ -53,6 +53,10 @@ from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_VOICE_WAIT_S = 3.0
+"""A transcript that is there waits this long for its voice, which takes some 50 ms: it then has no name rather than no
+listeners."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
@@ -180,13 +184,17 @@ class Pipeline:
             DeadlineExceededError: It took too long.
         """
         job.timings.add({"endpoint": (time.monotonic() - job.utterance.ended_at_s) * 1000.0})
-        if job.utterance.speech_s is None:
-            await self._measure_speech(job)
-        embedding = asyncio.create_task(self._embed(job)) if with_voice else None
+        embedding: asyncio.Task[Embedding | None] | None = None
         try:
             async with _until(job.deadline):
+                if job.utterance.speech_s is None:
+                    await self._measure_speech(job)
+                if with_voice:
+                    embedding = asyncio.create_task(self._embed(job))
                 plans, translation = await self._translate_speech(job, target_langs)
-                voice = await embedding if embedding else None
+                if embedding:
+                    await asyncio.wait([embedding], timeout=_VOICE_WAIT_S)
+            voice = embedding.result() if embedding and embedding.done() else None
             return _recognition(job, plans, translation, voice)
         except asyncio.CancelledError:
             job.deadline.cancel()
@@ -213,8 +221,11 @@ class Pipeline:
         try:
             plans, translation = await self._translate_speech(job, target_langs)
         finally:
-            held_s = job.timings.own_ms.get("encode", 0.0) / 1000.0 if batches else time.perf_counter() - started_s
-            self._gate.measured(job.utterance.duration_s, held_s)
+            encode_ms = job.timings.own_ms.get("encode")
+            if not batches:
+                self._gate.measured(job.utterance.duration_s, time.perf_counter() - started_s)
+            elif encode_ms is not None:  # one that was given up says nothing of what it costs
+                self._gate.measured(job.utterance.duration_s, encode_ms / 1000.0)
         return _recognition(job, plans, translation, None)
 
     async def interim_text(self, recognition: Recognition, plan: CaptionPlan) -> str | None:

@@ -106,7 +106,8 @@ class Worker:
     @property
     def is_crowded(self) -> bool:
         """Whether most of the jobs that it may have run or wait."""
-        return self._pending > self._limit // 2
+        with self._changing:
+            return self._pending - self._served_along() > self._limit // 2
 
     @property
     def stalled_s(self) -> float:

@@ -82,12 +82,14 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await websocket.accept()
+        session.enter()
         await session.run(_ready(server, session, join, server.access.return_token(admission, client_id)))
     except* Exception:
         _log.exception("unhandled error in a session: %s", client_id)
         with contextlib.suppress(RuntimeError):
             await websocket.close(server_messages.CLOSE_FAULT)
     finally:
+        session.gone()
         del server.sessions[client_id]
         _log.info("%s left", client_id)
 

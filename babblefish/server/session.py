@@ -110,6 +110,7 @@ class Session:
             allowed_since_s=admission.allowed_since_s,
             is_admin=admission.claims is None,
         )
+        self._rooms = rooms
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
         self.connected_at = datetime.now(UTC)
@@ -137,8 +138,16 @@ class Session:
         finally:
             self.room.leave(self.member)
             await self._interim.close()
-            self._heard_out.set()
-            self._dismissed.set()
+
+    def enter(self) -> None:
+        """Open the room again, as it may have been forgotten, being empty, while the handshake was answered."""
+        self.room = self._rooms.open(self.room.name)
+        self._interim = self.room.follow(self.member)
+
+    def gone(self) -> None:
+        """Let nobody wait for this session any longer."""
+        self._heard_out.set()
+        self._dismissed.set()
 
     async def finish(self) -> None:
         """Tell the client to come back later and take nothing more; returns when all it said is with the room."""
@@ -151,7 +160,7 @@ class Session:
 
     async def dismiss(self) -> None:
         """Close the connection once everything that is in the outbox has been sent."""
-        self._outbox.put(None)
+        self._outbox.end()
         await self._dismissed.wait()
 
     async def _read(self) -> None:
@@ -210,16 +219,26 @@ class Session:
                 else:
                     await self._audio(frame.data, frame.arrived_s)
             except BabbleFishError as error:
-                self.room.recorder.failed(error.code)
-                self.member.send(server_messages.error_message(error))
+                self._failed(error)
             self._inbox_bytes -= frame.weight
             self._inbox_drained.set()
             # Otherwise a burst of messages would be answered in one go and fill outboxes before they are written.
             await asyncio.sleep(0)
         if self._segmenter is not None:
-            with contextlib.suppress(BabbleFishError):
-                await self._flush(self._segmenter, time.monotonic())
+            await self._end_speech(self._segmenter, time.monotonic())
         self._heard_out.set()
+
+    def _failed(self, error: BabbleFishError) -> None:
+        """Tell the client what went wrong with something that it sent."""
+        self.room.recorder.failed(error.code)
+        self.member.send(server_messages.error_message(error))
+
+    async def _end_speech(self, segmenter: Segmenter, arrived_s: float) -> None:
+        """End the utterance, as nothing more is heard of it."""
+        try:
+            await self._flush(segmenter, arrived_s)
+        except BabbleFishError as error:
+            self._failed(error)
 
     async def _next_frame(self) -> _Frame | None:
         """Wait for a frame; a stream that stops in the middle of an utterance has ended it."""
@@ -228,7 +247,7 @@ class Session:
             try:
                 return await asyncio.wait_for(self._inbox.get(), self._pace.stalled_s)
             except TimeoutError:
-                await self._flush(self._segmenter, arrived_s)
+                await self._end_speech(self._segmenter, arrived_s)
         return await self._inbox.get()
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:

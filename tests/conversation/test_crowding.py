@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 from babblefish.settings import Settings
-from tests.support.fakes import Fakes, speech
+from tests.support.fakes import PHRASES, Fakes, speech
 from tests.support.phones import until
 from tests.support.serving import Client, Running, serving
 
@@ -98,3 +99,51 @@ async def test_one_whose_captions_are_read_aloud_without_end_delays_others_by_a_
         gate.set()
         await other.wait_for("speech", 3)
         assert fakes.synthesizer.spoken.index("<eng> comment allez vous ce soir") <= 1
+
+
+async def test_what_was_said_before_a_drop_takes_its_turn_before_what_is_said_after_it(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(utterances_per_client=3, log_level="error"), fakes.engines) as running:
+        listener = await running.client(target_lang="fra", audio="none")
+        phone = await running.client(target_lang="fra", audio="none", client_id="phone")
+        token = phone.messages[0]["token"]
+        for phrase in (11, 12):
+            await phone.say(speech(phrase))
+        await phone.catch_up()
+        await phone.close()
+        await until(lambda: len(running.server.sessions) == 1)
+        phone = await running.client(target_lang="fra", audio="none", client_id="phone", token=token)
+        await phone.say(speech(21))
+        await phone.say(speech(22))  # one more than is taken of a client, whatever connection it came through
+        assert (await phone.wait_for("error"))[0]["code"] == "overloaded"
+        gate.set()
+        said = [result["source_text"] for result in await listener.wait_for("result", 3)]
+    assert said == [PHRASES[phrase][1] for phrase in (11, 12, 21)]
+
+
+async def test_what_waits_for_its_turn_has_a_deadline_as_well(fakes: Fakes, gate: threading.Event) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(utterance_deadline_s=0.3, log_level="error"), fakes.engines) as running:
+        client = await running.client(target_lang="fra", audio="none")
+        for phrase in (11, 12, 21):
+            await client.say(speech(phrase))
+        codes = [error["code"] for error in await client.wait_for("error", 3)]
+        gate.set()
+    assert codes == ["deadline_exceeded"] * 3
+
+
+async def test_a_room_that_is_closed_begins_nothing_of_what_waits(fakes: Fakes, gate: threading.Event) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        client = await running.client(target_lang="fra", audio="none")
+        for _ in range(5):
+            await client.say(speech(11))
+        await until(lambda: len(fakes.speech_translator.requests) == 1)
+        assert running.server.rooms is not None
+        closing = asyncio.create_task(running.server.rooms.close())
+        await until(lambda: running.server.rooms is not None and all(not room._tasks for room in running.server.rooms))
+        gate.set()
+        await closing
+    assert len(fakes.speech_translator.requests) == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from babblefish.conversation.outbox import Envelope, Outbox
 from babblefish.wire.server_messages import Error, Pong
 
@@ -88,3 +90,26 @@ def test_a_message_for_many_is_made_when_the_first_takes_it_and_only_once() -> N
     for slot in slots:
         slot.fill(pong)
     assert made == [1]
+
+
+def test_a_result_that_cannot_be_encoded_holds_up_nothing_behind_it() -> None:
+    def broken() -> Pong:
+        raise ValueError("scripted failure")
+
+    outbox = Outbox(10)
+    first, second = outbox.reserve(), outbox.reserve()
+    second.fill(letter("second"))
+    with pytest.raises(ValueError, match="scripted"):
+        first.fill(Envelope(broken))
+    second.settle()
+    assert sent(outbox) == ["second"]
+
+
+def test_the_end_comes_after_what_is_held() -> None:
+    outbox = Outbox(10)
+    outbox.hold()
+    outbox.reserve().fill(letter("held"))
+    outbox.end()
+    asyncio.run(outbox.release())
+    assert asyncio.run(outbox.get()) is not None
+    assert asyncio.run(outbox.get()) is None

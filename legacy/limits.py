@@ -18,7 +18,7 @@ MAX_BODY_BYTES = 25 * 1024 * 1024
 
 _GRACE_S = 5.0
 _SLOWEST_BYTES_PER_S = 64 * 1024
-_UPLOAD_S = 60.0
+_UPLOAD_S = _GRACE_S + MAX_BODY_BYTES / _SLOWEST_BYTES_PER_S
 """A caller that sends nothing, or hardly anything, would keep its place for ever: a body has the grace, then must have
 come at that rate, and must be complete after so long."""
 
@@ -46,7 +46,7 @@ class Limits:
         elif not self._free:
             refusal = problem(503, "overloaded", "too many requests are being served; try again in a moment")
             await refusal(scope, receive, send)
-        elif self._uploading[owner := owner_of(scope["client"][0])] >= self._uploads_of_one:
+        elif self._uploading[owner := owner_of((scope["client"] or ("",))[0])] >= self._uploads_of_one:
             refusal = problem(429, "too_many", "too many uploads from this address; try again when one is complete")
             await refusal(scope, receive, send)
         else:

@@ -103,7 +103,6 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
 
     @app.websocket("/ws")
     async def serve(websocket: WebSocket, target_lang: str = "eng_Latn", source_lang: str = AUTO) -> None:
-        await websocket.accept()
         try:
             check(sites, websocket.headers)
             source = None if source_lang == AUTO else spoken(source_lang)
@@ -111,13 +110,15 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
             if len(connected) >= interpreter.settings.max_clients:
                 raise ServerFullError("all places are taken; try again later")
         except BabbleFishError as error:
+            await websocket.accept()
             await websocket.send_json(_error(error))
             is_full = isinstance(error, ServerFullError)
             await websocket.close(CLOSE_FULL if is_full else CLOSE_NOT_ALLOWED, error.code)
             return
         connected.add(websocket)
-        stream = _Stream(websocket, interpreter, open_steps(interpreter), source, target, with_voice)
         try:
+            await websocket.accept()
+            stream = _Stream(websocket, interpreter, open_steps(interpreter), source, target, with_voice)
             with contextlib.suppress(WebSocketDisconnect):
                 await websocket.send_json({"type": "ready", "source_lang": source_lang, "target_lang": target_lang})
             await stream.run()

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 
 from babblefish.domain import BabbleFishError
 from babblefish.pipeline.interpreter import Interpreter
+from babblefish.server.connections import BoundedHttp, BoundedWebSocket, ConnectionLimits, raise_file_limit
 from babblefish.settings import Settings
 from babblefish.telemetry import logs
 
@@ -44,13 +46,15 @@ def run(description: str, port: int, create_app: Callable[[Interpreter], FastAPI
 
 
 async def _serve(settings: Settings, create_app: Callable[[Interpreter], FastAPI]) -> None:
+    raise_file_limit()
     async with Interpreter.open(settings) as interpreter:
         print(f"serving on http://{settings.host}:{settings.port}", flush=True)
         await uvicorn.Server(server_config(create_app(interpreter), settings)).serve()
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Return how uvicorn is to serve: frames bounded, nothing compressed that is sound."""
+    """Return how uvicorn is to serve: connections and frames bounded, nothing compressed that is sound."""
+    limits = ConnectionLimits(settings)
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -58,7 +62,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         # At "info" uvicorn logs each connection's query, and at "debug" every frame.
         log_level="warning",
         log_config=None,
-        ws="websockets-sansio",
+        http=partial(BoundedHttp, limits),  # type: ignore[arg-type]
+        ws=partial(BoundedWebSocket, limits),  # type: ignore[arg-type]
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=5,

@@ -121,6 +121,8 @@ def _indexed(data: bytes) -> int:
             size = len(data) - position
         if name != b"mdat":
             box = data[position : position + size]
+            if b"cmov" in box:
+                raise InvalidAudioError("an MP4 with a compressed index is not read")
             for counting, place in _COUNTS.items():
                 for found in re.finditer(counting, box):
                     start = found.end() + place

@@ -14,12 +14,14 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.protocol import State
 
 from babblefish.domain import TooFastError
 from babblefish.server.limits import TokenBucket, owner_of
@@ -44,13 +46,24 @@ _SMALL_FRAGMENT_BYTES = 1024
 """Larger fragments are bounded by their bytes, as every message is."""
 
 _OPENED_PER_S = 20.0
-"""New connections of one address; the burst is four times the connections that it may have."""
+"""New connections of one address; the burst is as many as it may have open."""
 
 _REQUEST_S = 10.0
 """A request's headers must be there this long after its first byte."""
 
-_LINGER_S = 2.0
-"""After its end a connection has this long to take what was written; then it is cut."""
+_RESPONSE_S = 60.0
+"""An answer must be made and taken within this; none is longer than a page."""
+
+_LINGER_S = 10.0
+"""After its end a connection has this long to take what was written, speech perhaps; then it is cut."""
+
+_REFUSED_LINGER_S = 2.0
+"""The same for one that was refused, which gets a line."""
+
+_MOST_TEXT_BYTES = 16 * 1024
+"""A message of a client has 4,096 characters at most, of four bytes each."""
+
+_FORGET_EVERY_S = 1.0
 
 _GOODBYE_BYTES = 1024 * 1024
 """What may still be on its way when the server closes, such as the audio of a phone: a connection that is cut with
@@ -79,14 +92,15 @@ class ConnectionLimits:
             settings: For ``connections_per_address`` and ``trusted_proxies``, which speak for many.
             clock: Monotonic, in seconds.
         """
-        # A page and its requests take some beside the conversation's own.
-        self._most_of_address = 4 * settings.connections_per_address
+        # Beside the conversation's own, a browser opens up to six for the page.
+        self._most_of_address = 8 * settings.connections_per_address
         self._proxies = tuple(ip_network(proxy) for proxy in settings.trusted_proxies)
         self._clock = clock
         self._open: Counter[str] = Counter()
         self._opening: dict[str, TokenBucket] = {}
         self._frames: dict[str, TokenBucket] = {}
         self._logged_s = -_LOG_EVERY_S
+        self._forgot_s = -_FORGET_EVERY_S
 
     @property
     def most(self) -> int:
@@ -121,6 +135,9 @@ class ConnectionLimits:
         self._open[owner] -= 1
         if self._open[owner] <= 0:
             del self._open[owner]
+        if self._clock() - self._forgot_s < _FORGET_EVERY_S:
+            return
+        self._forgot_s = self._clock()
         for buckets in (self._opening, self._frames):
             for name in [name for name, bucket in buckets.items() if name not in self._open and bucket.is_full]:
                 del buckets[name]
@@ -138,7 +155,9 @@ class ConnectionLimits:
 
     def _is_proxy(self, host: str) -> bool:
         """Say whether an address speaks for many clients."""
-        return bool(self._proxies) and any(ip_address(host) in network for network in self._proxies)
+        if not self._proxies or not host:
+            return False
+        return any(ip_address(host.partition("%")[0]) in network for network in self._proxies)
 
     def _bucket(self, per_s: float, burst: float) -> TokenBucket:
         return TokenBucket(burst, per_s, self._clock)
@@ -164,19 +183,45 @@ class BoundedHttp(H11Protocol):
         """Count the connection, and cut it where there are too many."""
         super().connection_made(transport)
         self._counted_as = self.client[0] if self.client else ""
+        # Asked again after the upgrade, a socket that has been reset would not know its peer any more.
+        upgraded: Any = self.ws_protocol_class
+        self.ws_protocol_class = partial(upgraded, counted_as=self._counted_as)  # type: ignore[assignment]
         if self._limits.opened(self._counted_as):
-            self._wait_for_request()
+            self._wait(_REQUEST_S)
         else:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the request that they begin must be complete in time."""
-        super().data_received(data)
-        is_upgraded = self.transport.get_protocol() is not self
-        if is_upgraded or (self.cycle is not None and not self.cycle.response_complete):
+        """Take bytes; the request that they begin must be complete in time, and its answer be taken."""
+        was_answering = self._is_answering
+        try:
+            super().data_received(data)
+        except ValueError:  # h11 reads a length of thousands of digits
+            self.transport.abort()
+            return
+        if self.transport.get_protocol() is not self:
             self._stop_waiting()
-        elif not self.transport.is_closing():
-            self._wait_for_request()
+        elif self._is_answering != was_answering or self._waiting is None:
+            self._stop_waiting()
+            self._wait(_RESPONSE_S if self._is_answering else _REQUEST_S)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        """Be done with a request; uvicorn waits for the next one for some seconds."""
+        self._stop_waiting()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._wait(_LINGER_S)
+        elif self._is_answering:  # the next one was there already
+            self._wait(_RESPONSE_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection without a further request, and cut it if what was written is not taken."""
+        super().timeout_keep_alive_handler()
+        self._wait(_LINGER_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection as gone; one that became a WebSocket ends there."""
@@ -184,9 +229,9 @@ class BoundedHttp(H11Protocol):
         self._limits.closed(self._counted_as)
         super().connection_lost(exc)
 
-    def _wait_for_request(self) -> None:
+    def _wait(self, seconds: float) -> None:
         if self._waiting is None:
-            self._waiting = self.loop.call_later(_REQUEST_S, self.transport.abort)
+            self._waiting = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
@@ -197,21 +242,29 @@ class BoundedHttp(H11Protocol):
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket connection whose frames are counted and parsed in small steps."""
 
-    def __init__(self, limits: ConnectionLimits, **uvicorns: Any) -> None:
-        """Serve a connection; ``uvicorns`` is what uvicorn gives its protocols."""
+    def __init__(self, limits: ConnectionLimits, counted_as: str = "", **uvicorns: Any) -> None:
+        """Take a connection over from HTTP, where it was counted.
+
+        Args:
+            limits: Of the server.
+            counted_as: The address that it was counted for.
+            uvicorns: What uvicorn gives its protocols.
+        """
         super().__init__(**uvicorns)
         self._limits = limits
         self._frames = limits.of_one_connection()
-        self._counted_as = ""
+        self._counted_as = counted_as
         self._unparsed = bytearray()
         self._goodbye_bytes = _GOODBYE_BYTES
         self._is_refused = False
         self._step_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection over from HTTP, where it was counted."""
+        """Take over whether there is room for writing, too: the transport tells only of changes."""
         super().connection_made(transport)
-        self._counted_as = self.client[0] if self.client else ""
+        _, high_water = self.transport.get_write_buffer_limits()
+        if self.transport.get_write_buffer_size() > high_water:
+            self.writable.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection as gone."""
@@ -244,7 +297,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             del self._unparsed[:size]
             super().data_received(piece)
             self._end_failed_handshake()
-        if self._unparsed:
+        if self.transport.is_closing():
+            self._unparsed.clear()
+            self._cut_soon()
+        elif self._unparsed:
             self.transport.pause_reading()
         elif not self._waits_for_application and not self._is_refused:
             self.transport.resume_reading()
@@ -270,7 +326,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         self._go_on()
         if message["type"] == "websocket.close":
-            self.loop.call_later(_LINGER_S, self.transport.abort)
+            self._cut_soon()
 
     def _go_on(self) -> None:
         if self._unparsed:
@@ -281,7 +337,32 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Cut the connection soon after the application is done with it, even if nobody takes the rest."""
         super().on_task_complete(task)
-        self.loop.call_later(_LINGER_S, self.transport.abort)
+        self._cut_soon()
+
+    def _cut_soon(self) -> None:
+        """Cut the connection if it does not end by itself.
+
+        The timer is uvicorn's, which does not close once more while it runs: over TLS a second close would leave
+        nothing that could be cut.
+        """
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        linger_s = _REFUSED_LINGER_S if self._is_refused else _LINGER_S
+        self.close_timer = None if self.disconnected else self.loop.call_later(linger_s, self.transport.abort)
+
+    def handle_text(self, event: Frame) -> None:
+        """Take text, of which no client needs to send much."""
+        if self._is_too_long(len(event.data)):
+            return
+        super().handle_text(event)
+
+    def _is_too_long(self, text_bytes: int) -> bool:
+        if text_bytes <= _MOST_TEXT_BYTES:
+            return False
+        self.frames = []
+        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "a message is too long")
+        self.handle_parser_exception()
+        return True
 
     def handle_ping(self) -> None:
         """Answer a ping, unless the client does not take its answers; one for the newest will do (RFC 6455, 5.5.3)."""
@@ -290,14 +371,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.write(pongs)
 
     def handle_pong(self, event: Frame) -> None:
-        """Take a pong."""
-        if self._count_frame():
+        """Take a pong; the one that was asked for costs nothing."""
+        if bytes(event.data) == self.pending_ping_payload or self._count_frame():
             super().handle_pong(event)
 
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment."""
-        if len(event.data) >= _SMALL_FRAGMENT_BYTES or self._count_frame():
-            super().handle_cont(event)
+        if len(event.data) < _SMALL_FRAGMENT_BYTES and not self._count_frame():
+            return
+        if self.curr_msg_data_type == "text" and self._is_too_long(len(event.data) + sum(map(len, self.frames))):
+            return
+        super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
         """Give the application a message; uvicorn would log text that is not UTF-8 with a traceback each time."""
@@ -319,7 +403,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _count_frame(self) -> bool:
         if self._is_refused:
             return False
-        if self._frames.take(1) and self._limits.takes_frame(self._counted_as):
+        # An address that has used up its allowance costs only those of its connections that did so.
+        if self._frames.take(1) and (
+            self._limits.takes_frame(self._counted_as) or self._frames.left > _FRAMES_BURST / 2
+        ):
             return True
         self._refuse()
         return False
@@ -329,14 +416,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._is_refused = True
         self._unparsed.clear()
         error = TooFastError("too many pings or fragments; try again in a moment")
-        if self.handshake_complete and not self.close_sent and self.writable.is_set():
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": server_messages.CLOSE_FULL})
+        self._cut_soon()
+        if self.conn.state is State.OPEN and not self.close_sent and self.writable.is_set():
             self.conn.send_text(server_messages.encode(server_messages.error_message(error)).encode())
             self.conn.send_close(server_messages.CLOSE_FULL, error.code)
             self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": server_messages.CLOSE_FULL})
         self.transport.resume_reading()
-        self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def _end_failed_handshake(self) -> None:
         """Answer a handshake that the parser gave up, such as one with too many or too long headers."""
@@ -346,4 +433,4 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             )
             self.transport.close()
-            self.loop.call_later(_LINGER_S, self.transport.abort)
+            self._cut_soon()

@@ -56,6 +56,11 @@ class TokenBucket:
         """Whether nothing is missing, so that a new one would do as well."""
         return self._left + (self._now_s() - self._seen_s) * self._per_s >= self._burst
 
+    @property
+    def left(self) -> float:
+        """What was left when something was last taken."""
+        return self._left
+
     def take(self, amount: float) -> bool:
         """Take an amount, or say that there is not enough left."""
         now_s = self._now_s()
@@ -110,6 +115,8 @@ class AddressLimits:
     Attributes:
         owner: The address, or the network that one owner has.
         joining: Attempts to join a room.
+        joining_from_files: The same of pages without an origin, which any site can make a browser open, so that they do
+            not keep the pages of this server from joining.
         administering: Attempts to open an admin page. They count separately, so that a stale admin page does not keep
             others behind the same address from joining.
     """
@@ -124,12 +131,15 @@ class AddressLimits:
         self._audio_s = TokenBucket(settings.audio_s_per_minute, settings.audio_s_per_minute / 60, now_s)
         self._messages = TokenBucket(settings.messages_per_minute, settings.messages_per_minute / 60, now_s)
         self.joining = Attempts(now_s, sleep)
+        self.joining_from_files = Attempts(now_s, sleep)
         self.administering = Attempts(now_s, sleep)
 
     @property
     def in_use(self) -> bool:
         """Whether the address is connected or waits for an answer."""
-        return bool(self._connections or self.joining.waiting or self.administering.waiting)
+        return bool(
+            self._connections or self.joining.waiting or self.joining_from_files.waiting or self.administering.waiting
+        )
 
     @contextmanager
     def connection(self) -> Iterator[None]:

@@ -158,7 +158,8 @@ class Server:
             NotReadyError: They are still loading, or one of them does not answer.
             ServerFullError: Every place is taken.
         """
-        admission = await address.joining.make(lambda: self.access.admit(token, join.room, from_file))
+        attempts = address.joining_from_files if from_file else address.joining
+        admission = await attempts.make(lambda: self.access.admit(token, join.room, from_file))
         if self.draining:
             raise RestartingError("the server is restarting; reconnect in a moment")
         if self.failure is not None:

@@ -88,8 +88,8 @@ class Sites:
             raise NotAllowedError("this server does not answer to that host name; add it to BABBLEFISH_ALLOWED_HOSTS")
         if origin is None or origin in _OF_A_FILE or origin.lower() in self._origins:
             return
-        site = urlsplit(origin)
-        if site.scheme not in ("http", "https") or site.netloc.lower() != (host or "").lower():
+        scheme, _, netloc = origin.partition("://")
+        if scheme.lower() not in ("http", "https") or netloc.lower() != (host or "").lower():
             raise NotAllowedError("pages of other sites may not join; open the page that this server serves")
 
 

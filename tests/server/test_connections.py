@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import os
 import resource
+import socket
 import struct
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import connect
@@ -17,7 +19,7 @@ from babblefish.server import connections
 from babblefish.server.app import create_app, server_config
 from babblefish.server.connections import ConnectionLimits
 from babblefish.settings import Settings
-from tests.support.fakes import Clock, Fakes, speech
+from tests.support.fakes import Clock, Fakes, make_fakes, speech
 from tests.support.serving import Running, SocketTransport, listening, serving_on_a_port, still_works
 from tests.support.waiting import until
 
@@ -188,7 +190,7 @@ async def test_a_second_request_that_never_ends_is_not_waited_for_either(
 async def test_connections_are_counted_before_they_say_anything(fakes: Fakes) -> None:
     settings = Settings(connections_per_address=2, log_level="critical")
     async with serving_on_a_port(settings, fakes.engines) as running, contextlib.AsyncExitStack() as stack:
-        idle = [await stack.enter_async_context(raw(running, None)) for _ in range(8)]
+        idle = [await stack.enter_async_context(raw(running, None)) for _ in range(16)]
         one_more = await stack.enter_async_context(raw(running, None))
         assert await one_more.rest() == b""
         for client in idle:
@@ -203,7 +205,7 @@ async def test_an_address_that_opens_connections_without_end_is_slowed(clock: Cl
         limits.closed("192.0.2.1")
         return stays
 
-    assert [opens() for _ in range(9)] == [True] * 8 + [False]
+    assert [opens() for _ in range(17)] == [True] * 16 + [False]
     assert limits.opened("192.0.2.2")
     clock.now_s += 1
     assert opens()
@@ -301,3 +303,74 @@ async def test_an_utterance_reaches_the_others_though_its_frames_come_byte_by_by
         with contextlib.suppress(ConnectionClosed):
             await speaker.recv()
     await still_works(listener)
+
+
+async def test_a_connection_that_is_reset_during_its_upgrade_is_counted_out_again(settings: Settings) -> None:
+    """The socket that became a WebSocket then does not know its peer any more."""
+    limits = ConnectionLimits(settings)
+    app = create_app(settings, make_fakes().engines)
+    config = server_config(app, settings)
+    config.http = partial(connections.BoundedHttp, limits)  # type: ignore[assignment]
+    config.ws = partial(connections.BoundedWebSocket, limits)  # type: ignore[assignment]
+    async with listening(config) as port:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port)) as reset:
+                reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset.send(HANDSHAKE.format(query="", port=port).encode())
+            await asyncio.sleep(0.01)
+        await until(lambda: limits.open == 0)
+
+
+async def test_a_pong_that_was_asked_for_costs_nothing(
+    settings: Settings, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_FRAMES_BURST", 3.0)
+    monkeypatch.setattr(connections, "_FRAMES_PER_S", 1e-9)
+    app = create_app(settings, fakes.engines)
+    config = server_config(app, settings)
+    config.ws_ping_interval, config.ws_ping_timeout = 0.02, 5.0
+    async with listening(config) as port, contextlib.AsyncExitStack() as stack:
+        client = await Running(app.state.server, SocketTransport(port), stack).client()
+        await asyncio.sleep(0.5)  # some twenty pings
+        await client.catch_up()
+
+
+@pytest.mark.parametrize("fragments", [1, 20], ids=["whole", "in fragments"])
+async def test_text_that_no_client_needs_ends_the_connection(server: Running, fragments: int) -> None:
+    part = b"x" * (20_000 // fragments)
+    async with raw(server) as client:
+        await client.upgraded()
+        for number in range(fragments):
+            client.writer.write(frame(0 if number else 1, part, fin=number == fragments - 1))
+        received = await client.rest()
+    close = received[received.rindex(b"\x88") :]
+    assert struct.unpack("!H", close[2:4])[0] == 1009
+
+
+async def test_an_answer_that_nobody_takes_is_not_waited_for(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_RESPONSE_S", 0.3)
+    async with raw(server, None, limit=1) as deaf:
+        deaf.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAccept: text/html\r\n\r\n".encode()
+        for _ in range(100):  # more than the kernel takes
+            deaf.writer.write(request)
+        await asyncio.sleep(1.0)
+        deaf.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert (await deaf.rest()).count(b"200 OK") < 100
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Origin: http://[\r\n", "Content-Length: " + "9" * 5000 + "\r\n"],
+    ids=["an origin that is none", "a length of 5000 digits"],
+)
+async def test_a_header_that_cannot_be_read_costs_no_traceback(
+    server: Running, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    rest = HANDSHAKE.format(query="", port=server.port).partition("\r\n")[2].removesuffix("\r\n")
+    async with raw(server, None) as client:
+        client.writer.write(f"GET /ws/client HTTP/1.1\r\n{rest}{head}\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            while (answer := await asyncio.wait_for(client.reader.read(65536), 10)) and b"not_allowed" not in answer:
+                pass
+    assert not [record for record in caplog.records if record.exc_info]

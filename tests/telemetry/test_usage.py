@@ -20,6 +20,8 @@ from babblefish.telemetry.usage import UsageReader, in_group, name_thread, this_
 ENOUGH = 5_000_000
 SPEND = f"sum(range({4 * ENOUGH}))"
 
+TASKS = Path("/proc/self/task")
+
 
 def spend() -> None:
     sum(range(ENOUGH))
@@ -108,9 +110,10 @@ def test_threads_of_a_group_and_those_they_make_run_on_its_cpus_and_may_change_i
     assert os.sched_getaffinity(0) == all_of_them
 
 
-def cpus_by_name() -> dict[str, set[frozenset[int]]]:
+def cpus_by_name(known: set[Path]) -> dict[str, set[frozenset[int]]]:
+    """Return the CPUs of this process's threads, without those that other tests' engines have left."""
     found: dict[str, set[frozenset[int]]] = defaultdict(set)
-    for task in Path("/proc/self/task").iterdir():
+    for task in set(TASKS.iterdir()) - known:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             name = (task / "comm").read_text().strip()
             found[name].add(frozenset(os.sched_getaffinity(int(task.name))))
@@ -121,11 +124,12 @@ def cpus_by_name() -> dict[str, set[frozenset[int]]]:
 def test_the_native_threads_of_an_engine_run_on_the_cpus_of_its_worker() -> None:
     cpu = min(os.sched_getaffinity(0))
     settings = Settings(worker_cpus={"translation": {cpu}}, translation_threads=2, log_level="error")
+    known = set(TASKS.iterdir())
 
     async def placed() -> dict[str, set[frozenset[int]]]:
         async with Interpreter.open(settings) as interpreter:
             await interpreter.workers.translation.run(lambda: None)
-            return cpus_by_name()
+            return cpus_by_name(known)
 
     found = asyncio.run(placed())
     assert found["translation"] == {frozenset({cpu})}

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from babblefish.conversation.outbox import Envelope, Outbox
 from babblefish.domain import NOBODY, Owner
-from babblefish.pipeline.job import UtteranceJob
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
 
 
 @dataclass(eq=False)
 class Backlog:
-    """What one client has said and is not finished.
-
-    Attributes:
-        in_flight: Utterances that are not finished.
-        waiting: Those of them that have no turn yet, each with the member that said it, in their order.
-        is_recognising: Whether one of them has taken its turn and is not recognised yet.
-    """
+    """How many utterances of one client are not finished."""
 
     in_flight: int = 0
-    waiting: deque[tuple[UtteranceJob, Member]] = field(default_factory=deque)
-    is_recognising: bool = False
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.conversation.turns import Turns
 from babblefish.domain import UNKNOWN_SPEAKER, BabbleFishError, NotYoursError, OverloadedError, SpeakerMatch, Utterance
+from babblefish.pipeline.fair_queue import FairQueue, Waiting
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline, Recognition
@@ -29,6 +30,16 @@ from babblefish.telemetry.recorder import Recorder
 from babblefish.wire import client_messages, server_messages
 
 _log = logging.getLogger(__name__)
+
+
+class _Said(Waiting):
+    """An utterance that has ended and waits for its turn."""
+
+    def __init__(self, job: UtteranceJob, sender: Member) -> None:
+        utterance = job.utterance
+        super().__init__(utterance.owner, utterance.duration_s, utterance.ended_at_s)
+        self.job = job
+        self.sender = sender
 
 
 class Room:
@@ -58,6 +69,8 @@ class Room:
         self._echo = EchoGuard()
         self._delivery = Delivery(pipeline, self._echo, recorder)
         self._turns = Turns()
+        self._waiting: FairQueue[_Said] = FairQueue()
+        self._recognising = 0
         self._backlogs: dict[str, Backlog] = {}
         """By client id: of the members, and of those that have left with something unfinished."""
         self._left_s: dict[str, float] = {}
@@ -128,9 +141,7 @@ class Room:
     def begin(self, utterance: Utterance, sender: Member) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
-        A client's utterances take their turns one after another, each when the one before is recognised: whoever says a
-        lot at once holds up the others by one utterance, not by all of them. It goes on when its sender has gone, for
-        the others' sake and for those who come back.
+        It goes on when its sender has gone, for the others' sake and for those who come back.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
@@ -141,23 +152,23 @@ class Room:
             raise OverloadedError(f"{backlog.in_flight} of your utterances are waiting; please speak again in a moment")
         backlog.in_flight += 1
         self.recorder.began(utterance)
-        backlog.waiting.append((self._pipeline.begin(utterance), sender))
-        self._begin_next(backlog)
+        self._waiting.put(_Said(self._pipeline.begin(utterance), sender))
+        self._begin_next()
 
-    def _begin_next(self, backlog: Backlog) -> None:
-        """Give a client's next utterance its turn, if its last one is recognised.
+    def _begin_next(self) -> None:
+        """Give what waits its turn, as much as is recognised at once, fairly between addresses and clients.
 
-        The listeners are those of this moment: who changes language meanwhile still gets it once. Where nobody is left
-        to listen or to come back, there is nothing to do.
+        Results come in the order of turns, so a turn is taken no sooner than it can be used: whoever says a lot holds
+        up the others by what is being recognised, not by all of it. The listeners are those of this moment: who changes
+        language meanwhile still gets it once. Where nobody is left to listen or to come back, there is nothing to do.
         """
-        while backlog.waiting and not backlog.is_recognising:
-            job, sender = backlog.waiting.popleft()
+        while self._recognising < self._pipeline.recognised_at_once and (said := self._waiting.take()):
             if not self.members and not self._langs_away():
-                self._end(job, sender, CANCELLED)
+                self._end(said.job, said.sender, CANCELLED)
                 continue
-            backlog.is_recognising = True
-            job.turn = self._turns.take()
-            self._spawn(self._serve(job, sender, open_channels(self.members.values())), self._tasks)
+            self._recognising += 1
+            said.job.turn = self._turns.take()
+            self._spawn(self._serve(said.job, said.sender, open_channels(self.members.values())), self._tasks)
 
     async def _serve(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> None:
         """Have an utterance recognised, find out whether it becomes a result, and have that delivered."""
@@ -165,7 +176,7 @@ class Room:
         entry: HistoryEntry | None = None
         try:
             bind_contextvars(utterance_id=job.utterance_id, client_id=job.utterance.client_id)
-            recognition = await self._recognise(job, sender, channels)
+            recognition = await self._recognise(job, channels)
             await self._turns.all_passed(job.turn)
             self._echo.check(job.utterance, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
@@ -186,14 +197,14 @@ class Room:
                 channel.settle()
             self._end(job, sender, outcome)
 
-    async def _recognise(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> Recognition:
-        """Recognise an utterance, and let its client's next one take its turn then."""
+    async def _recognise(self, job: UtteranceJob, channels: list[Channel]) -> Recognition:
+        """Recognise an utterance, and let what waits take its turn then."""
         target_langs = {channel.lang for channel in channels} | self._langs_away()
         try:
             recognition = await self._pipeline.recognise(job, target_langs)
         finally:
-            sender.backlog.is_recognising = False
-            self._begin_next(sender.backlog)
+            self._recognising -= 1
+            self._begin_next()
         self.recorder.stages(job.timings.own_ms)
         if self._settings.log_transcripts:
             _log.info("%s: %s", recognition.transcript.lang, recognition.transcript.text)
@@ -279,8 +290,7 @@ class Room:
 
     async def close(self) -> None:
         """Give up the utterances in flight."""
-        for backlog in self._backlogs.values():
-            backlog.waiting.clear()
+        self._waiting = FairQueue()
         tasks = self._tasks | self._preparations
         for task in tasks:
             task.cancel()

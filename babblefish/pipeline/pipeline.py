@@ -145,6 +145,12 @@ class Pipeline:
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
 
+    @property
+    def recognised_at_once(self) -> int:
+        """Utterances that the speech translator works on at the same time."""
+        batches = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
+        return self._settings.parallel_utterances if batches else 1
+
     def begin(self, utterance: Utterance) -> UtteranceJob:
         """Take up an utterance that has ended; interim recognition makes way until ``end``."""
         self._gate.utterance_begins()

@@ -54,12 +54,31 @@ async def test_one_who_speaks_without_end_delays_those_of_the_same_room_no_longe
         await until(lambda: waiting.pending == 1)
         other = await running.client(target_lang="fra", audio="none")
         await other.say(speech(12, 2.0))
-        await until(lambda: waiting.pending == 2)
+        await other.catch_up()
         gate.set()
         results = await endless.wait_for("result", 9)
     assert recognised(fakes) == ["long", "short", *["long"] * 7]
     speakers = [result["client_id"] for result in results]
     assert speakers.index(other.messages[0]["client_id"]) == 1
+
+
+async def test_several_who_speak_without_end_delay_those_of_the_same_room_no_longer(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    """By one utterance each, at first: who has had nothing yet comes in the order of speaking."""
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        endless = [await crowd(running, "main") for _ in range(3)]
+        await until(lambda: running.server.runtime.workers.translation.pending == 1)
+        other = await running.client(target_lang="fra", audio="none")
+        await other.say(speech(12, 2.0))
+        await other.catch_up()
+        gate.set()
+        await other.wait_for("result")
+        await until(lambda: len(fakes.speech_translator.requests) == 25)
+        for client in endless:
+            await client.catch_up()
+    assert recognised(fakes).index("short") <= 3
 
 
 async def test_three_who_speak_without_end_are_refused_and_nobody_else(fakes: Fakes, gate: threading.Event) -> None:

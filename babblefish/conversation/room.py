@@ -36,8 +36,8 @@ class _Said(Waiting):
     """An utterance that has ended and waits for its turn."""
 
     def __init__(self, job: UtteranceJob, sender: Member) -> None:
-        utterance = job.utterance
-        super().__init__(utterance.owner, utterance.duration_s, utterance.ended_at_s)
+        # Needed alike: what one client says keeps the order in which it came.
+        super().__init__(job.utterance.owner, job.utterance.duration_s, needed_s=0.0)
         self.job = job
         self.sender = sender
 

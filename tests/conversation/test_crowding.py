@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import numpy as np
+
 from babblefish.settings import Settings
-from tests.support.fakes import PHRASES, Fakes, speech
+from tests.support.fakes import PHRASES, Fakes, silence, speech
 from tests.support.phones import until
 from tests.support.serving import Client, Running, serving
 
@@ -166,3 +168,17 @@ async def test_a_room_that_is_closed_begins_nothing_of_what_waits(fakes: Fakes, 
         gate.set()
         await closing
     assert len(fakes.speech_translator.requests) == 1
+
+
+async def test_what_one_client_says_keeps_its_order_however_fast_it_is_sent(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(log_level="error"), fakes.engines) as running:
+        client = await running.client(target_lang="fra", audio="none", mode="stream")
+        sent = [part for phrase in (11, 12, 21, 22) for part in (speech(phrase, 3.0 - phrase / 10), silence(1.0))]
+        await client.stream(np.concatenate(sent), frame_ms=30_000)
+        await client.catch_up()
+        gate.set()
+        said = [result["source_text"] for result in await client.wait_for("result", 4)]
+    assert said == [PHRASES[phrase][1] for phrase in (11, 12, 21, 22)]

@@ -91,10 +91,10 @@ class Recorder:
         if len(self.traces) > TRACES_LIMIT:
             self.traces.popitem(last=False)
 
-    def stages(self, timings_ms: Mapping[str, float], known: Mapping[str, float] | None = None) -> None:
-        """Note the time of each stage, but for those that are ``known`` already."""
-        for stage in timings_ms.keys() - (known or {}).keys():
-            self.metrics.stage.labels(stage).observe(timings_ms[stage] / 1000.0)
+    def stages(self, timings_ms: Mapping[str, float]) -> None:
+        """Note the time of each stage."""
+        for stage, took_ms in timings_ms.items():
+            self.metrics.stage.labels(stage).observe(took_ms / 1000.0)
 
     def captioned(self, utterance_id: str, timings_ms: Mapping[str, float]) -> None:
         """Note that a caption is in the outboxes of those who share its language and audio format."""

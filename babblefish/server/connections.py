@@ -45,8 +45,10 @@ _ADDRESS_FACTOR = 10
 _SMALL_FRAGMENT_BYTES = 1024
 """Larger fragments are bounded by their bytes, as every message is."""
 
-_OPENED_PER_S = 20.0
-"""New connections of one address; the burst is as many as it may have open."""
+_OPENED_PER_S = 30.0
+"""New connections of one address that are read; the burst is as many as it may have open, and further ones wait for
+their turn. With the default settings 128 may wait, none longer than 4.3 s: httpx waits 5 s for an answer by default.
+Not more, as each may join a room and leave it again, of which everybody there is told."""
 
 _REQUEST_S = 10.0
 """A request's headers must be there this long after its first byte."""
@@ -113,25 +115,37 @@ class ConnectionLimits:
         """Connections at the moment."""
         return self._open.total()
 
-    def opened(self, host: str) -> bool:
-        """Count a connection and say whether it may stay; ``closed`` follows in either case."""
+    def opened(self, host: str) -> float | None:
+        """Count a connection; ``closed`` follows in any case.
+
+        Returns:
+            Seconds until it may be read, 0 unless its address opens connections too fast. None if it may not stay,
+            because there are too many.
+        """
         owner = owner_of(host)
         self._open[owner] += 1
         most = self.most
         if self.open > most:
             self._say(f"all {most} connections are in use; further ones are refused")
-            return False
+            return None
         if self._is_proxy(host):
-            return True
+            return 0.0
+        if self._open[owner] > self._most_of_address:
+            self._say(f"{owner} has too many connections open; further ones are refused")
+            return None
         opening = self._opening.setdefault(owner, self._bucket(_OPENED_PER_S, float(self._most_of_address)))
-        if self._open[owner] > self._most_of_address or not opening.take(1):
-            self._say(f"{owner} opens too many connections; further ones are refused")
-            return False
-        return True
+        return opening.owe(1)
 
-    def closed(self, host: str) -> None:
-        """Count a connection as gone; with its last one an address is forgotten as soon as its buckets are full."""
+    def closed(self, host: str, had_turn: bool = True) -> None:
+        """Count a connection as gone; with its last one an address is forgotten as soon as its buckets are full.
+
+        Args:
+            host: As given to ``opened``.
+            had_turn: Whether it did not leave while it waited to be read; its turn is then another's.
+        """
         owner = owner_of(host)
+        if not had_turn:
+            self._opening[owner].give_back(1)
         self._open[owner] -= 1
         if self._open[owner] <= 0:
             del self._open[owner]
@@ -177,19 +191,29 @@ class BoundedHttp(H11Protocol):
         super().__init__(**uvicorns)
         self._limits = limits
         self._counted_as = ""
+        self._turn: asyncio.TimerHandle | None = None
         self._waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and cut it where there are too many."""
+        """Count the connection; leave it unread until its turn, and cut it where there are too many."""
         super().connection_made(transport)
         self._counted_as = self.client[0] if self.client else ""
         # Asked again after the upgrade, a socket that has been reset would not know its peer any more.
         upgraded: Any = self.ws_protocol_class
         self.ws_protocol_class = partial(upgraded, counted_as=self._counted_as)  # type: ignore[assignment]
-        if self._limits.opened(self._counted_as):
-            self._wait(_REQUEST_S)
-        else:
+        turn_s = self._limits.opened(self._counted_as)
+        if turn_s is None:
             transport.abort()
+        elif turn_s > 0:
+            self.flow.pause_reading()
+            self._turn = self.loop.call_later(turn_s, self._begin)
+        else:
+            self._wait(_REQUEST_S)
+
+    def _begin(self) -> None:
+        self._turn = None
+        self._wait(_REQUEST_S)
+        self.flow.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; the request that they begin must be complete in time, and its answer be taken."""
@@ -226,7 +250,9 @@ class BoundedHttp(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection as gone; one that became a WebSocket ends there."""
         self._stop_waiting()
-        self._limits.closed(self._counted_as)
+        if self._turn is not None:
+            self._turn.cancel()
+        self._limits.closed(self._counted_as, had_turn=self._turn is None)
         super().connection_lost(exc)
 
     def _wait(self, seconds: float) -> None:

@@ -71,6 +71,17 @@ class TokenBucket:
         self._left -= amount
         return True
 
+    def owe(self, amount: float) -> float:
+        """Take an amount, if need be of what is yet to come, and return the seconds until it is there."""
+        if self.take(amount):
+            return 0.0
+        self._left -= amount
+        return -self._left / self._per_s
+
+    def give_back(self, amount: float) -> None:
+        """Put back an amount that was not needed."""
+        self._left += amount
+
 
 class Attempts:
     """Attempts to use a token: a valid one is never delayed, a failed one is answered with a delay."""

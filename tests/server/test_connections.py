@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import resource
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from babblefish.server import connections
+from babblefish.server import connections, tls
+from babblefish.server.addresses import Machine
 from babblefish.server.app import create_app, server_config
 from babblefish.server.connections import ConnectionLimits
 from babblefish.settings import Settings
@@ -34,6 +38,8 @@ def frame(opcode: int, data: bytes = b"", fin: bool = True) -> bytes:
     length = bytes([0x80 | len(data)]) if len(data) < 126 else struct.pack("!BH", 0x80 | 126, len(data))
     return bytes([(0x80 if fin else 0) | opcode]) + length + b"\0\0\0\0" + data
 
+
+HEALTH = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
 
 PING, PONG, CONTINUATION = frame(9), frame(10), frame(0, fin=False)
 
@@ -200,15 +206,119 @@ async def test_connections_are_counted_before_they_say_anything(fakes: Fakes) ->
 async def test_an_address_that_opens_connections_without_end_is_slowed(clock: Clock) -> None:
     limits = ConnectionLimits(Settings(connections_per_address=2), clock)
 
-    def opens() -> bool:
-        stays = limits.opened("192.0.2.1")
+    def opens() -> float | None:
+        turn_s = limits.opened("192.0.2.1")
         limits.closed("192.0.2.1")
-        return stays
+        return turn_s
 
-    assert [opens() for _ in range(17)] == [True] * 16 + [False]
-    assert limits.opened("192.0.2.2")
+    per_s = connections._OPENED_PER_S
+    assert [opens() for _ in range(18)] == pytest.approx([0] * 16 + [1 / per_s, 2 / per_s])
+    assert limits.opened("192.0.2.2") == 0
     clock.now_s += 1
-    assert opens()
+    assert opens() == 0
+
+
+async def test_the_line_of_an_address_is_as_long_as_what_it_may_have_open(clock: Clock) -> None:
+    limits = ConnectionLimits(Settings(), clock)
+    for _ in range(128):
+        limits.opened("192.0.2.1")
+        limits.closed("192.0.2.1")
+    turns_s = [limits.opened("192.0.2.1") for _ in range(128)]
+    assert turns_s[-1] == pytest.approx(128 / connections._OPENED_PER_S)
+    assert turns_s[-1] < 5.0  # as long as httpx waits for an answer unless it is told otherwise
+    assert limits.opened("192.0.2.1") is None
+
+
+async def test_who_leaves_the_line_gives_the_turn_to_another(clock: Clock) -> None:
+    limits = ConnectionLimits(Settings(connections_per_address=1), clock)
+    for _ in range(8):
+        limits.opened("192.0.2.1")
+        limits.closed("192.0.2.1")
+    waits = [limits.opened("192.0.2.1") for _ in range(2)]
+    for _ in range(1000):
+        limits.opened("192.0.2.1")
+        limits.closed("192.0.2.1", had_turn=False)
+    assert limits.opened("192.0.2.1") == pytest.approx(3 / connections._OPENED_PER_S)
+    assert waits == pytest.approx([1 / connections._OPENED_PER_S, 2 / connections._OPENED_PER_S])
+    assert limits.open == 3
+
+
+async def test_a_script_that_opens_a_connection_for_every_request_is_always_answered(fakes: Fakes) -> None:
+    settings = Settings(connections_per_address=1, log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        for _ in range(40):  # of which eight are the burst
+            async with raw(running, None) as client:
+                client.writer.write(HEALTH.format(port=running.port).encode())
+                assert b"200 OK" in await client.rest()
+
+
+async def test_requests_that_come_at_once_are_answered_in_their_turn(fakes: Fakes) -> None:
+    settings = Settings(connections_per_address=2, log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running, contextlib.AsyncExitStack() as stack:
+        for _ in range(16):
+            async with raw(running, None):
+                pass
+        clients = [await stack.enter_async_context(raw(running, None)) for _ in range(10)]
+        for client in clients:
+            client.writer.write(HEALTH.format(port=running.port).encode())
+        for client in clients:
+            assert b"200 OK" in await client.rest()
+
+
+async def test_a_request_has_its_whole_time_from_its_turn_on(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_OPENED_PER_S", 1.0)
+    monkeypatch.setattr(connections, "_REQUEST_S", 0.2)
+    settings = Settings(connections_per_address=1, log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        for _ in range(8):
+            async with raw(running, None):
+                pass
+        async with raw(running, None) as waits, raw(running, None) as says_nothing:
+            waits.writer.write(HEALTH.format(port=running.port).encode())
+            assert b"200 OK" in await waits.rest()
+            assert await says_nothing.rest() == b""
+
+
+async def test_what_waits_for_its_turn_is_not_read(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_OPENED_PER_S", 1e-3)
+    settings = Settings(connections_per_address=1, log_level="critical")
+    async with serving_on_a_port(settings, fakes.engines) as running:
+        for _ in range(8):
+            async with raw(running, None):
+                pass
+        async with raw(running, None) as hostile:
+            hostile.writer.write(HEALTH.format(port=running.port).encode())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await hostile.flood(b"x" * 100, 1_000_000)
+            hostile.writer.transport.abort()
+
+
+async def test_who_resets_a_waiting_connection_over_https_is_counted_out_at_once(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There the server notices, as TLS is read while the request waits."""
+    monkeypatch.setattr(connections, "_OPENED_PER_S", 1e-3)
+    settings = Settings(connections_per_address=1, log_level="critical")
+    limits = ConnectionLimits(settings)
+    config = server_config(create_app(settings, fakes.engines), settings)
+    config.http = partial(connections.BoundedHttp, limits)  # type: ignore[assignment]
+    chain = tls.ensure(tmp_path / "tls", Machine(("localhost",), ()), datetime.datetime.now(datetime.UTC))
+    config.ssl_certfile, config.ssl_keyfile = str(chain.certificate), str(chain.key)
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    async with listening(config) as port:
+        for number in range(30):
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anyone)
+            writer.write(HEALTH.format(port=port).encode())
+            await writer.drain()
+            await until(lambda: limits.open == 1)
+            if number >= 8:
+                reset = writer.get_extra_info("socket")
+                reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            await until(lambda: limits.open == 0)
+        assert limits.opened("127.0.0.1") == pytest.approx(1 / connections._OPENED_PER_S, rel=0.1)
 
 
 async def test_a_limit_of_open_files_that_is_raised_at_the_start_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +336,7 @@ def test_one_address_takes_a_quarter_of_the_places_at_most() -> None:
 
 async def test_proxies_that_are_trusted_speak_for_many(clock: Clock) -> None:
     limits = ConnectionLimits(Settings(connections_per_address=1, trusted_proxies="192.0.2.9"), clock)
-    assert all(limits.opened("192.0.2.9") for _ in range(50))
+    assert [limits.opened("192.0.2.9") for _ in range(50)] == [0.0] * 50
 
 
 async def test_addresses_that_are_gone_are_forgotten(clock: Clock) -> None:

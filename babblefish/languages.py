@@ -221,6 +221,8 @@ _BY_FLORES["zho_Hant"] = "cmn"
 
 SPOKEN_WITH: dict[str, tuple[str, ...]] = {
     "embedded": ("kokoro", "espeak"),
+    "light": ("kokoro", "espeak"),
+    "open": ("kokoro", "espeak"),
     "cascade": ("kokoro", "espeak"),
     "full": ("kokoro", "seamless", "espeak"),
 }

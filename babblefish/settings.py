@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SpeechTranslatorName = Literal["whisper", "seamless"]
-TextTranslatorName = Literal["apertium", "nllb", "seamless"]
+TextTranslatorName = Literal["llm", "apertium", "nllb", "seamless"]
 SpeakerEncoderName = Literal["dvector", "pyannote"]
 KokoroRuntime = Literal["int8", "float32", "torch"]
 WorkerName = Literal["translation", "text-translation", "synthesis", "speaker", "sockets"]
@@ -143,14 +143,22 @@ class AccessSettings(_Part):
 class EngineSettings(_Part):
     """Engines and models: what recognises, translates and speaks, and where the weights are."""
 
-    profile: Literal["auto", "embedded", "cascade", "full"] = Field(
-        "auto", description="Set of engines; auto means full if its packages and weights are installed, else embedded."
+    profile: Literal["auto", "embedded", "light", "open", "cascade", "full"] = Field(
+        "auto",
+        description="Set of engines; auto means full if its packages and weights are installed, else embedded, or "
+        "light on a machine without memory or disk space for it.",
     )
     speech_translator: SpeechTranslatorName | None = Field(
         None, description="Engine that recognises and translates speech, instead of the profile's."
     )
     text_translator: TextTranslatorName | None = Field(
         None, description="Engine that translates text, instead of the profile's."
+    )
+    whisper_model: str | None = Field(
+        None, description="Whisper's model, instead of the profile's: a name from `models list`, or a folder."
+    )
+    llm_model: str | None = Field(
+        None, description="Language model, instead of the profile's: a name from `models list`, or a GGUF file."
     )
     speaker_encoder: SpeakerEncoderName | None = Field(
         None, description="Engine that tells voices apart, instead of the profile's."
@@ -177,6 +185,12 @@ class ThreadSettings(_Part):
 
     translation_threads: int = Field(
         default_factory=lambda: _share(25), ge=1, description="Threads of the speech translator (25 %)."
+    )
+    text_translation_threads: int = Field(
+        # On two cores the language model is measured with both.
+        default_factory=lambda: _share(25, at_least=2),
+        ge=1,
+        description="Threads of the language model (25 %, at least 2).",
     )
     synthesis_threads: int = Field(
         # On two cores a voice is 1.6 times as fast with both; two voices at once lose a tenth by it.

@@ -15,7 +15,8 @@ from babblefish.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("cpus", "threads"), [(128, (32, 16, 4, 8)), (64, (16, 8, 2, 4)), (2, (1, 2, 1, 1)), (1, (1, 1, 1, 1))]
+    ("cpus", "threads"),
+    [(128, (32, 32, 16, 4, 8)), (64, (16, 16, 8, 2, 4)), (2, (1, 2, 2, 1, 1)), (1, (1, 1, 1, 1, 1))],
 )
 def test_threads_default_to_the_owners_shares(
     monkeypatch: pytest.MonkeyPatch, cpus: int, threads: tuple[int, ...]
@@ -24,6 +25,7 @@ def test_threads_default_to_the_owners_shares(
     settings = Settings()
     assert (
         settings.translation_threads,
+        settings.text_translation_threads,
         settings.synthesis_threads,
         settings.speaker_threads,
         settings.socket_threads,

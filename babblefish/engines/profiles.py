@@ -11,10 +11,20 @@ from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, Spe
 
 INSTALL_COMMANDS: dict[ProfileName, str] = {
     "embedded": "pip install 'babblefish[embedded]'",
+    "light": "pip install 'babblefish[embedded]'",
+    "open": "pip install 'babblefish[embedded]'",
     "cascade": "pip install 'babblefish[embedded]'",
     "full": "pip install 'babblefish[embedded,full]'",
 }
 """The commands that install the packages of a profile."""
+
+_TEXT_TRANSLATORS: dict[ProfileName, TextTranslatorName] = {
+    "embedded": "apertium",
+    "light": "apertium",
+    "open": "llm",
+    "cascade": "nllb",
+    "full": "seamless",
+}
 
 FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
 
@@ -30,6 +40,8 @@ class Profile:
         text_translator: What translates text.
         speaker_encoder: What tells voices apart.
         kokoro: What runs Kokoro's model.
+        whisper_model: Whisper's, wherever Whisper is used: a name of the catalogue, or a folder.
+        llm_model: Of the text translator ``llm``: a name of the catalogue, or a GGUF file.
     """
 
     name: ProfileName
@@ -38,6 +50,8 @@ class Profile:
     text_translator: TextTranslatorName
     speaker_encoder: SpeakerEncoderName
     kokoro: KokoroRuntime
+    whisper_model: str
+    llm_model: str
 
     @property
     def uses_seamless(self) -> bool:
@@ -57,15 +71,16 @@ def choose(settings: Settings) -> Profile:
     else:
         name, reason = settings.profile, "requested in the settings"
     full = name == "full"
-    by_text: dict[ProfileName, TextTranslatorName] = {"embedded": "apertium", "cascade": "nllb", "full": "seamless"}
     return Profile(
         name=name,
         reason=reason,
         speech_translator=settings.speech_translator or ("seamless" if full else "whisper"),
-        text_translator=settings.text_translator or by_text[name],
+        text_translator=settings.text_translator or _TEXT_TRANSLATORS[name],
         speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "dvector"),
         # The fastest on a CPU, see benchmarks/kokoro_cost.py.
         kokoro=settings.kokoro or "int8",
+        whisper_model=settings.whisper_model or ("whisper-small" if name == "open" else "whisper-base"),
+        llm_model=settings.llm_model or ("eurollm-1.7b-instruct" if name == "open" else "qwen2.5-coder-1.5b-instruct"),
     )
 
 

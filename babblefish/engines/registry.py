@@ -116,7 +116,7 @@ class Parts:
         self.text_translator: Part[TextTranslator] | None = None
         self.seamless: Part[SeamlessEngines] | None = None
         if profile.speech_translator == "whisper":
-            self.whisper = Part("speech translator", lambda: _whisper(settings))
+            self.whisper = Part("speech translator", lambda: _whisper(settings, profile))
         if profile.text_translator == "apertium":
             self.text_translator = Part("text translator", _apertium, "text-translation", is_optional=True)
         if profile.text_translator == "nllb":
@@ -183,8 +183,8 @@ def _apertium() -> TextTranslator:
     return Apertium()
 
 
-def _whisper(settings: Settings) -> Whisper:
-    model_dir = install.locate("whisper-base", settings.model_dir)
+def _whisper(settings: Settings, profile: Profile) -> Whisper:
+    model_dir = _of_catalogue_or_path(profile.whisper_model, settings.model_dir)
     with _importing("Whisper"):
         from babblefish.engines.whisper import Whisper
     engine = Whisper(model_dir, settings.translation_threads)
@@ -218,7 +218,7 @@ def _seamless(settings: Settings, profile: Profile) -> SeamlessEngines:
         speech = SeamlessSpeechTranslator(
             loaded,
             settings.translation_threads,
-            _whisper(settings).detect_language,
+            _whisper(settings, profile).detect_language,
             beams=settings.seamless_beams,
             max_batch=settings.parallel_utterances,
         )

@@ -46,6 +46,9 @@ _MAX_NO_SPEECH = 0.6
 _UNTRANSLATED_RATIO = 0.8
 """Share of matching characters above which a translation is the transcript again; cognates stay below 0.7."""
 
+_MELS_OF_TRANSLATORS = 80
+"""Mel bands of the models up to large-v2."""
+
 _WHISPER_GOOD_ENGLISH = frozenset({"deu", "por", "spa"})
 """Languages whose English by this model reaches chrF 50 in ``benchmarks/translation_quality.py``; others are drafts."""
 
@@ -80,7 +83,10 @@ def _rank(hypothesis: _Hypothesis) -> tuple[bool, float]:
 
 
 class Whisper:
-    """A multilingual Whisper model as a ``SpeechTranslator`` whose only target is English."""
+    """A multilingual Whisper model as a ``SpeechTranslator`` whose only target is English.
+
+    The models of the third generation (128 mel bands) have none: large-v3-turbo was not trained to translate.
+    """
 
     name = "whisper"
 
@@ -95,15 +101,16 @@ class Whisper:
             str(model_dir), device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads
         )
         self._tokenizer = tokenizers.Tokenizer.from_file(str(model_dir / "tokenizer.json"))
-        self._features = FeatureExtractor()
+        self._features = FeatureExtractor(feature_size=self._model.n_mels)
+        self._translates = self._model.n_mels == _MELS_OF_TRANSLATORS
         self._start = self._token("<|startoftranscript|>")
         self._tail = self._token("<|notimestamps|>")
         self._transcribe = self._token("<|transcribe|>")
         self._translate = self._token("<|translate|>")
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
-        """Whisper translates everything it understands to English, and nothing else."""
-        if source_lang == "eng":
+        """Whisper translates everything it understands to English or, of the third generation, nothing."""
+        if source_lang == "eng" or not self._translates:
             return {}
         return {"eng": Quality.GOOD if source_lang in _WHISPER_GOOD_ENGLISH else Quality.DRAFT}
 
@@ -126,7 +133,7 @@ class Whisper:
         deadline.check()
         lang, lang_confidence = self._language(encoded, request.source_langs, timings_ms)
         tasks = [self._transcribe]
-        if "eng" in request.choose_targets(lang) and lang != "eng":
+        if "eng" in request.choose_targets(lang) and "eng" in self.targets(lang):
             tasks.append(self._translate)
         hypotheses = self._decode(encoded, lang, tasks, duration_s, timings_ms)
         doubtful = hypotheses[0].doubtful or any(hypothesis.repeats for hypothesis in hypotheses)

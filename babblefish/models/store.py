@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from babblefish.domain import SetupError
-from babblefish.models.catalogue import FolderAsset
+from babblefish.models.catalogue import Asset, FolderAsset
 
 MANIFEST_NAME = "babblefish-manifest.json"
 """Of the manifest in its folder; it travels with the folder."""
@@ -134,7 +134,7 @@ def first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def work_folder(asset: FolderAsset, model_dir: Path) -> Path:
+def work_folder(asset: Asset, model_dir: Path) -> Path:
     """Return where an asset is put together before it is renamed into its place."""
     return model_dir / f".pull-{asset.path}"
 

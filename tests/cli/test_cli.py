@@ -89,7 +89,9 @@ def test_models_are_listed_with_size_and_licence(tmp_path: Path) -> None:
     done = run("models", "list", "--profile", "embedded", BABBLEFISH_MODEL_DIR=str(tmp_path))
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert lines.keys() == {"whisper-base", "kokoro-int8", "kokoro-voices", "d-vector"}
+    assert lines.keys() == {
+        *("whisper-base", "qwen2.5-coder-1.5b-instruct", "kokoro-int8", "kokoro-voices", "d-vector")
+    }
     assert all("missing" in line and "MB" in line for line in lines.values())
 
 

@@ -169,7 +169,10 @@ def test_locating_says_the_command_that_installs_just_that(tmp_path: Path) -> No
 
 
 def test_a_profile_misses_what_it_cannot_do_without(hub: FakeHub, model_dir: Path) -> None:
-    assert install.missing("embedded", model_dir) == ["whisper-base", "kokoro-int8", "d-vector"]
+    language_model = "qwen2.5-coder-1.5b-instruct"
+    assert install.missing("embedded", model_dir) == ["whisper-base", language_model, "kokoro-int8", "d-vector"]
+    assert install.missing("light", model_dir) == ["whisper-base", "kokoro-int8", "d-vector"]
+    assert install.missing("open", model_dir) == ["kokoro-int8", "d-vector", "whisper-small", "eurollm-1.7b-instruct"]
     assert install.missing("full", model_dir) == ["whisper-base", "kokoro-int8", SEAMLESS, WESPEAKER]
 
     models(model_dir, "pull", SEAMLESS, HF_ENDPOINT=hub.url)

@@ -92,7 +92,21 @@ def test_nllb_is_a_name_of_the_catalogue_or_a_path_and_says_how_it_is_installed(
         part("NLLB model", settings).load()
 
 
-@pytest.mark.parametrize("name", ["embedded", "cascade", "full"])
+def test_open_hears_with_a_larger_whisper_and_has_a_language_model_for_polish() -> None:
+    profile = choose(Settings(profile="open"))
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "llm")
+    assert (profile.whisper_model, profile.llm_model) == ("whisper-small", "eurollm-1.7b-instruct")
+    larger = Settings(profile="open", whisper_model="whisper-large-v3-turbo", llm_model="eurollm-9b-instruct")
+    assert (choose(larger).whisper_model, choose(larger).llm_model) == (larger.whisper_model, larger.llm_model)
+
+
+def test_every_weight_of_the_open_profile_may_be_used_commercially() -> None:
+    used = [entry for entry in CATALOGUE if "open" in entry.needed_by + entry.optional_in]
+    assert {"whisper-large-v3-turbo", "eurollm-9b-instruct", "kokoro-int8"} <= {entry.name for entry in used}
+    assert not [entry.name for entry in used if entry.non_commercial]
+
+
+@pytest.mark.parametrize("name", ["embedded", "light", "open", "cascade", "full"])
 def test_a_profile_that_is_asked_for_is_taken_whatever_is_installed(name: str, tmp_path: Path) -> None:
     profile = choose(Settings(profile=name, model_dir=tmp_path))
     assert (profile.name, profile.reason) == (name, "requested in the settings")

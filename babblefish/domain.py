@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -117,6 +118,25 @@ class Caption:
     lang: str
     quality: Quality
     path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word or a name of a room's glossary.
+
+    Attributes:
+        text: As it is written where ``translations`` has nothing else; a name is the same in most languages.
+        translations: ISO 639-3 → how it is written in that language.
+        spoken: ISO 639-3 → how it is spelled for a voice of that language to say it right.
+    """
+
+    text: str
+    translations: Mapping[str, str] = field(default_factory=dict)
+    spoken: Mapping[str, str] = field(default_factory=dict)
+
+    def written(self, lang: str) -> str:
+        """Return how it is written in a language."""
+        return self.translations.get(lang, self.text)
 
 
 @dataclass(frozen=True, slots=True)

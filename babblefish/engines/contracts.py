@@ -190,6 +190,57 @@ class TextTranslator(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TextRequest:
+    """What somebody said, to be translated as a part of a conversation.
+
+    Attributes:
+        text: In the first language of the route.
+        route: That ``route`` returned.
+        deadline: Checked between steps.
+        context: Earlier utterances of the conversation in the first and the last language of the route, oldest first.
+        terms: What the room's glossary has of this text, in the first and the last language of the route.
+        on_clause: Called in the worker's thread with the translation so far whenever a further clause is finished; what
+            is finished may still change if the whole turns out to be wrong.
+    """
+
+    text: str
+    route: Route
+    deadline: Deadline
+    context: tuple[tuple[str, str], ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+    on_clause: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class TextTranslation:
+    """What a translator made of an utterance.
+
+    Attributes:
+        text: The translation.
+        is_doubtful: Whether something speaks against it, such as a number that is not in it; it is then a draft.
+        faults: What was found wrong on the way, each time; empty where the first try was good.
+    """
+
+    text: str
+    is_doubtful: bool = False
+    faults: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ConversationTranslator(TextTranslator, Protocol):
+    """Translates what people say to each other: with context and glossary, clause by clause, several at a time."""
+
+    def translate_utterance(self, request: TextRequest) -> TextTranslation:
+        """Translate what somebody said.
+
+        Raises:
+            EngineError: There is no usable translation.
+            DeadlineExceededError: It took too long.
+        """
+        ...
+
+
 class Synthesizer(Protocol):
     """Speaks text."""
 

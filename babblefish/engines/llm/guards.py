@@ -10,7 +10,7 @@ from enum import StrEnum
 import py3langid
 
 from babblefish import languages
-from babblefish.engines.llm import numbers, phrases
+from babblefish.engines.llm import dates, numbers, phrases
 
 
 class Fault(StrEnum):
@@ -31,7 +31,7 @@ class Fault(StrEnum):
     ANSWER = "answer"
     """Answers what was said instead of translating it."""
     NUMBER = "number"
-    """A number of the source is missing, or there is one that the source does not have."""
+    """A number, a day or a month of the source is missing, or there is one that the source does not have."""
     NAME = "name"
     """A name, an address or the like is missing."""
 
@@ -228,7 +228,9 @@ def _changes_numbers(source: str, target: str, source_lang: str, target_lang: st
     lost = numbers.missing(source, source_lang, target, target_lang)
     # two in words may be what "both" or "the others" became
     new = numbers.missing(target, target_lang, source, source_lang)
-    return bool(lost) or any(number.is_written or number.value != "2" for number in new)
+    if lost or dates.differ(source, source_lang, target, target_lang):
+        return True
+    return any(number.is_written or number.value != "2" for number in new)
 
 
 def _loses_names(source: str, target: str, target_lang: str, names: Collection[str]) -> bool:

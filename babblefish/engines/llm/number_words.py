@@ -41,9 +41,12 @@ _LEFT_ALONE = {
 """Fractions that the library takes for ordinals; ``_FRACTIONS`` needs them as they are, and "cuarto" is a room."""
 
 _BEFORE = {
-    "eng": ((r"(twent|thirt|fort|fift|sixt|sevent|eight|ninet)ies\b", r"\1y"),),
+    "eng": (
+        (r"(twent|thirt|fort|fift|sixt|sevent|eight|ninet)ies\b", r"\1y"),
+        (r"\b(?:an?|one) (?:\w+ )?and a half\b", "1½"),
+    ),
     "deu": (
-        (r"(zwanzig|ßig|zig)er\b", r"\1"),
+        (r"(zwanzig|ßig|zig)ern?\b", r"\1"),
         (r"\b(?:anderthalb|eineinhalb)", "1½"),
         *(
             (rf"\b{word}einhalb", f"{value}½")

@@ -28,9 +28,11 @@ _ASIDE = {
     r"mezzogiorno|mezzanotte|dúzias?|meio-dia|meia-noite|tuzin\w*|południ\w+|północ\w*",
     14: r"(?:zwei|two|deux|dos|due|duas|dwa|~?2) (?:wochen|weeks|semaines|semanas|settimane|tygodni\w*)|fortnight",
     15: r"(?:zwei|two|deux|dos|due|duas|dwa|~?2) (?:wochen|weeks|semaines|semanas|settimane|tygodni\w*)|"
-    r"quinzaine|fortnight",
-    30: r"half|demie?|halb\w*|medi[ao]|mezz[aoe]|mei[ao]|w?pół",
-    50: r"half|moitié|hälfte|mitad|metà|metade|połow\w+",
+    r"quinzaine|fortnight|quarts?|\w*viertel\w*|cuartos?|quart[oi]|kwadrans\w*",
+    20: r"vingtaines?|veintenas?|ventin[ae]|dwudziest\w+",
+    40: r"quarantaine|cuarentena|quarantina|czterdziest\w+",
+    30: r"trentaine|treintena|trentina|trzydziest\w+|half|demie?|halb\w*|medi[ao]|mezz[aoe]|mei[ao]|w?pół",
+    50: r"cinquantaine|cincuentena|cinquantina|pięćdziesiąt\w+|half|moitié|hälfte|mitad|metà|metade|połow\w+",
 }
 """Words of any language that say a number in passing: it does not have to be there, and they will do for it."""
 

@@ -41,7 +41,8 @@ _ANSWERS = (
         r"euch )?(?:\w+ )?(?:weiter)?helfen|"
         r"ich kann (?:ihnen|dir|euch) .*helfen|\bpuedo ayudar|\bposso aiutar|\bposso ajudar|\bajudá-l[oa]|"
         r"\bmogę (?:ci |wam |panu |pani |państwu )?(?:\w+ )?pomóc",
-        r"help|assist|aid|hilf|helf|hülf|ayud|aiut|ajud|pom[oó][cgż]|pomag|serv|dien|secour|hand\b|main\b|mano|"
+        r"help|assist|aid|hilf|helf|hülf|ayud|aiut|ajud|pom[oó][cgż]|pomag|serv|dien|faire pour|do for|fare per|"
+        r"fazer por|hacer por|zrobić dla|secour|hand\b|main\b|mano|"
         r"rękę|tun\b",
     ),
     # an apology

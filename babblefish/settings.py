@@ -192,6 +192,9 @@ class ThreadSettings(_Part):
         ge=1,
         description="Threads of the language model (25 %, at least 2).",
     )
+    parallel_translations: int = Field(
+        8, ge=1, description="Texts translated at the same time; a language model decodes them in one batch."
+    )
     synthesis_threads: int = Field(
         # On two cores a voice is 1.6 times as fast with both; two voices at once lose a tenth by it.
         default_factory=lambda: _share(12, at_least=2),

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.pipeline.pipeline import SpokenPiece
+from babblefish.pipeline.spoken_text import SpokenText
 from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.serving import run
@@ -27,7 +28,9 @@ def speak(interpreter: Interpreter) -> Step:
         if said.translation is None or said.translation.voice is None:
             return
         index = 0
-        async for made in interpreter.pipeline.speak(said.translation):
+        caption = said.translation.caption
+        text = SpokenText(caption.lang, caption.text)
+        async for made in interpreter.pipeline.speak(said.translation.job, text, said.translation.timings):
             if isinstance(made, SpokenPiece) and made.wav is not None:
                 yield {"type": "speech", "index": index, "voice": made.voice, "audio": made.wav}
                 index += 1

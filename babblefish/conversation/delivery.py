@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,8 +16,10 @@ from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Envelope, Slot
 from babblefish.conversation.results import result_message, speech_message
 from babblefish.domain import BabbleFishError
+from babblefish.pipeline.job import Timings, UtteranceJob
 from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition, SpeechEnd
 from babblefish.pipeline.routing import CaptionPlan
+from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.telemetry.recorder import Recorder
 from babblefish.wire.server_messages import AudioFormat, Result
 
@@ -67,6 +69,10 @@ def open_channels(members: Iterable[Member]) -> list[Channel]:
     ]
 
 
+Show = Callable[[str, frozenset[str], str], None]
+"""Is given the language of a caption, the languages of those who get it, and what is finished of it."""
+
+
 class Delivery:
     """Makes the captions and the speech of a room's utterances and sends them to those who listen.
 
@@ -79,14 +85,28 @@ class Delivery:
         self._echo = echo
         self._recorder = recorder
 
-    async def serve(self, channels: Collection[Channel], entry: HistoryEntry, recognition: Recognition) -> None:
+    async def serve(
+        self, channels: Collection[Channel], entry: HistoryEntry, recognition: Recognition, show: Show
+    ) -> None:
         """Make every caption side by side and take it to its listeners; what breaks one does not reach the others.
+
+        Args:
+            channels: The listeners.
+            entry: Of the history.
+            recognition: The utterance.
+            show: Called with what is finished of a caption.
 
         Raises:
             Exception: The first of what went wrong, when all the others are done.
         """
         served = (
-            self._serve_plan([channel for channel in channels if channel.lang in targets], entry, recognition, plan)
+            self._serve_plan(
+                [channel for channel in channels if channel.lang in targets],
+                entry,
+                recognition,
+                plan,
+                partial(show, plan.lang, targets),
+            )
             for plan, targets in recognition.targets_by_plan().items()
         )
         try:
@@ -99,48 +119,92 @@ class Delivery:
                 raise outcome
 
     async def _serve_plan(
-        self, channels: list[Channel], entry: HistoryEntry, recognition: Recognition, plan: CaptionPlan
+        self,
+        channels: list[Channel],
+        entry: HistoryEntry,
+        recognition: Recognition,
+        plan: CaptionPlan,
+        show: Callable[[str], None],
     ) -> None:
-        """Make one caption and its speech, keep the caption, and send both to all who hear them."""
-        rendition = await self._pipeline.caption(recognition, plan)
-        entry.add(_kept(rendition))
-        if rendition.caption.lang != plan.lang:
-            self._recorder.lost("caption")
-        by_audio: dict[AudioFormat, list[Channel]] = {"none": [], "stream": [], "wav": []}
-        for channel in channels:
-            by_audio[channel.audio if rendition.voice else "none"].append(channel)
+        """Make one caption and its speech, keep the caption, and send both to all who hear them.
+
+        It is spoken from its first clause on, while the rest is being translated. Pieces are sent after the result, so
+        nobody hears the beginning of a translation that turned out to be wrong.
+        """
+        listening = [channel for channel in channels if channel.audio != "none"]
+        whole = any(channel.audio == "wav" for channel in listening)
+        streaming = [channel for channel in listening if channel.audio == "stream"]
+        made: asyncio.Future[Rendition] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
-            for channel in by_audio["none"]:
-                group.create_task(self._hand_over(channel, entry, rendition))
-            for channel in by_audio["stream"]:
-                group.create_task(self._hand_over(channel, entry, rendition, is_spoken=True))
-            if by_audio["stream"] or by_audio["wav"]:
-                wav = await self._speak(by_audio["stream"], bool(by_audio["wav"]), entry, rendition)
-                for channel in by_audio["wav"]:
-                    group.create_task(self._hand_over(channel, entry, rendition, wav))
+
+            def begin(text: SpokenText) -> asyncio.Task[str | None]:
+                return group.create_task(self._speak(streaming, whole, entry, recognition.job, text, made))
+
+            def on_clause(so_far: str) -> None:
+                show(so_far)
+                text.grow(so_far)
+
+            text = SpokenText(plan.lang)
+            speaking = begin(text) if listening and self._pipeline.voice_of(recognition, plan.lang) else None
+            rendition = await self._pipeline.caption(recognition, plan, on_clause)
+            made.set_result(rendition)
+            entry.add(_kept(rendition))
+            if rendition.caption.lang != plan.lang:
+                self._recorder.lost("caption")
+            if speaking and not (rendition.voice and text.complete(rendition.caption.text)):
+                speaking.cancel()
+                complete = SpokenText(rendition.caption.lang, rendition.caption.text)
+                speaking = begin(complete) if rendition.voice else None
+            for channel in channels:
+                if speaking is None or channel.audio == "none":
+                    group.create_task(self._hand_over(channel, entry, rendition))
+                elif channel.audio == "stream":
+                    group.create_task(self._hand_over(channel, entry, rendition, is_spoken=True))
+            if speaking and whole:
+                wav = await speaking
+                for channel in listening:
+                    if channel.audio == "wav":
+                        group.create_task(self._hand_over(channel, entry, rendition, wav))
         self._recorder.stages(rendition.timings.own_ms)
 
     async def _speak(
-        self, streaming: list[Channel], whole: bool, entry: HistoryEntry, rendition: Rendition
+        self,
+        streaming: list[Channel],
+        whole: bool,
+        entry: HistoryEntry,
+        job: UtteranceJob,
+        text: SpokenText,
+        made: asyncio.Future[Rendition],
     ) -> str | None:
-        """Speak a caption, sending each piece as it is made, and return all of it as one where that is wanted."""
-        caption = rendition.caption
+        """Speak a caption, sending each piece as it is made, and return all of it as one where that is wanted.
+
+        Args:
+            streaming: Those who get pieces.
+            whole: Whether all of it is wanted as one.
+            entry: Of the history.
+            job: The utterance.
+            text: What is spoken.
+            made: The caption, as soon as it is complete.
+        """
         index = 0
         wav = None
+        timings = Timings()
         try:
-            speaking = self._pipeline.speak(rendition, pieces=bool(streaming), whole=whole)
+            speaking = self._pipeline.speak(job, text, timings, pieces=bool(streaming), whole=whole)
             async with contextlib.aclosing(speaking):
-                async for made in speaking:
-                    if isinstance(made, SpeechEnd):
-                        wav = made.wav
-                        await self._send_piece(streaming, entry, rendition, index, None, made.timings_ms)
+                async for piece in speaking:
+                    rendition = await asyncio.shield(made)
+                    if isinstance(piece, SpeechEnd):
+                        wav = piece.wav
+                        rendition.timings.add(piece.timings_ms)
+                        await self._send_piece(streaming, entry, rendition, index, None, piece.timings_ms)
                         continue
-                    self._echo.spoke(caption.text, caption.lang, made.duration_s)
-                    if made.wav is not None:
-                        await self._send_piece(streaming, entry, rendition, index, made.wav, made.timings_ms)
+                    self._echo.spoke(rendition.caption.text, text.lang, piece.duration_s)
+                    if piece.wav is not None:
+                        await self._send_piece(streaming, entry, rendition, index, piece.wav, piece.timings_ms)
                         index += 1
         except BabbleFishError as error:
-            _log.warning("no speech in %s: %s", caption.lang, error)
+            _log.warning("no speech in %s: %s", text.lang, error)
             self._recorder.lost("speech")
         return wav
 

@@ -81,7 +81,7 @@ class InterimCaptions:
         is_due = self._enabled and self._task is None and self._clock() >= self._next_s
         if not (is_due and segmenter.is_speaking and segmenter.speech_s >= self._pace.interim_min_speech_s):
             return
-        target_langs = {member.target_lang for member in self._listeners()}
+        target_langs = {member.target_lang for member in _reading(self._members)}
         if not target_langs:
             return
         samples = segmenter.so_far()
@@ -123,12 +123,6 @@ class InterimCaptions:
         if not task.cancelled() and task.exception() is not None:
             _log.error("unhandled error in an interim caption", exc_info=task.exception())
 
-    def _listeners(self) -> list[Member]:
-        """Return those who read interim captions; who is being sent what it missed has other things to read."""
-        return [
-            member for member in self._members.values() if member.mode == "stream" and not member.outbox.is_catching_up
-        ]
-
     async def _caption(self, job: UtteranceJob, target_langs: set[str]) -> None:
         # Whatever fails, the result will tell.
         with contextlib.suppress(BabbleFishError):
@@ -147,19 +141,45 @@ class InterimCaptions:
                     self._send(recognition, plan.lang, targets, text)
 
     def _send(self, recognition: Recognition, lang: str, targets: frozenset[str], text: str) -> None:
-        source_lang = recognition.transcript.lang
         self._shown[lang] = text
-        self._member.captioned.add(recognition.job.utterance_id)
-        partial = Partial(
-            utterance_id=recognition.job.utterance_id,
-            client_id=self._member.client_id,
-            name=self._member.name,
-            source_text=recognition.texts[source_lang],
-            source_lang=source_lang,
-            translation=text,
-            target_lang=lang,
-        )
-        offer((member for member in self._listeners() if member.target_lang in targets), partial)
+        show(self._member, self._members, recognition, lang, targets, text)
+
+
+def show(
+    sender: Member,
+    members: Mapping[str, Member],
+    recognition: Recognition,
+    lang: str,
+    targets: frozenset[str],
+    text: str,
+) -> None:
+    """Show the members who read along what is known of a caption.
+
+    Args:
+        sender: Who says it.
+        members: Of the room.
+        recognition: What is said.
+        lang: Of the caption.
+        targets: The languages of those who get this caption.
+        text: What is known of it.
+    """
+    transcript = recognition.transcript
+    sender.captioned.add(recognition.job.utterance_id)
+    partial = Partial(
+        utterance_id=recognition.job.utterance_id,
+        client_id=sender.client_id,
+        name=sender.name,
+        source_text=recognition.texts[transcript.lang],
+        source_lang=transcript.lang,
+        translation=text,
+        target_lang=lang,
+    )
+    offer((member for member in _reading(members) if member.target_lang in targets), partial)
+
+
+def _reading(members: Mapping[str, Member]) -> list[Member]:
+    """Return those who read interim captions; who is being sent what it missed has other things to read."""
+    return [member for member in members.values() if member.mode == "stream" and not member.outbox.is_catching_up]
 
 
 def take_back(sender: Member, members: Mapping[str, Member], utterance_id: str) -> None:

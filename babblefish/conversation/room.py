@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import product
 
 from structlog.contextvars import bind_contextvars
@@ -13,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 from babblefish.conversation.delivery import Channel, Delivery, open_channels
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.history import History, HistoryEntry
-from babblefish.conversation.interim import InterimCaptions, take_back
+from babblefish.conversation.interim import InterimCaptions, show, take_back
 from babblefish.conversation.members import Backlog, Member, broadcast
 from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
@@ -180,9 +181,9 @@ class Room:
             await self._turns.all_passed(job.turn)
             self._echo.check(job.utterance, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
-            sender.captioned.discard(job.utterance_id)
             self._turns.pass_on(job.turn)
-            await self._delivery.serve(channels, entry, recognition)
+            await self._delivery.serve(channels, entry, recognition, partial(show, sender, self.members, recognition))
+            sender.captioned.discard(job.utterance_id)
             outcome = RESULT
         except BabbleFishError as error:
             outcome = self._tell(job, sender, error)

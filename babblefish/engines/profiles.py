@@ -19,7 +19,7 @@ INSTALL_COMMANDS: dict[ProfileName, str] = {
 """The commands that install the packages of a profile."""
 
 _TEXT_TRANSLATORS: dict[ProfileName, TextTranslatorName] = {
-    "embedded": "apertium",
+    "embedded": "llm",
     "light": "apertium",
     "open": "llm",
     "cascade": "nllb",

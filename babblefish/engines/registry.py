@@ -17,6 +17,7 @@ import numpy as np
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, EngineError, NoSpeechError, SetupError
 from babblefish.engines.contracts import (
     BatchSpeechTranslator,
+    ConversationTranslator,
     Engines,
     SpeakerEncoder,
     SpeechRequest,
@@ -29,7 +30,7 @@ from babblefish.engines.profiles import INSTALL_COMMANDS, Profile
 from babblefish.languages import SPOKEN_WITH
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, ProfileName
-from babblefish.settings import Settings, WorkerName
+from babblefish.settings import Settings, TextTranslatorName, WorkerName
 
 if TYPE_CHECKING:
     from babblefish.engines.kokoro.synthesizer import Runner
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
 
 _WARM_UP_S = 60.0
 
-_TEXT_PREFERRED = frozenset({("ita", "eng"), ("spa", "eng")})
-"""Where Apertium on the transcript beats Whisper's own English in ``benchmarks/translation_quality.py``."""
+_TEXT_PREFERRED: dict[TextTranslatorName, frozenset[tuple[str, str]]] = {
+    "apertium": frozenset({("ita", "eng"), ("spa", "eng")}),
+    "llm": frozenset((lang, "eng") for lang in ("fra", "deu", "spa", "ita", "por", "pol")),
+}
+"""Where a text translator on the transcript beats Whisper's own English in ``benchmarks/translation_quality.py``."""
 
 
 class Loaded(Protocol):
@@ -119,6 +123,8 @@ class Parts:
             self.whisper = Part("speech translator", lambda: _whisper(settings, profile))
         if profile.text_translator == "apertium":
             self.text_translator = Part("text translator", _apertium, "text-translation", is_optional=True)
+        if profile.text_translator == "llm":
+            self.text_translator = Part("language model", lambda: _llm(settings, profile), "text-translation")
         if profile.text_translator == "nllb":
             self.text_translator = Part("NLLB model", lambda: _nllb(settings), "text-translation")
         if profile.uses_seamless:
@@ -145,14 +151,14 @@ class Parts:
             "espeak": self.espeak.needed,
             "seamless": seamless.voice if seamless else None,
         }
-        measured = (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
+        by_whisper = profile.speech_translator == "whisper"
         return Engines(
             voice_detector=self.voice_detector.needed,
             speaker_encoder=self.speaker_encoder.needed,
             speech_translator=speech,
             text_translator=text,
             synthesizers=tuple(voice for name in SPOKEN_WITH[profile.name] if (voice := voices[name]) is not None),
-            text_preferred=_TEXT_PREFERRED if measured else frozenset(),
+            text_preferred=_TEXT_PREFERRED.get(profile.text_translator, frozenset()) if by_whisper else frozenset(),
         )
 
 
@@ -189,6 +195,19 @@ def _whisper(settings: Settings, profile: Profile) -> Whisper:
         from babblefish.engines.whisper import Whisper
     engine = Whisper(model_dir, settings.translation_threads)
     _warm_up(engine)
+    return engine
+
+
+def _llm(settings: Settings, profile: Profile) -> ConversationTranslator:
+    path = _of_catalogue_or_path(profile.llm_model, settings.model_dir)
+    file = next(path.glob("*.gguf"), path) if path.is_dir() else path
+    with _importing("the language model", profile.name):
+        from babblefish.engines.llm.model import LanguageModel
+        from babblefish.engines.llm.translator import LlmTranslator
+    engine = LlmTranslator(LanguageModel(file, settings.text_translation_threads, settings.parallel_translations))
+    route = engine.route("fra", "eng")
+    assert route is not None
+    engine.prepare(route, Deadline.after(_WARM_UP_S))
     return engine
 
 

@@ -131,3 +131,9 @@ def _cut(sentence: str, limit: int) -> tuple[str, str]:
         return sentence, ""
     end, _ = max((end for end in ends if end[1] <= limit), default=ends[0])
     return sentence[:end].strip(), sentence[end:]
+
+
+def last_clause_end(text: str) -> int:
+    """Return where the last finished clause or sentence of a text that is still being written ends, 0 if none has."""
+    ends = [end.end() for pattern in (_SENTENCE_END, _CLAUSE_END) for end in pattern.finditer(text)]
+    return max(ends, default=0)

@@ -13,8 +13,9 @@ import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -38,16 +39,21 @@ from babblefish.domain import (
 )
 from babblefish.engines.contracts import (
     BatchSpeechTranslator,
+    ConversationTranslator,
     Embedding,
     Engines,
     Route,
     SpeechRequest,
     SpeechTranslation,
+    Synthesizer,
+    TextRequest,
+    TextTranslation,
 )
 from babblefish.pipeline.idle_gate import IdleGate
 from babblefish.pipeline.job import Timings, UtteranceJob
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
+from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 
@@ -95,12 +101,14 @@ class Rendition:
         voice: That will speak it, or None where it is not to be spoken: nobody needs to hear the language that was
             spoken, and some languages have no voice.
         timings: The job's stages and its own.
+        faults: What the translator found wrong with what it had made, and made again.
     """
 
     job: UtteranceJob
     caption: Caption
     voice: str | None
     timings: Timings
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,45 +250,58 @@ class Pipeline:
         if self._workers.text.pending:
             return None
         try:
-            return await self._translate_text(text, plan.route, recognition.job.deadline, recognition.job.utterance)
+            job = recognition.job
+            return (await self._translate_text(text, plan.route, job.deadline, job.utterance)).text
         except BabbleFishError:
             return None
 
-    async def caption(self, recognition: Recognition, plan: CaptionPlan) -> Rendition:
+    async def caption(
+        self, recognition: Recognition, plan: CaptionPlan, on_clause: Callable[[str], None] = lambda _: None
+    ) -> Rendition:
         """Make one caption; where the text translator fails, the transcript stands in.
 
         Args:
             recognition: The utterance.
             plan: One of ``recognition.plans``.
+            on_clause: Called with the caption so far whenever a further clause is finished, where the translator tells.
         """
         timings = recognition.job.timings.branch()
-        caption = await self._caption(recognition, plan, timings)
-        is_translated = caption.lang != recognition.transcript.lang
-        return Rendition(recognition.job, caption, self.voice(caption.lang) if is_translated else None, timings)
+        caption, faults = await self._caption(recognition, plan, timings, on_clause)
+        return Rendition(recognition.job, caption, self.voice_of(recognition, caption.lang), timings, faults)
 
-    async def _caption(self, recognition: Recognition, plan: CaptionPlan, timings: Timings) -> Caption:
+    def voice_of(self, recognition: Recognition, lang: str) -> str | None:
+        """Return the voice for a caption in this language, or None where it is what was said, or nothing speaks it."""
+        return self.voice(lang) if lang != recognition.transcript.lang else None
+
+    async def _caption(
+        self, recognition: Recognition, plan: CaptionPlan, timings: Timings, on_clause: Callable[[str], None]
+    ) -> tuple[Caption, tuple[str, ...]]:
         transcript = recognition.transcript
         text = recognition.texts.get(plan.start)
+        quality = plan.quality
+        faults: tuple[str, ...] = ()
         try:
             if text is not None and plan.route is not None:
                 with timings.stage("translate"):
                     job = recognition.job
-                    text = await self._translate_text(text, plan.route, job.deadline, job.utterance)
+                    translated = await self._translate_text(text, plan.route, job.deadline, job.utterance, on_clause)
+                text, faults = translated.text, translated.faults
+                quality = Quality.DRAFT if translated.is_doubtful else quality
             if text is not None:
-                return Caption(text, plan.lang, plan.quality, plan.path(transcript.lang))
+                return Caption(text, plan.lang, quality, plan.path(transcript.lang)), faults
         except BabbleFishError as error:
             _log.warning("no caption in %s: %s", plan.lang, error)
-        return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,))
+        return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,)), faults
 
     async def speak(
-        self, rendition: Rendition, pieces: bool = True, whole: bool = False
+        self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False
     ) -> AsyncGenerator[SpokenPiece | SpeechEnd, None]:
-        """Synthesize a caption and yield its pieces in order as they are made, then the end.
-
-        The stages ``synthesis_queue``, ``first_speech`` and ``synthesize`` are added to the rendition's timings.
+        """Synthesize a caption, which may still be growing; yield its pieces as they are made, and then the end.
 
         Args:
-            rendition: With a voice.
+            job: The utterance.
+            text: What is to be spoken.
+            timings: The stages ``synthesis_queue``, ``first_speech`` and ``synthesize`` are added to them.
             pieces: Whether each piece is encoded.
             whole: Whether the end holds all of them as one; what was made before a failure counts.
 
@@ -290,45 +311,42 @@ class Pipeline:
             DeadlineExceededError: It took too long.
         """
         made: list[Speech] = []
-        owner = rendition.job.utterance.owner
+        owner = job.utterance.owner
         failure: BabbleFishError | None = None
-        timings = Timings()
+        own = Timings()
         try:
-            async with contextlib.aclosing(self._synthesize(rendition, timings)) as synthesizing:
+            async with contextlib.aclosing(self._synthesize(job, text, own)) as synthesizing:
                 async for speech in synthesizing:
                     made.append(speech)
                     wav = await self._encode([speech], owner) if pieces else None
-                    yield SpokenPiece(speech.duration_s, speech.voice, timings.own_ms, wav)
+                    yield SpokenPiece(speech.duration_s, speech.voice, own.own_ms, wav)
         except BabbleFishError as error:
             failure = error
-        rendition.timings.add(timings.own_ms)
-        yield SpeechEnd(timings.own_ms, await self._encode(made, owner) if whole and made else None)
+        timings.add(own.own_ms)
+        yield SpeechEnd(own.own_ms, await self._encode(made, owner) if whole and made else None)
         if failure is not None:
             raise failure
 
-    async def _synthesize(self, rendition: Rendition, timings: Timings) -> AsyncGenerator[Speech, None]:
-        caption, deadline = rendition.caption, rendition.job.deadline
-        synthesizer = self.engines.synthesizer_for(caption.lang)
+    async def _synthesize(self, job: UtteranceJob, text: SpokenText, timings: Timings) -> AsyncGenerator[Speech, None]:
+        synthesizer = self.engines.synthesizer_for(text.lang)
         if synthesizer is None:
             return
-        asked_s = time.perf_counter()
-
-        def synthesize() -> Iterator[Speech]:
-            timings.add({"synthesis_queue": _since_ms(asked_s)})
-            return synthesizer.synthesize(caption.text, caption.lang, deadline)
-
-        owner = rendition.job.utterance.owner
-        speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, owner)
-        async with contextlib.aclosing(speeches):
-            while True:
-                async with _until(deadline):
-                    speech = await anext(speeches, None)
-                if speech is None:
-                    break
-                if "first_speech" not in timings.own_ms:
-                    timings.add({"first_speech": _since_ms(asked_s)})
-                yield speech
-        timings.add({"synthesize": _since_ms(asked_s)})
+        began_s: float | None = None
+        async for stretch in text.stretches():
+            asked_s = time.perf_counter()
+            began_s = asked_s if began_s is None else began_s
+            synthesize = partial(_begin_synthesis, synthesizer, stretch, text.lang, job.deadline, timings, asked_s)
+            speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, job.utterance.owner)
+            async with contextlib.aclosing(speeches):
+                while True:
+                    async with _until(job.deadline):
+                        speech = await anext(speeches, None)
+                    if speech is None:
+                        break
+                    if "first_speech" not in timings.own_ms:
+                        timings.add({"first_speech": _since_ms(asked_s)})
+                    yield speech
+            timings.add({"synthesize": _since_ms(began_s)})
 
     async def _encode(self, speeches: list[Speech], owner: Owner) -> str | None:
         """Encode speech as one WAV file; without it the caption still goes out."""
@@ -359,7 +377,8 @@ class Pipeline:
         if route is None:
             raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
         deadline = Deadline.after(self._settings.utterance_deadline_s)
-        return Caption(await self._translate_text(text, route, deadline), target_lang, route.quality, route.path)
+        translated = await self._translate_text(text, route, deadline)
+        return Caption(translated.text, target_lang, route.quality, route.path)
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.
@@ -384,19 +403,29 @@ class Pipeline:
         synthesizer = self.engines.synthesizer_for(lang)
         return synthesizer.voice(lang) if synthesizer else None
 
-    async def _translate_text(self, text: str, route: Route, deadline: Deadline, of: Utterance | None = None) -> str:
+    async def _translate_text(
+        self,
+        text: str,
+        route: Route,
+        deadline: Deadline,
+        of: Utterance | None = None,
+        on_clause: Callable[[str], None] = lambda _: None,
+    ) -> TextTranslation:
         translator = self.engines.text_translator
         if translator is None:
             raise EngineError("there is no text translator")
+        owner, cost_s = (of.owner, of.duration_s) if of else (NOBODY, 1.0)
+        run = partial(self._workers.text.run, owner=owner, cost_s=cost_s)
         async with _until(deadline):
-            return await self._workers.text.run(
-                translator.translate,
-                text,
-                route,
-                deadline,
-                owner=of.owner if of else NOBODY,
-                cost_s=of.duration_s if of else 1.0,
-            )
+            if of is None or not isinstance(translator, ConversationTranslator):
+                return TextTranslation(await run(translator.translate, text, route, deadline))
+            loop = asyncio.get_running_loop()
+
+            def tell(so_far: str) -> None:
+                loop.call_soon_threadsafe(on_clause, so_far)
+
+            request = TextRequest(text, route, deadline, on_clause=tell)
+            return await run(translator.translate_utterance, request)
 
     async def _translate_speech(
         self, job: UtteranceJob, target_langs: Collection[str]
@@ -462,6 +491,15 @@ def _recognition(
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
     return Recognition(job, transcript, embedding, texts, plans)
+
+
+def _begin_synthesis(
+    synthesizer: Synthesizer, text: str, lang: str, deadline: Deadline, timings: Timings, asked_s: float
+) -> Iterator[Speech]:
+    """Begin to speak a text, in the worker's thread."""
+    if "synthesis_queue" not in timings.own_ms:
+        timings.add({"synthesis_queue": _since_ms(asked_s)})
+    return synthesizer.synthesize(text, lang, deadline)
 
 
 def _wav_base64(speeches: list[Speech]) -> str:

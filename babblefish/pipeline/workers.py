@@ -419,7 +419,12 @@ class Workers:
         cpus = settings.worker_cpus.get
         return cls(
             translation=Worker("translation", 1, settings.queue_limit, cpus=cpus("translation")),
-            text=Worker("text-translation", 2, settings.queue_limit * 4, cpus=cpus("text-translation")),
+            text=Worker(
+                "text-translation",
+                settings.parallel_translations,
+                settings.queue_limit * 4,
+                cpus=cpus("text-translation"),
+            ),
             synthesis=Worker(
                 "synthesis", settings.parallel_syntheses, settings.queue_limit * 5, cpus=cpus("synthesis")
             ),

@@ -43,7 +43,7 @@ def test_auto_is_embedded_without_the_packages_and_names_them_with_the_command(
     profile = choose(Settings(model_dir=tmp_path))
     assert profile.name == "embedded"
     assert "lacks the packages torch (pip install 'babblefish[embedded,full]')" in profile.reason
-    assert (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "llm")
     assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from babblefish.engines.llm.guards import folded, is_too_long, is_too_short
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -27,12 +28,8 @@ Pair = tuple[str, str]
 _SEPARATOR = re.compile(r"(?<=\d)[., \u00a0\u202f](?=\d{3}(?!\d))")
 """Between the thousands of a number."""
 
-_SHORTEST, _LONGEST = 0.4, 2.5
-"""How long a translation is at least and at most, as a share of the source; of the corpus's sentences with more than
-``_SLACK`` characters none is outside in any pair."""
-
-_SLACK = 20
-"""Characters that a translation may be longer in any case; as long as a source of which a part may be left out."""
+_ECHOED = 20
+"""Letters up to which a translation may be the source itself: a name, "No."."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,11 @@ def faults(trial: Trial, translation: str, target_lang: str) -> list[str]:
         return ["empty"]
     if "\n" in text:
         found.append("several lines")
-    if len(text) > max(_LONGEST * len(source), len(source) + _SLACK):
+    if is_too_long(source, text):
         found.append("too long")
-    if len(source) > _SLACK and len(text) < _SHORTEST * len(source):
+    if is_too_short(source, text):
         found.append("too short")
-    if not trial.may_echo and _folded(text) == _folded(source) and len(source) > _SLACK:
+    if not trial.may_echo and folded(text) == folded(source) and len(source) > _ECHOED:
         found.append("the source itself")
     if trial.question and not text.endswith("?"):
         found.append("no question")
@@ -137,17 +134,11 @@ def faults(trial: Trial, translation: str, target_lang: str) -> list[str]:
     for number in trial.numbers:
         if number not in written and not any(_has(text, form) for form in words.get(number, {}).get(target_lang, ())):
             found.append(f"lost {number}")
-    found += [f"lost {kept}" for kept in trial.keeps if _folded(kept) not in _folded(text)]
+    found += [f"lost {kept}" for kept in trial.keeps if folded(kept) not in folded(text)]
     found += [f"says {word}" for word in trial.never if _has(text, word)]
     return found
 
 
-def _folded(text: str) -> str:
-    """Return a text without its case and its accents."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
-
-
 def _has(text: str, words: str) -> bool:
     """Say whether a text has words in it, as whole words."""
-    return re.search(rf"(?<!\w){re.escape(_folded(words))}(?!\w)", _folded(text)) is not None
+    return re.search(rf"(?<!\w){re.escape(folded(words))}(?!\w)", folded(text)) is not None

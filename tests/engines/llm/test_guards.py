@@ -95,6 +95,7 @@ BROKEN = (
     (Fault.ECHO, "deu", "Das war ein langer Tag.", "eng", "Das war ein langer Tag."),
     (Fault.ECHO, "deu", "Danke!", "spa", "Danke!"),
     (Fault.ECHO, "fra", "Il fait trop froid pour sortir.", "eng", "He said il fait trop froid pour sortir."),
+    (Fault.ECHO, "eng", "Mr. Hill sold the boat to Ms. Reed.", "fra", "Mr. Hill sold the boat à Ms. Reed."),
     (Fault.LOOP, "eng", "I don't know.", "spa", "No lo sé. No lo sé. No lo sé. No lo sé."),
     (Fault.LOOP, "eng", "Very good indeed.", "deu", "Sehr sehr sehr sehr sehr gut."),
     (Fault.LENGTH, "eng", "Yes.", "fra", "Oui, je suis tout à fait d'accord avec ce que tu viens de dire."),

@@ -298,6 +298,12 @@ class UnknownSpeakerError(BabbleFishError):
     code = "unknown_speaker"
 
 
+class GlossaryFullError(BabbleFishError):
+    """The room's glossary has no place for these terms; it stays as it was."""
+
+    code = "glossary_full"
+
+
 class OverloadedError(BabbleFishError):
     """The queue is full; this utterance was refused."""
 

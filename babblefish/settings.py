@@ -284,6 +284,9 @@ class ConversationSettings(_Part):
     history_limit: int = Field(
         200, ge=0, description="Results that a room keeps for clients that reconnect; 0 keeps none."
     )
+    glossary_file: Path | None = Field(
+        None, description="JSON file with the terms that the glossary of every room begins with."
+    )
     kept_rooms: int = Field(64, ge=0, description="Empty rooms whose voices and history are kept.")
     speaker_threshold: float | None = Field(
         None,

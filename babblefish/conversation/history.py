@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from babblefish.clock import steady_unix_s
 from babblefish.domain import Caption, Quality, SpeakerMatch, Transcript
 from babblefish.pipeline.job import UtteranceJob
+
+_CONTEXT_UTTERANCES = 3
+_CONTEXT_CHARACTERS = 200
+"""Both languages together; a model reads what was said before each sentence it translates, which takes time."""
+
+_CONTEXT_S = 120.0
+"""What was said longer ago is not what somebody answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +45,9 @@ class HistoryEntry:
         speaker: As it was known when the utterance ended.
         due: Captions that are not made yet.
         captions: What was made, by the language it is in; the transcript is there from the beginning.
+        made_s: Time of ``steady_unix_s`` at which it became a result; links are compared by it.
         complete: Set when no further caption comes.
-        made_at: Time at which it became a result, UTC.
-        made_s: The same by ``steady_unix_s``, which links are compared by.
+        made_at: The same by the machine's clock, UTC.
     """
 
     seq: int
@@ -50,9 +57,9 @@ class HistoryEntry:
     transcript: Transcript
     due: int
     captions: dict[str, KeptCaption]
+    made_s: float
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    made_s: float = field(default_factory=steady_unix_s)
 
     def add(self, caption: KeptCaption) -> None:
         """Keep a caption; the last one that is due completes the entry."""
@@ -76,8 +83,9 @@ class History:
         newest_seq: Number of the newest result; 0 before the first.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = steady_unix_s) -> None:
         """Keep up to ``limit`` results; older ones are forgotten."""
+        self._clock = clock
         self.history_id = secrets.token_hex(8)
         self.newest_seq = 0
         self._entries: deque[HistoryEntry] = deque(maxlen=limit)
@@ -101,6 +109,7 @@ class History:
             transcript=transcript,
             due=due,
             captions={transcript.lang: KeptCaption(original, job.latency_ms(), job.timings.all_ms)},
+            made_s=self._clock(),
         )
         self._entries.append(entry)
         return entry
@@ -115,3 +124,31 @@ class History:
         """
         shown = [entry for entry in self._entries if after_seq < entry.seq <= until_seq and entry.made_s >= since_s]
         return shown, max(0, until_seq - after_seq) - len(shown)
+
+    def context(self, source_lang: str, target_lang: str, before_seq: int | None = None) -> tuple[tuple[str, str], ...]:
+        """Return the last utterances in two languages, oldest first; what is only the gist of one is not among them.
+
+        Args:
+            source_lang: ISO 639-3.
+            target_lang: ISO 639-3.
+            before_seq: Number of the utterance that they are to help with; without, the newest ones are returned.
+        """
+        now_s = self._clock()
+        context: list[tuple[str, str]] = []
+        characters = 0
+        for entry in reversed(self._entries):
+            if len(context) == _CONTEXT_UTTERANCES or now_s - entry.made_s > _CONTEXT_S:
+                break
+            source, target = (_sure_text(entry, lang) for lang in (source_lang, target_lang))
+            if source is None or target is None or (before_seq is not None and entry.seq >= before_seq):
+                continue
+            characters += len(source) + len(target)
+            if characters > _CONTEXT_CHARACTERS:
+                break
+            context.append((source, target))
+        return tuple(reversed(context))
+
+
+def _sure_text(entry: HistoryEntry, lang: str) -> str | None:
+    kept = entry.captions.get(lang)
+    return kept.caption.text if kept and kept.caption.quality in (Quality.ORIGINAL, Quality.GOOD) else None

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from babblefish.audio.segmenter import Segmenter
 from babblefish.conversation.echo import EchoGuard
+from babblefish.conversation.glossary import Glossary
+from babblefish.conversation.history import History
 from babblefish.conversation.members import Member, broadcast, offer
 from babblefish.domain import BabbleFishError, Utterance
 from babblefish.languages import scripts
@@ -43,6 +45,8 @@ class InterimCaptions:
         pipeline: Pipeline,
         echo: EchoGuard,
         pace: Pace,
+        glossary: Glossary,
+        history: History,
         enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,6 +58,8 @@ class InterimCaptions:
             pipeline: With the engines.
             echo: Of its room.
             pace: How often.
+            glossary: Of its room.
+            history: Of its room.
             enabled: Whether there are to be any.
             clock: In seconds.
         """
@@ -62,6 +68,8 @@ class InterimCaptions:
         self._pipeline = pipeline
         self._echo = echo
         self._pace = pace
+        self._glossary = glossary
+        self._history = history
         self._enabled = enabled
         self._clock = clock
         self._next_s = -float("inf")
@@ -94,10 +102,12 @@ class InterimCaptions:
                 time.monotonic(),
                 segmenter.speech_s,
                 self._member.owner,
-            )
+            ),
+            self._glossary.terms,
         )
         if job is None:
             return
+        job.context = self._history.context
         self._next_s = self._clock() + self._pace.interim_every_s
         self._job = job
         self._task = asyncio.create_task(self._caption(job, target_langs))

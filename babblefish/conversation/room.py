@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from itertools import product
 
@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from babblefish.conversation.delivery import Channel, Delivery, open_channels
 from babblefish.conversation.echo import EchoGuard
+from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History, HistoryEntry
 from babblefish.conversation.interim import InterimCaptions, show, take_back
 from babblefish.conversation.members import Backlog, Member, broadcast
@@ -20,7 +21,15 @@ from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.conversation.turns import Turns
-from babblefish.domain import UNKNOWN_SPEAKER, BabbleFishError, NotYoursError, OverloadedError, SpeakerMatch, Utterance
+from babblefish.domain import (
+    UNKNOWN_SPEAKER,
+    BabbleFishError,
+    NotYoursError,
+    OverloadedError,
+    SpeakerMatch,
+    Term,
+    Utterance,
+)
 from babblefish.pipeline.fair_queue import FairQueue, Waiting
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pace import Pace
@@ -54,8 +63,19 @@ class Room:
         recorder: Recorder,
         when_idle: Callable[[], None],
         pace: Pace,
+        terms: Collection[Term] = (),
     ) -> None:
-        """Open an empty room; ``when_idle`` is called whenever nobody is left and nothing in flight."""
+        """Open an empty room.
+
+        Args:
+            name: Its name.
+            pipeline: Where its utterances go.
+            settings: The server's.
+            recorder: Hears of what happens in it.
+            when_idle: Called whenever nobody is left and nothing in flight.
+            pace: How long it waits for things.
+            terms: That its glossary begins with.
+        """
         self.name = name
         self.recorder = recorder
         self.members: dict[str, Member] = {}
@@ -63,6 +83,7 @@ class Room:
         self.speakers = SpeakerRegistry(scale, settings.speaker_min_s, settings.speaker_threshold)
         self.history = History(settings.history_limit if settings.retain else 0)
         self.presence = PresenceNews(self.members, self.speakers, pace)
+        self.glossary = Glossary(self.members, pace, terms)
         self._pipeline = pipeline
         self._settings = settings
         self._pace = pace
@@ -87,6 +108,7 @@ class Room:
         member.joined_turn = self._turns.newest
         member.missed_until = self.history.newest_seq
         self.presence.greet(member)
+        self.glossary.greet(member)
         self.members[member.client_id] = member
         self.languages_changed()
 
@@ -123,7 +145,14 @@ class Room:
     def follow(self, member: Member) -> InterimCaptions:
         """Return what tells the others what a member is saying."""
         return InterimCaptions(
-            member, self.members, self._pipeline, self._echo, self._pace, enabled=self._settings.partials
+            member,
+            self.members,
+            self._pipeline,
+            self._echo,
+            self._pace,
+            self.glossary,
+            self.history,
+            enabled=self._settings.partials,
         )
 
     def rename_speaker(self, speaker_id: str, name: str, by: Member) -> None:
@@ -153,7 +182,7 @@ class Room:
             raise OverloadedError(f"{backlog.in_flight} of your utterances are waiting; please speak again in a moment")
         backlog.in_flight += 1
         self.recorder.began(utterance)
-        self._waiting.put(_Said(self._pipeline.begin(utterance), sender))
+        self._waiting.put(_Said(self._pipeline.begin(utterance, self.glossary.terms), sender))
         self._begin_next()
 
     def _begin_next(self) -> None:
@@ -244,6 +273,7 @@ class Room:
         job = recognition.job
         captions_due = len(recognition.targets_by_plan())
         entry = self.history.append(job, recognition.transcript, speaker, captions_due)
+        job.context = partial(self.history.context, before_seq=entry.seq)
         for member in self.members.values():
             if member.joined_turn >= job.turn:
                 member.missed_until = entry.seq

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from babblefish.conversation.room import Room
-from babblefish.domain import ServerFullError
+from babblefish.domain import ServerFullError, Term
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
 from babblefish.settings import Settings
@@ -20,12 +20,15 @@ class Rooms:
     One that is empty is kept, with its voices, until its place is needed; where nothing is to be retained, it is not.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, recorder: Recorder, pace: Pace) -> None:
-        """Open a house without rooms."""
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, recorder: Recorder, pace: Pace, terms: Collection[Term] = ()
+    ) -> None:
+        """Open a house without rooms; the glossary of each begins with ``terms``."""
         self._pipeline = pipeline
         self._settings = settings
         self._recorder = recorder
         self._pace = pace
+        self._terms = terms
         self._limit = settings.max_clients + settings.kept_rooms
         self._rooms: OrderedDict[str, Room] = OrderedDict()
 
@@ -66,6 +69,7 @@ class Rooms:
             self._recorder,
             when_idle=lambda: self._forget(name),
             pace=self._pace,
+            terms=self._terms,
         )
 
     def _forget(self, name: str) -> None:

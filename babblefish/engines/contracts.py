@@ -6,7 +6,7 @@ call (language, voice) are arguments; weights are shared and state is per stream
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -101,6 +101,7 @@ class SpeechRequest:
         source_langs: ISO 639-3 codes of the languages it may be in; a single one is believed, none means any.
         interim: Whether it is still being spoken, and will be translated again as a whole: then fast matters more than
             sure, so it gets no second try.
+        hot_words: Called with the language spoken; returns words and names that are likely in it, as it writes them.
     """
 
     samples: Samples
@@ -108,6 +109,7 @@ class SpeechRequest:
     choose_targets: Callable[[str], Collection[str]] = lambda _: ()
     source_langs: frozenset[str] = frozenset()
     interim: bool = False
+    hot_words: Callable[[str], Sequence[str]] = lambda _: ()
 
 
 class SpeechTranslator(Protocol):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from babblefish.domain import Deadline, Utterance
+from babblefish.terms import NO_TERMS, Terms
 
 
 class Timings:
@@ -55,6 +56,8 @@ class UtteranceJob:
         is_interim: Whether its speaker is still speaking: it will be recognised again as a whole, and yields to every
             utterance that has ended.
         turn: Its place in the order of its room: 1, 2, 3 …; not every turn becomes a result.
+        terms: The glossary of its conversation when it began.
+        context: Returns what was said before it in two languages, oldest first, as ``TextRequest`` has it.
     """
 
     utterance: Utterance
@@ -62,6 +65,8 @@ class UtteranceJob:
     timings: Timings = field(default_factory=Timings)
     is_interim: bool = False
     turn: int = 0
+    terms: Terms = NO_TERMS
+    context: Callable[[str, str], tuple[tuple[str, str], ...]] = lambda _source, _target: ()
 
     @property
     def utterance_id(self) -> str:

@@ -11,6 +11,7 @@ class Pace:
 
     Attributes:
         presence_delay_s: Changes of members and names this close together are told once.
+        glossary_delay_s: The whole glossary is told at a time, so changes of it this close together are told once.
         talking_delay_s: Who talks is told this often at most, so that nobody can flood the room by speaking in bursts.
         away_s: Captions are made for a language this long after its last listener left: a lost connection mostly is
             back by then.
@@ -25,6 +26,7 @@ class Pace:
     """
 
     presence_delay_s: float = 0.05
+    glossary_delay_s: float = 0.2
     talking_delay_s: float = 0.2
     away_s: float = 60.0
     stalled_s: float = 1.0

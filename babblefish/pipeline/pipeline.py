@@ -56,6 +56,7 @@ from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
+from babblefish.terms import NO_TERMS, Terms
 
 _log = logging.getLogger(__name__)
 
@@ -159,20 +160,27 @@ class Pipeline:
         batches = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
         return self._settings.parallel_utterances if batches else 1
 
-    def begin(self, utterance: Utterance) -> UtteranceJob:
-        """Take up an utterance that has ended; interim recognition makes way until ``end``."""
-        self._gate.utterance_begins()
-        return UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s))
+    def begin(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob:
+        """Take up an utterance that has ended; interim recognition makes way until ``end``.
 
-    def begin_interim(self, utterance: Utterance) -> UtteranceJob | None:
+        Args:
+            utterance: The whole of it.
+            terms: The glossary of its conversation.
+        """
+        self._gate.utterance_begins()
+        return UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s), terms=terms)
+
+    def begin_interim(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob | None:
         """Take up an utterance that goes on, unless somebody would have to wait for that.
 
         Args:
             utterance: So far.
+            terms: The glossary of its conversation.
         """
         if self._workers.translation.pending or not self._gate.is_open(utterance.duration_s):
             return None
-        job = UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s), is_interim=True)
+        deadline = Deadline.after(self._settings.utterance_deadline_s)
+        job = UtteranceJob(utterance, deadline, is_interim=True, terms=terms)
         self._gate.interim_begins(job.deadline)
         return job
 
@@ -251,7 +259,7 @@ class Pipeline:
             return None
         try:
             job = recognition.job
-            return (await self._translate_text(text, plan.route, job.deadline, job.utterance)).text
+            return (await self._translate_text(text, plan.route, job.deadline, job)).text
         except BabbleFishError:
             return None
 
@@ -284,7 +292,7 @@ class Pipeline:
             if text is not None and plan.route is not None:
                 with timings.stage("translate"):
                     job = recognition.job
-                    translated = await self._translate_text(text, plan.route, job.deadline, job.utterance, on_clause)
+                    translated = await self._translate_text(text, plan.route, job.deadline, job, on_clause)
                 text, faults = translated.text, translated.faults
                 quality = Quality.DRAFT if translated.is_doubtful else quality
             if text is not None:
@@ -335,7 +343,8 @@ class Pipeline:
         async for stretch in text.stretches():
             asked_s = time.perf_counter()
             began_s = asked_s if began_s is None else began_s
-            synthesize = partial(_begin_synthesis, synthesizer, stretch, text.lang, job.deadline, timings, asked_s)
+            spelled = job.terms.respelled(stretch, text.lang)
+            synthesize = partial(_begin_synthesis, synthesizer, spelled, text.lang, job.deadline, timings, asked_s)
             speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, job.utterance.owner)
             async with contextlib.aclosing(speeches):
                 while True:
@@ -408,13 +417,13 @@ class Pipeline:
         text: str,
         route: Route,
         deadline: Deadline,
-        of: Utterance | None = None,
+        of: UtteranceJob | None = None,
         on_clause: Callable[[str], None] = lambda _: None,
     ) -> TextTranslation:
         translator = self.engines.text_translator
         if translator is None:
             raise EngineError("there is no text translator")
-        owner, cost_s = (of.owner, of.duration_s) if of else (NOBODY, 1.0)
+        owner, cost_s = (of.utterance.owner, of.utterance.duration_s) if of else (NOBODY, 1.0)
         run = partial(self._workers.text.run, owner=owner, cost_s=cost_s)
         async with _until(deadline):
             if of is None or not isinstance(translator, ConversationTranslator):
@@ -424,7 +433,8 @@ class Pipeline:
             def tell(so_far: str) -> None:
                 loop.call_soon_threadsafe(on_clause, so_far)
 
-            request = TextRequest(text, route, deadline, on_clause=tell)
+            ends = route.path[0], route.path[-1]
+            request = TextRequest(text, route, deadline, of.context(*ends), of.terms.between(text, *ends), tell)
             return await run(translator.translate_utterance, request)
 
     async def _translate_speech(
@@ -439,7 +449,9 @@ class Pipeline:
 
         translator = self.engines.speech_translator
         utterance = job.utterance
-        request = SpeechRequest(utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim)
+        request = SpeechRequest(
+            utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim, job.terms.written
+        )
         if isinstance(translator, BatchSpeechTranslator):
             translation = await self._workers.translation.share(
                 translator.translate_batch, request, utterance.owner, utterance.duration_s
@@ -448,6 +460,7 @@ class Pipeline:
             translation = await self._workers.translation.run(
                 translator.translate, request, owner=utterance.owner, cost_s=utterance.duration_s
             )
+        translation = replace(translation, transcript=_corrected(translation.transcript, job.terms))
         job.timings.add(translation.timings_ms)
         # What the engine's own steps leave is the time before it took the utterance up.
         job.timings.add({"queue": max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))})
@@ -491,6 +504,10 @@ def _recognition(
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
     return Recognition(job, transcript, embedding, texts, plans)
+
+
+def _corrected(transcript: Transcript, terms: Terms) -> Transcript:
+    return replace(transcript, text=terms.corrected(transcript.text, transcript.lang))
 
 
 def _begin_synthesis(

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection
 
+from babblefish.conversation.glossary import read_glossary
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
@@ -51,6 +52,7 @@ class Server:
         self.access = access_of(settings)
         self.limits = RateLimits(settings)
         self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
+        self._terms = read_glossary(settings.glossary_file) if settings.glossary_file else ()
         self.rooms: Rooms | None = None
         self.languages: list[server_messages.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
@@ -78,7 +80,7 @@ class Server:
 
     def _open_rooms(self, pipeline: Pipeline) -> None:
         self.languages = _languages(pipeline.engines)
-        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace)
+        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace, self._terms)
         self.loaded.set()
 
     @property

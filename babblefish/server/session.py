@@ -21,6 +21,7 @@ from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
+    GlossaryFullError,
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
@@ -110,6 +111,7 @@ class Session:
             allowed_since_s=admission.allowed_since_s,
             is_admin=admission.claims is None,
         )
+        self._brought = join.terms
         self._rooms = rooms
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
@@ -119,6 +121,7 @@ class Session:
         """Serve the client until it goes, falls behind or the server stops."""
         self.member.send(ready)
         self.room.join(self.member)
+        self._offer_terms()
         try:
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(self._read())
@@ -138,6 +141,13 @@ class Session:
         finally:
             self.room.leave(self.member)
             await self._interim.close()
+
+    def _offer_terms(self) -> None:
+        """Put the terms that the client brought into the room's glossary."""
+        try:
+            self.room.glossary.offer(self._brought)
+        except GlossaryFullError as error:
+            self.member.send(server_messages.error_message(error))
 
     def enter(self) -> None:
         """Open the room again, as it may have been forgotten, being empty, while the handshake was answered."""
@@ -321,6 +331,8 @@ class Session:
                 await self._flush(self._segmenter, arrived_s)
             case client_messages.RenameSpeaker():
                 self.room.rename_speaker(message.speaker_id, message.name, self.member)
+            case client_messages.Glossary():
+                self.room.glossary.change([given.term for given in message.terms], message.remove)
             case client_messages.Resume():
                 if self._resumes.full():
                     raise OverloadedError("the results you missed are already on their way")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from babblefish.domain import InvalidMessageError
+from babblefish.domain import InvalidMessageError, Term
 from babblefish.languages import language
 from babblefish.wire.server_messages import AUTO, ROOM, AudioFormat, Mode
 
@@ -63,6 +63,9 @@ def _not_empty(name: str) -> str:
     return name
 
 
+Spelling = Annotated[Name, AfterValidator(_not_empty)]
+"""Of a glossary's term."""
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -72,8 +75,57 @@ class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class GlossaryTerm(_Request):
+    """A word or a name, as ``TermInfo`` has it."""
+
+    text: Spelling
+    translations: dict[str, Spelling] = Field(default_factory=dict)
+    spoken: dict[str, Spelling] = Field(default_factory=dict)
+
+    @property
+    def term(self) -> Term:
+        """The same as a term of the domain."""
+        return Term(self.text, self.translations, self.spoken)
+
+    def check_languages(self) -> None:
+        """Check its language codes.
+
+        Raises:
+            UnknownLanguageError: One is not ISO 639-3 or not known.
+        """
+        for lang in (*self.translations, *self.spoken):
+            language(lang)
+
+
+def _terms(given: str) -> list[GlossaryTerm]:
+    """Read terms from a query: ``TEXT;TEXT=LANG:WRITTEN|SPOKEN,LANG:WRITTEN``, where either spelling may be empty."""
+    return [_term(item) for part in given.split(";") if (item := part.strip())]
+
+
+def _term(item: str) -> GlossaryTerm:
+    text, _, spellings = item.partition("=")
+    translations, spoken = {}, {}
+    for spelling in filter(None, spellings.split(",")):
+        lang, _, both = spelling.partition(":")
+        written, _, sound = both.partition("|")
+        if written or not sound:
+            translations[lang.strip()] = written
+        if sound:
+            spoken[lang.strip()] = sound
+    return GlossaryTerm(text=text, translations=translations, spoken=spoken)
+
+
+def _readable(given: str) -> str:
+    _terms(given)
+    return given
+
+
 class Join(BaseModel):
-    """The query string of ``/ws/client``; unknown parameters are ignored, as browsers may add some."""
+    """The query string of ``/ws/client``; unknown parameters are ignored, as browsers may add some.
+
+    Attributes:
+        glossary: Terms for the room, as ``TEXT;TEXT=LANG:WRITTEN|SPOKEN,LANG:WRITTEN``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -84,6 +136,12 @@ class Join(BaseModel):
     room: Identifier = "main"
     mode: Mode = "utterance"
     audio: AudioFormat = "wav"
+    glossary: Annotated[str, StringConstraints(max_length=_MAX_CHARACTERS), AfterValidator(_readable)] = ""
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of ``glossary``."""
+        return tuple(given.term for given in _terms(self.glossary))
 
 
 class Set(_Request):
@@ -108,6 +166,19 @@ class RenameSpeaker(_Request):
     type: Literal["rename_speaker"] = "rename_speaker"
     speaker_id: Identifier
     name: Annotated[Name, AfterValidator(_not_empty)]
+
+
+class Glossary(_Request):
+    """Change the room's glossary, for everyone.
+
+    Attributes:
+        terms: Are put into it; one whose ``text`` is in it already is replaced.
+        remove: The ``text`` of terms that go; unknown ones are ignored.
+    """
+
+    type: Literal["glossary"] = "glossary"
+    terms: tuple[GlossaryTerm, ...] = ()
+    remove: tuple[Spelling, ...] = ()
 
 
 class Resume(_Request):
@@ -141,7 +212,7 @@ class Ping(_Request):
     type: Literal["ping"] = "ping"
 
 
-ClientMessage = Set | Flush | RenameSpeaker | Resume | Played | Ping
+ClientMessage = Set | Flush | RenameSpeaker | Glossary | Resume | Played | Ping
 _MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
@@ -158,6 +229,8 @@ def parse_join(query: Mapping[str, str]) -> Join:
     except ValidationError as error:
         raise InvalidMessageError(_explain(error)) from None
     _check_languages(join.target_lang, join.source_lang)
+    for given in _terms(join.glossary):
+        given.check_languages()
     return join
 
 
@@ -176,6 +249,9 @@ def parse_message(text: str) -> ClientMessage:
         raise InvalidMessageError(_explain(error)) from None
     if isinstance(message, Set):
         _check_languages(message.target_lang, message.source_lang)
+    if isinstance(message, Glossary):
+        for given in message.terms:
+            given.check_languages()
     return message
 
 

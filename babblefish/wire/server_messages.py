@@ -196,6 +196,27 @@ class Presence(_Message):
     members: list[MemberInfo]
 
 
+class TermInfo(_Message):
+    """A word or a name of the room's glossary.
+
+    Attributes:
+        text: As it is written where ``translations`` has nothing else.
+        translations: ISO 639-3 → how it is written in that language.
+        spoken: ISO 639-3 → how it is spelled for a voice of that language to say it right.
+    """
+
+    text: str
+    translations: dict[str, str]
+    spoken: dict[str, str]
+
+
+class Glossary(_Message):
+    """The whole glossary of the room, after ``ready`` if there is one and whenever it has changed."""
+
+    type: Literal["glossary"] = "glossary"
+    terms: list[TermInfo]
+
+
 class Talking(_Message):
     """Another member of the room started or stopped speaking (``mode=stream``)."""
 
@@ -251,7 +272,9 @@ class Error(_Message):
     utterance_id: str | None = None
 
 
-ServerMessage = Ready | Result | Partial | SpeechPiece | Speaker | Presence | Talking | Resumed | Settled | Pong | Error
+ServerMessage = (
+    Ready | Result | Partial | SpeechPiece | Speaker | Presence | Glossary | Talking | Resumed | Settled | Pong | Error
+)
 
 
 def encode(message: ServerMessage) -> str:

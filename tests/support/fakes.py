@@ -9,13 +9,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
-from babblefish.engines.contracts import Embedding, Engines, Route, SpeechRequest, SpeechTranslation, VoiceScale
+from babblefish.engines.contracts import (
+    Embedding,
+    Engines,
+    Route,
+    SpeechRequest,
+    SpeechTranslation,
+    TextRequest,
+    TextTranslation,
+    VoiceScale,
+)
 from babblefish.engines.registry import Part
 
 VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used_s=10.0)
@@ -146,6 +155,27 @@ class FakeTextTranslator:
 
     def close(self) -> None:
         self.closed = True
+
+
+class ScriptedConversationTranslator(FakeTextTranslator):
+    """Translates as its base does, well, and keeps what it is asked; ``make`` may make something else of it."""
+
+    name = "fake-conversation"
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self.requests: list[TextRequest] = []
+        self.make: Callable[[TextRequest], TextTranslation] = lambda request: TextTranslation(
+            self.translate(request.text, request.route, request.deadline)
+        )
+
+    def route(self, source_lang: str, target_lang: str) -> Route | None:
+        route = super().route(source_lang, target_lang)
+        return replace(route, quality=Quality.GOOD) if route else None
+
+    def translate_utterance(self, request: TextRequest) -> TextTranslation:
+        self.requests.append(request)
+        return self.make(request)
 
 
 class FakeSynthesizer:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from babblefish.domain import BabbleFishError, InvalidMessageError, UnknownLanguageError
+from babblefish.domain import BabbleFishError, InvalidMessageError, Term, UnknownLanguageError
 from babblefish.wire import client_messages, server_messages
 
 
@@ -43,6 +43,7 @@ def test_every_control_message_is_understood() -> None:
         '{"type": "ping"}': client_messages.Ping,
         '{"type": "resume", "history_id": "0f", "after_seq": 3}': client_messages.Resume,
         '{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "Dan"}': client_messages.RenameSpeaker,
+        '{"type": "glossary", "terms": [{"text": "Ewa"}], "remove": ["Ola"]}': client_messages.Glossary,
     }.items():
         assert isinstance(client_messages.parse_message(text), kind)
 
@@ -61,3 +62,45 @@ def test_errors_carry_their_code() -> None:
         "fatal": False,
         "utterance_id": "u1",
     }
+
+
+def test_terms_come_in_a_query_with_what_each_language_writes_and_says() -> None:
+    given = "BabbleFish; Kowalczyk=eng:|Kovalchick,fra:|Kovaltchik ;water heater=fra:chauffe-eau|chauffe o;"
+    assert client_messages.parse_join({"glossary": given}).terms == (
+        Term("BabbleFish"),
+        Term("Kowalczyk", {}, {"eng": "Kovalchick", "fra": "Kovaltchik"}),
+        Term("water heater", {"fra": "chauffe-eau"}, {"fra": "chauffe o"}),
+    )
+    assert client_messages.parse_join({}).terms == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("x" * 61, InvalidMessageError),
+        ("=fra:rien", InvalidMessageError),
+        ("heater=fr:chauffe-eau", UnknownLanguageError),
+        ("heater=chauffe-eau", InvalidMessageError),
+        ("a;" * 2049, InvalidMessageError),
+    ],
+)
+def test_terms_in_a_query_that_cannot_be_are_refused(given: str, error: type[BabbleFishError]) -> None:
+    with pytest.raises(error):
+        client_messages.parse_join({"glossary": given})
+
+
+@pytest.mark.parametrize(
+    ("term", "error"),
+    [
+        ('{"text": ""}', InvalidMessageError),
+        ('{"text": "\u200b\u202e"}', InvalidMessageError),
+        ('{"text": "a", "spoken": {"eng": " "}}', InvalidMessageError),
+        ('{"text": "a", "translations": {"fr": "b"}}', UnknownLanguageError),
+        ('{"text": "a", "sound": {}}', InvalidMessageError),
+    ],
+)
+def test_a_term_needs_a_spelling_that_can_be_seen_and_languages_that_are_known(
+    term: str, error: type[BabbleFishError]
+) -> None:
+    with pytest.raises(error):
+        client_messages.parse_message(f'{{"type": "glossary", "terms": [{term}]}}')

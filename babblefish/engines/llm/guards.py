@@ -11,6 +11,7 @@ import py3langid
 
 from babblefish import languages
 from babblefish.engines.llm import dates, numbers, phrases
+from babblefish.terms import has_term
 
 
 class Fault(StrEnum):
@@ -34,11 +35,13 @@ class Fault(StrEnum):
     """A number, a day or a month of the source is missing, or there is one that the source does not have."""
     NAME = "name"
     """A name, an address or the like is missing."""
+    TERM = "term"
+    """A term of the glossary is missing, as the target language writes it."""
 
     @property
     def is_fatal(self) -> bool:
         """Whether the translation cannot be used at all; else it is good for the gist, a draft."""
-        return self not in (Fault.NUMBER, Fault.NAME)
+        return self not in (Fault.NUMBER, Fault.NAME, Fault.TERM)
 
 
 _KNOWN_BEST = ("eng", "fra", "deu", "spa", "ita", "por", "pol")
@@ -96,12 +99,13 @@ def check(
     target_lang: str,
     complete: bool = True,
     names: Collection[str] = (),
+    terms: Collection[tuple[str, str]] = (),
 ) -> Fault | None:
     """Return the worst fault of a translation, or None.
 
-    Every fault but ``NUMBER`` and ``NAME`` makes a translation unusable; these two make it doubtful. English, French,
-    German, Spanish, Italian, Portuguese and Polish are known best. The first call reads the language detector's model,
-    which takes about half a second.
+    Every fault but ``NUMBER``, ``NAME`` and ``TERM`` makes a translation unusable; these make it doubtful. English,
+    French, German, Spanish, Italian, Portuguese and Polish are known best. The first call reads the language detector's
+    model, which takes about half a second.
 
     Args:
         source: What was said.
@@ -111,6 +115,7 @@ def check(
         complete: False for the beginning of a translation that is still being written. What may yet follow (a number, a
             name, the rest, a question mark) is not looked for then.
         names: Names that are the same in both languages, for instance of people in the room.
+        terms: What the room's glossary has of the source, in both languages.
     """
     source, target = unicodedata.normalize("NFC", source.strip()), unicodedata.normalize("NFC", target.strip())
     texts, langs = (source, target), (source_lang, target_lang)
@@ -124,6 +129,7 @@ def check(
         (Fault.ANSWER, lambda: phrases.answers(*texts, complete)),
         (Fault.NUMBER, lambda: complete and _changes_numbers(*texts, *langs)),
         (Fault.NAME, lambda: complete and _loses_names(*texts, target_lang, names)),
+        (Fault.TERM, lambda: complete and any(not has_term(target, term, target_lang) for _, term in terms)),
     )
     return next((fault for fault, found in checks if found()), None)
 

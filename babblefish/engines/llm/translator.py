@@ -10,6 +10,7 @@ from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.engines.llm import guards, prompts, routes
 from babblefish.engines.llm.model import LanguageModel
 from babblefish.engines.text_splitting import has_words, last_clause_end, space, split_line
+from babblefish.terms import has_term
 
 _MAX_CHARACTERS = 240
 """Sentences are translated together up to this length, as each gives the next its context; a longer text takes as long
@@ -92,18 +93,19 @@ class LlmTranslator:
     ) -> TextTranslation:
         """Translate a few sentences; the tries come in the order in which they are likely to be good."""
         faults: list[str] = []
+        said_terms = tuple(pair for pair in request.terms if has_term(said, pair[0], request.route.path[0]))
         doubtful: str | None = None
         for path, used, temperature in self._tries(request, context):
             text = said
             fault: guards.Fault | None = None
             for hop in pairwise(path):
-                terms = request.terms if hop == (request.route.path[0], request.route.path[-1]) else ()
+                terms = said_terms if hop == (request.route.path[0], request.route.path[-1]) else ()
                 tell = on_clause if hop[1] == path[-1] else None
                 text, fault = self._attempt(text, *hop, used, terms, temperature, request.deadline, tell)
                 if fault is not None:
                     break
             if fault is None:
-                fault = guards.check(said, path[0], text, path[-1])
+                fault = guards.check(said, path[0], text, path[-1], terms=said_terms)
             if fault is None:
                 return TextTranslation(text, faults=tuple(faults))
             faults.append(fault)

@@ -147,5 +147,12 @@ def test_a_name_that_is_given_must_be_in_the_translation() -> None:
     assert check("Olive is late.", "eng", "Die Frucht ist zu spät.", "deu", names={"Olive"}) is Fault.NAME
 
 
-def test_a_lost_number_or_name_alone_leaves_a_draft() -> None:
-    assert {fault for fault in Fault if not fault.is_fatal} == {Fault.NUMBER, Fault.NAME}
+def test_a_term_of_the_glossary_must_be_in_the_translation_as_its_language_writes_it() -> None:
+    source, terms = "The water heaters are broken.", [("water heater", "chauffe-eau")]
+    assert check(source, "eng", "Les chauffe-eaux sont cassés.", "fra", terms=terms) is None
+    assert check(source, "eng", "Les chaudières sont cassées.", "fra", terms=terms) is Fault.TERM
+    assert check(source, "eng", "Les chau", "fra", complete=False, terms=terms) is None
+
+
+def test_a_lost_number_name_or_term_alone_leaves_a_draft() -> None:
+    assert {fault for fault in Fault if not fault.is_fatal} == {Fault.NUMBER, Fault.NAME, Fault.TERM}

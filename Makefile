@@ -18,7 +18,7 @@ NPM := PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/npm --silent
 .DEFAULT_GOAL := help
 # A virtual environment that was only half made must not pass for one.
 .DELETE_ON_ERROR:
-.PHONY: help run demo full test check bench dist lock clean debian debian-test weights
+.PHONY: help run demo light open full test check bench dist lock clean debian debian-light debian-test weights
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +29,17 @@ run: debian $(VENV)/.server weights ## Start the server; sets everything up the 
 demo: debian $(VENV)/.server weights ## Show a conversation between several languages
 	$(VENV)/bin/babblefish demo $(ARGS)
 
+light: debian debian-light $(VENV)/.server ## Install the light profile, for machines with less than 4 GB of memory
+	$(VENV)/bin/babblefish models pull --profile light
+
+open: debian $(VENV)/.server ## Install the open profile: a larger Whisper, EuroLLM with Polish (1.5 GB)
+	$(VENV)/bin/babblefish models pull --profile open
+	@echo 'To serve it: make run ARGS="--profile open"'
+
 full: debian $(VENV)/.full ## Install the full profile: SeamlessM4T, pyannote, Kokoro (20 GB)
 	$(VENV)/bin/babblefish models pull --profile full
 
-test: debian debian-test $(VENV)/.dev node_modules/.ready weights ## Run every test, the fast ones first
+test: debian debian-light debian-test $(VENV)/.dev node_modules/.ready weights ## Run every test, the fast ones first
 	$(NPM) test
 	$(VENV)/bin/python -m pytest -m "not slow" -n logical --dist loadfile $(ARGS)
 	$(VENV)/bin/python -m pytest -m slow $(ARGS)
@@ -44,7 +51,7 @@ check: $(VENV)/.dev node_modules/.ready ## Check style, types and layers
 	$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
 	$(NPM) run check
 
-bench: debian $(VENV)/.dev weights ## Measure speed and quality
+bench: debian debian-light $(VENV)/.dev weights ## Measure speed and quality
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 dist: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
@@ -63,6 +70,9 @@ clean: ## Remove the virtual environment and caches; the weights stay
 debian:
 	@deploy/install_debian.sh run
 
+debian-light:
+	@deploy/install_debian.sh light
+
 debian-test:
 	@deploy/install_debian.sh test
 
@@ -80,7 +90,7 @@ $(VENV)/bin/python:
 
 # The locks name every package with its version and its hashes; the project itself is installed without looking further.
 $(VENV)/.server: pyproject.toml requirements_server.txt | $(VENV)/bin/python
-	@echo "Installing the server's packages (about 550 MB)"
+	@echo "Installing the server's packages (about 650 MB)"
 	$(PIP) --require-hashes --requirement requirements_server.txt
 	$(PIP) --no-deps --editable .
 	@touch $@

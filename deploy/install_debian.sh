@@ -3,8 +3,9 @@
 #
 #   deploy/install_debian.sh GROUP...
 #
-# Groups: python (to make a virtual environment), run (translation, and npm to fetch the voices), test (a browser).
-# The server starts without the group "run": with fewer languages and plainer voices.
+# Groups: python (to make a virtual environment), run (npm, to fetch the voices), light (Apertium, which translates in the
+# light profile), test (a browser).
+# The server starts without the groups "run" and "light": with plainer voices, and in light with captions in English.
 set -euo pipefail
 
 wanted=()
@@ -12,21 +13,26 @@ for group in "$@"; do
     case "$group" in
     python) wanted+=(python3-venv) ;;
     run)
-        wanted+=(apertium apertium-eng-spa apertium-eng-cat apertium-fra-cat apertium-fr-es)
-        wanted+=(apertium-es-pt apertium-por-cat apertium-spa-ita apertium-cat-ita)
         # An npm from elsewhere does as well, and Debian's brings hundreds of packages.
         command -v npm >/dev/null || wanted+=(npm)
+        ;;
+    light)
+        wanted+=(apertium apertium-eng-spa apertium-eng-cat apertium-fra-cat apertium-fr-es)
+        wanted+=(apertium-es-pt apertium-por-cat apertium-spa-ita apertium-cat-ita)
         ;;
     # Playwright drives the browser with a Node.js of its own, which needs libatomic.
     # certutil makes the browser trust a certificate authority.
     # systemd-analyze, in systemd, reads the service's unit.
     test) wanted+=(chromium libatomic1 libnss3-tools systemd) ;;
     *)
-        echo "usage: $0 [python] [run] [test]" >&2
+        echo "usage: $0 [python] [run] [light] [test]" >&2
         exit 2
         ;;
     esac
 done
+if [ ${#wanted[@]} -eq 0 ]; then
+    exit 0
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "This is not a Debian system; install the counterparts of: ${wanted[*]}" >&2

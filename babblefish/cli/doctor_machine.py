@@ -17,9 +17,10 @@ from pathlib import Path
 
 from cryptography import x509
 
+from babblefish.cli.models import licence
 from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines.apertium import INSTALL_COMMAND, Apertium
-from babblefish.engines.profiles import FULL_PACKAGES, INSTALL_COMMANDS, Profile, choose
+from babblefish.engines.profiles import FULL_PACKAGES, INSTALL_COMMANDS, MEMORY_BYTES, Profile, choose, weights
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE
 from babblefish.models.store import State, megabytes
@@ -27,6 +28,7 @@ from babblefish.server import invitation
 from babblefish.server.addresses import is_loopback, this_machine
 from babblefish.server.tls import RENEW_BEFORE, certificate_of
 from babblefish.settings import Settings
+from babblefish.telemetry.usage import memory_limit_bytes
 
 _PACKAGES = ("ctranslate2", "espeakng_loader", "faster_whisper", "kokoro_onnx", "onnxruntime", "tokenizers")
 
@@ -86,6 +88,7 @@ def machine_checks(settings: Settings) -> Iterator[Check]:
     profile = choose(settings)
     yield ok("profile", f"{profile.name}: {profile.reason}")
     yield _cpus(settings)
+    yield _memory(profile)
     yield _packages(profile)
     yield _debian_packages(profile)
     yield from _weights(settings, profile)
@@ -140,6 +143,7 @@ def _cpus(settings: Settings) -> Check:
     cpus = len(os.sched_getaffinity(0))
     budgets = {
         "TRANSLATION_THREADS": settings.translation_threads,
+        "TEXT_TRANSLATION_THREADS": settings.text_translation_threads,
         "SYNTHESIS_THREADS": settings.synthesis_threads,
         "SPEAKER_THREADS": settings.speaker_threads,
         "SOCKET_THREADS": settings.socket_threads,
@@ -153,8 +157,18 @@ def _cpus(settings: Settings) -> Check:
     return ok("CPUs", found)
 
 
+def _memory(profile: Profile) -> Check:
+    memory = memory_limit_bytes()
+    found = f"{megabytes(memory)} MB"
+    if profile.text_translator == "llm" and memory < MEMORY_BYTES:
+        return warning("memory", found, f"a language model wants {megabytes(MEMORY_BYTES)} MB: use --profile light")
+    return ok("memory", found)
+
+
 def _packages(profile: Profile) -> Check:
     wanted = (*_PACKAGES, *FULL_PACKAGES) if profile.name == "full" else _PACKAGES
+    if profile.text_translator == "llm":
+        wanted = (*wanted, "xllamacpp")
     missing = [name for name in wanted if not _is_installed(name)]
     if missing:
         return failed("packages", f"missing: {', '.join(missing)}", INSTALL_COMMANDS[profile.name])
@@ -186,21 +200,38 @@ def _debian_packages(profile: Profile) -> Check:
 
 def _weights(settings: Settings, profile: Profile) -> Iterator[Check]:
     lines: list[str] = []
-    wanted = [asset for asset in CATALOGUE if profile.name in asset.needed_by]
+    names = weights(settings, profile)
+    wanted = [asset for asset in CATALOGUE if asset.name in names]
+    own = [name for name in names if name not in {asset.name for asset in wanted}]
     states = install.verify(settings.model_dir, wanted, lines.append)
     for asset in wanted:
         name = f"weights {asset.name}"
         match states[asset.name]:
             case State.GOOD:
-                yield ok(name, "complete, hashes match")
+                yield ok(name, f"complete, hashes match; {asset.terms}")
             case State.UNVERIFIED:
-                yield warning(name, "complete, but cannot be verified", "pull them again with a network connection")
+                yield warning(
+                    name,
+                    f"complete, but cannot be verified; {asset.terms}",
+                    "pull them again with a network connection",
+                )
             case State.MISSING if asset.without is not None:
                 yield warning(name, f"missing: {asset.without}", install.pull_command(asset))
             case State.MISSING:
                 yield failed(name, f"missing from {settings.model_dir}", install.pull_command(asset))
             case State.DAMAGED:
                 yield failed(name, "damaged", "; ".join(line for line in lines if line.startswith(f"{asset.name}:")))
+
+    for path in own:
+        if Path(path).exists():
+            yield ok(f"weights {path}", "your own; neither content nor licence is known here")
+        else:
+            yield failed(f"weights {path}", "missing", "name weights of models list, or a path that exists")
+    terms = licence(wanted, own)
+    if any(asset.non_commercial for asset in wanted):
+        yield warning("licence", terms, "for commercial use: --profile embedded, light or open")
+    else:
+        yield ok("licence", terms)
 
 
 def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:

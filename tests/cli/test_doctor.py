@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ TINY = PackagedAsset(
 @pytest.fixture(autouse=True)
 def _small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_machine, "CATALOGUE", (TINY,))
+    monkeypatch.setattr(doctor_machine, "weights", lambda settings, profile: ["tiny"])
 
 
 @pytest.fixture
@@ -88,6 +90,43 @@ def test_damaged_weights_are_named_with_their_file(settings: Settings) -> None:
     check = machine(settings)["weights tiny"]
     assert (check.outcome, check.found) == (Outcome.FAILED, "damaged")
     assert str(settings.model_dir / "tiny" / "file") in check.advice
+
+
+def test_the_licence_of_each_weight_in_use_is_said_and_whether_it_is_commercial(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = machine(settings)
+    assert found["weights tiny"].found == "complete, hashes match; MIT"
+    assert (found["licence"].outcome, found["licence"].found) == (Outcome.OK, "may be used commercially")
+
+    tiny = replace(TINY, licence="CC-BY-NC-4.0 (somebody)", non_commercial=True)
+    monkeypatch.setattr(doctor_machine, "CATALOGUE", (tiny,))
+    found = machine(settings)
+    assert found["weights tiny"].found.endswith("CC-BY-NC-4.0 (somebody): NOT FOR COMMERCIAL USE")
+    assert found["licence"].outcome is Outcome.WARNING
+    assert found["licence"].found == "NOT FOR COMMERCIAL USE, because of tiny (CC-BY-NC-4.0 (somebody))"
+
+
+def test_weights_of_ones_own_must_be_there_and_have_a_licence_nobody_here_knows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "mine.gguf"
+    monkeypatch.setattr(doctor_machine, "weights", lambda settings, profile: ["tiny", str(own)])
+    assert machine(settings)[f"weights {own}"].outcome is Outcome.FAILED
+    own.touch()
+    found = machine(settings)
+    assert found[f"weights {own}"].outcome is Outcome.OK
+    assert f"if the licence of {own} allows it" in found["licence"].found
+
+
+def test_too_little_memory_for_a_language_model_is_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_machine, "memory_limit_bytes", lambda: 2_000_000_000)
+    with_model = machine(settings, text_translator="llm")["memory"]
+    assert (with_model.outcome, with_model.found) == (Outcome.WARNING, "2000 MB")
+    assert "--profile light" in with_model.advice
+    assert machine(settings, profile="light")["memory"].outcome is Outcome.OK
 
 
 def test_a_missing_package_comes_with_the_command_that_installs_it(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from babblefish.domain import Deadline, SetupError, Speech
 from babblefish.engines import profiles, registry
-from babblefish.engines.profiles import choose
+from babblefish.engines.profiles import choose, weights
 from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
 from babblefish.models import install
-from babblefish.models.catalogue import CATALOGUE
+from babblefish.models.catalogue import CATALOGUE, PROFILES, ProfileName
 from babblefish.settings import Settings
 from tests.support.fakes import make_fakes
 from tests.support.serving import serving
@@ -54,6 +56,53 @@ def test_auto_is_embedded_without_the_weights_and_names_them_with_the_command(
     assert profile.name == "embedded"
     assert "seamless-m4t-v2-large" in profile.reason
     assert "babblefish models pull --profile full" in profile.reason
+
+
+def test_auto_is_light_where_memory_is_short_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(profiles, "memory_limit_bytes", lambda: 2_000_000_000)
+    profile = choose(Settings(model_dir=tmp_path))
+    assert profile.name == "light"
+    assert "the embedded profile needs 3500 MB of memory, and 2000 MB are there" in profile.reason
+    assert (profile.speech_translator, profile.text_translator) == ("whisper", "apertium")
+    assert choose(Settings(profile="embedded", model_dir=tmp_path)).name == "embedded", "who asks for it gets it"
+
+
+def test_auto_is_light_where_the_disk_has_no_room_for_the_language_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**10, 9 * 10**9, 10**9))
+    model_dir = tmp_path / "data" / "models"
+    profile = choose(Settings(model_dir=model_dir))
+    assert profile.name == "light"
+    assert "its disk has 1000 MB left" in profile.reason
+    assert not model_dir.exists(), "looking leaves nothing"
+
+    embedded = {entry for entry in CATALOGUE if "embedded" in entry.needed_by}
+    monkeypatch.setattr(install, "is_installed", lambda entry, model_dir: entry in embedded)
+    assert choose(Settings(model_dir=model_dir)).name == "embedded", "what is there needs no room"
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_catalogue_has_for_a_profile_what_its_engines_load(name: ProfileName) -> None:
+    settings = Settings(profile=name)
+    needed = {entry.name for entry in CATALOGUE if name in entry.needed_by}
+    assert set(weights(settings, choose(settings))) == needed
+
+
+def test_what_settings_put_in_the_place_of_an_engine_counts_as_loaded() -> None:
+    own = Settings(
+        profile="open",
+        text_translator="nllb",
+        whisper_model="whisper-large-v3-turbo",
+        speaker_encoder="pyannote",
+        kokoro="torch",
+    )
+    assert weights(own, choose(own)) == [
+        *("whisper-large-v3-turbo", "nllb-200-distilled-600M-int8", "Kokoro-82M", "wespeaker-voxceleb-resnet34-LM")
+    ]
+    file = Settings(profile="embedded", text_translator="llm", llm_model="/data/mine.gguf")
+    assert "/data/mine.gguf" in weights(file, choose(file))
 
 
 def test_a_package_whose_folder_is_not_there_either_is_not_installed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -102,6 +103,29 @@ def test_the_language_alone_is_detected_for_other_engines(whisper: Whisper) -> N
     lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH))
     assert lang == "fra"
     assert 0.9 < confidence <= 1.0
+
+
+def test_a_model_of_the_third_generation_has_its_own_bands_and_translates_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torch", "transformers"):
+        pytest.importorskip(package, reason="the cascade extra is not installed")
+    from tests.support.tiny_whisper import make_third_generation
+
+    model_dir = install.locate("whisper-base", Settings().model_dir)
+    third = Whisper(make_third_generation(tmp_path, model_dir / "tokenizer.json"), threads=2)
+    decoded: list[list[int]] = []
+
+    def decode(encoded: Any, lang: str, tasks: list[int], *_: Any) -> list[_Hypothesis]:
+        decoded.append(tasks)
+        return [_Hypothesis("bonsoir", -0.1, 0.0, False) for _ in tasks]
+
+    monkeypatch.setattr(third, "_decode", decode)
+    request = SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english, source_langs=frozenset({"fra"}))
+    heard = third.translate(request)
+    assert third.targets("fra") == {}
+    assert (heard.transcript.text, heard.translations) == ("bonsoir", {})
+    assert decoded == [[third._transcribe]]
 
 
 def test_english_is_its_only_target(whisper: Whisper) -> None:

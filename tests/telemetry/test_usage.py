@@ -11,11 +11,13 @@ import threading
 from collections import defaultdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
-from babblefish.telemetry.usage import UsageReader, in_group, name_thread, this_thread
+from babblefish.telemetry import usage
+from babblefish.telemetry.usage import UsageReader, in_group, memory_limit_bytes, name_thread, this_thread
 
 ENOUGH = 5_000_000
 SPEND = f"sum(range({4 * ENOUGH}))"
@@ -134,3 +136,32 @@ def test_the_native_threads_of_an_engine_run_on_the_cpus_of_its_worker() -> None
     found = asyncio.run(placed())
     assert found["translation"] == {frozenset({cpu})}
     assert found["synthesis"] == {frozenset(os.sched_getaffinity(0))}
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "limit"),
+    [
+        ("0::/room/fish\n", {"room/fish/memory.max": "max", "room/memory.max": "2000000000"}, 2_000_000_000),
+        ("0::/\n", {"memory.max": "1500000000"}, 1_500_000_000),
+        (
+            "9:cpu,cpuacct:/\n4:memory:/of/the/host\n",
+            {"memory/memory.limit_in_bytes": "1000000000", "memory.max": "1"},
+            1_000_000_000,
+        ),
+        ("0::/\n", {"memory.max": str(2**63)}, None),
+        ("0::/\n", {}, None),
+        (None, {}, None),
+    ],
+    ids=["service", "container", "version 1", "none in effect", "no controller", "no control groups"],
+)
+def test_the_memory_is_what_the_control_groups_allow_of_the_machines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str | None, limits: dict[str, str], limit: int | None
+) -> None:
+    monkeypatch.setattr(usage, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(usage, "_OWN_CGROUPS", tmp_path / "own")
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    for name, content in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    assert memory_limit_bytes() == (limit or psutil.virtual_memory().total)

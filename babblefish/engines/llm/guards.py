@@ -61,6 +61,9 @@ _TELLS = 8
 
 _SCRIPTS = frozenset().union(*(languages.scripts(lang) for lang in languages.LANGUAGES))
 
+_ALSO_LATIN = ("srp",)
+"""Languages that people write in Latin letters as well as in those of the language's own name."""
+
 _WORD = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]|[^\W_]+")
 
 _REPEATS = {1: 3, 2: 3, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2}
@@ -151,7 +154,7 @@ def _has_foreign_letters(source: str, target: str, source_lang: str, target_lang
     found = {languages.script(letter) for letter in target if letter.isalpha() and letter not in quoted}
     if found & _SCRIPTS - own - {"LATIN"}:
         return True
-    return bool(own) and found == {"LATIN"} and len(target.split()) > 2
+    return bool(own) and target_lang not in _ALSO_LATIN and found == {"LATIN"} and len(target.split()) > 2
 
 
 # Loops

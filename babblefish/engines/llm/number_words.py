@@ -100,6 +100,12 @@ _FRACTIONS = {
         (rf"{_H}{_NOUN} e (?:um |~1 )?quarto\b", 0, "¼"),
         (rf"(?:\bquarto|~?\b15) para (?:as?|o) {_H}", -1, "¾"),
     ),
+    "nld": (
+        (rf"\bhalf {_H}", -1, "½"),
+        (rf"\bkwart over {_H}", 0, "¼"),
+        (rf"\bkwart voor {_H}", -1, "¾"),
+    ),
+    "dan": ((rf"\bhalv {_H}", -1, "½"),),
     "pol": (
         (rf"\b(?:wpół|pół) do {_H}", -1, "½"),
         (rf"{_H} i pół\b", 0, "½"),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from babblefish.engines.llm.number_words import READ, SPOKEN, VAGUE, in_digits
 
 _MENTION = re.compile(rf"([{SPOKEN}{VAGUE}]?)(\d+)([½¼¾]?)")
+
+_BOTH = re.compile(
+    rf"\b(?:the|these|les|ces|die|diese|[dl]?[oa]s|est[oa]s|ess[ea]s|i|le|quest[ei]|te|tych) {SPOKEN}2\b"
+)
+"""Two who are known already: another language may say "they" or "both"."""
 
 _OFTEN_NONE = {0, 1, 100, 1000, 1_000_000}
 """In words: an article, a hundred times, a thousand thanks."""
@@ -70,22 +75,26 @@ def missing(text: str, lang: str, other: str, other_lang: str) -> list[Number]:
     """Return the numbers of a text, as far as they are certain, that another one does not say.
 
     Number words are read in ``READ``. A text in another language may hold any number in its words, so of these texts
-    what is written in the other is looked for only where it has digits, and only if it is above twelve and too small to
-    be abbreviated (8.5 with a word for 10,000).
+    a number of the other is looked for only where it has as many in digits, and only if it is written, above twelve and
+    too small to be abbreviated (8.5 with a word for 10,000).
     """
     said, there = in_digits(text, lang), in_digits(other, other_lang)
-    run, run_there = _run(said), _run(there)
-    if run == run_there:
+    if _run(said) == _run(there):
+        return []
+    numbers = list(_numbers(said))
+    if other_lang not in READ and _certain(_numbers(there)) < _certain(numbers):
         return []
     reads_both = lang in READ and other_lang in READ
-    if other_lang not in READ and not run_there:
-        return []
     pool = set(_pool(there))
     return [
         number
-        for number in _numbers(said)
+        for number in numbers
         if number.is_certain and not number.readings & pool and (reads_both or _is_plain(number))
     ]
+
+
+def _certain(numbers: Iterable[Number]) -> int:
+    return sum(number.is_certain for number in numbers)
 
 
 def _is_plain(number: Number) -> bool:
@@ -106,6 +115,8 @@ def _numbers(text: str) -> Iterator[Number]:
         if 12 <= value <= 24:
             readings.add(value - 12)
         readings.update(otherwise.get(found.start(2), ()))
+        if _BOTH.fullmatch(text, text.rfind(" ", 0, max(found.start() - 1, 0)) + 1, found.end()):
+            mark = VAGUE
         certain = not mark or (mark == SPOKEN and (value not in _OFTEN_NONE or bool(fraction)))
         yield Number(f"{value}{fraction}", frozenset(f"{reading}{fraction}" for reading in readings), not mark, certain)
 

@@ -95,6 +95,11 @@ _TITLED = re.compile(
 )
 
 
+def load() -> None:
+    """Read the language detector's model, which takes about half a second; else the first check does."""
+    py3langid.rank("")
+
+
 def check(
     source: str,
     source_lang: str,

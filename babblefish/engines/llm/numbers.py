@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from babblefish.engines.llm.number_words import READ, SPOKEN, VAGUE, in_digits
 
-_MENTION = re.compile(rf"([{SPOKEN}{VAGUE}]?)(\d+)([½¼¾]?)")
+_MENTION = re.compile(rf"([{SPOKEN}{VAGUE}]?)(\d{{1,18}})([½¼¾]?)")
 
 _BOTH = re.compile(
     rf"\b(?:the|these|les|ces|die|diese|[dl]?[oa]s|est[oa]s|ess[ea]s|i|le|quest[ei]|te|tych) {SPOKEN}2\b"

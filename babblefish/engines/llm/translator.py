@@ -34,6 +34,7 @@ class LlmTranslator:
 
     def __init__(self, model: LanguageModel) -> None:
         """Use a loaded model."""
+        guards.load()
         self._model = model
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:

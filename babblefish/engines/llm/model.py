@@ -8,15 +8,21 @@ once, so nobody can connect.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-import xllamacpp
-
 from babblefish.domain import Deadline, EngineError
+
+# Its threads wait for each other many times a token. Spinning, they hold the CPUs from the very threads that they wait
+# for as soon as another engine works as well: a token then took eleven times as long as with threads that sleep. It is
+# read when the library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import xllamacpp  # noqa: E402
 
 _CONTEXT_TOKENS = 4096
 """What all texts under way may have together: eight of 500 tokens, with their examples. Costs 28 KB a token."""

@@ -22,7 +22,7 @@ from babblefish.domain import Deadline, EngineError
 # read when the library is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import xllamacpp  # noqa: E402
+import xllamacpp
 
 _CONTEXT_TOKENS = 4096
 """What all texts under way may have together: eight of 500 tokens, with their examples. Costs 28 KB a token."""

@@ -112,8 +112,7 @@ def check(
     """Return the worst fault of a translation, or None.
 
     Every fault but ``NUMBER``, ``NAME`` and ``TERM`` makes a translation unusable; these make it doubtful. English,
-    French, German, Spanish, Italian, Portuguese and Polish are known best. The first call reads the language detector's
-    model, which takes about half a second.
+    French, German, Spanish, Italian, Portuguese and Polish are known best.
 
     Args:
         source: What was said.

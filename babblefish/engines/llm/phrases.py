@@ -50,7 +50,8 @@ _ANSWERS = (
         r"^(?:i'?m sorry|i am sorry|sorry|i apologi|je suis désolé|désolé|je m'excuse|es tut mir leid|"
         r"tut mir leid|entschuldig|"
         r"lo siento|lo lamento|mi dispiace|mi spiace|desculp|sinto muito|lamento|przepraszam|przykro mi)",
-        r"sorry|pardon|excus|apolog|afraid|regret|unfortun|désol|malheur|peur|leid|leider|entschuld|verzeih|"
+        r"sorry|pardon|excus|apolog|afraid|fear|crain|fürcht|befürcht|tem[eo]|receio|obawia|regret|unfortun|"
+        r"désol|malheur|peur|leid|leider|entschuld|verzeih|"
         r"bedau|sient|lament|"
         r"perd[oó]n|disculp|licen[çc]|permi[st]|desgracia|dispiac|spiac|scus|purtroppo|desculp|sinto|sentimos|"
         r"infeliz|pena|przepr|przykro|wybacz|"

@@ -49,6 +49,7 @@ GOOD = (
     ("eng", "Can you translate this letter?", "deu", "Können Sie diesen Brief übersetzen?"),
     ("eng", "Can I help you with the bags?", "ita", "Posso aiutarti con le borse?"),
     ("deu", "Leider habe ich keine Zeit.", "eng", "I'm sorry, I don't have time."),
+    ("spa", "Me temo que ya no quedan entradas.", "deu", "Es tut mir leid, es gibt keine Karten mehr."),
     ("eng", "No, no, no, no!", "deu", "Nein, nein, nein, nein!"),
     ("eng", "Okay.", "fra", "D'accord."),
     ("eng", "Pizza!", "ita", "Pizza!"),

@@ -2,13 +2,16 @@
 
 From text: chrF of the corpus ``data/conversation.json``, for each pair and each path, with the interval that holds 95 %
 of the scores of as many utterances drawn again from the same ones (bootstrap). A path beside the first has the
-difference to it, drawn in pairs. Each pair and path also has the sentences that it makes worst, and each path the
-utterances of ``data/adversarial.json`` that it got wrong as far as a program can tell.
+difference to it, drawn in pairs, and is chosen as the pair's best where that is surely above zero. Each pair and path
+also has the sentences that it makes worst and how often a translation was found wrong and made again, and each path the
+utterances of ``data/adversarial.json`` that it got wrong as far as a program can tell. The table of
+``babblefish/engines/llm/routes.py`` comes from here.
 
-From speech: English by Whisper's own translation beside Apertium on Whisper's transcript, as sentence chrF. The table
-of ``text_preferred`` pairs and the qualities that the Whisper engine states come from here.
+From speech: English by Whisper's own translation beside the text translators on Whisper's transcript, as sentence chrF.
+The table of ``text_preferred`` pairs and the qualities that the Whisper engine states come from here.
 
-``--pairs eng-fra,deu-eng`` limits both to these pairs.
+``--pairs eng-fra,deu-eng`` limits both to these pairs, ``--every 4`` the corpus to every fourth utterance. A language
+model translates several utterances at a time with ``--together 4``: faster in all, but then each takes longer.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ import contextlib
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,10 +33,11 @@ import sacrebleu
 from numpy.typing import NDArray
 from sacrebleu.metrics import CHRF
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, SetupError
+from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, Quality, SetupError
 from babblefish.engines import profiles
 from babblefish.engines.apertium import Apertium
-from babblefish.engines.contracts import Route, SpeechRequest, TextTranslator
+from babblefish.engines.contracts import ConversationTranslator, Route, SpeechRequest, TextRequest, TextTranslator
+from babblefish.engines.llm import routes
 from babblefish.engines.registry import Parts
 from babblefish.engines.whisper import Whisper
 from babblefish.models import install
@@ -51,22 +57,28 @@ class Way:
     Attributes:
         route: The languages passed through, source first, target last.
         translate: Translates a text; raises ``EngineError`` or ``DeadlineExceededError``.
+        guarded: How often each fault was found in a translation, which was then made again, and how many translations
+            remained ``doubtful``.
     """
 
     route: tuple[str, ...]
     translate: Callable[[str], str]
+    guarded: Counter[str] = field(default_factory=Counter)
 
 
 Path = Callable[[str, str], Way | None]
 """Returns how it translates from one language to another, or None where it does not."""
 
 
-def paths(text: TextTranslator) -> dict[str, Path]:
+def paths(translators: Sequence[TextTranslator]) -> dict[str, Path]:
     """Return the paths to compare by name, the one that the others are compared with first."""
-    return {
-        text.name: lambda source, target: _own(text, source, target),
-        f"{text.name} through English": lambda source, target: _through_english(text, source, target),
-    }
+    found: dict[str, Path] = {}
+    for text in translators:
+        found[text.name] = partial(_own, text)
+        found[f"{text.name} through English"] = partial(_through_english, text)
+        if text.name == "llm":
+            found[f"{text.name} directly"] = partial(_directly, text)
+    return found
 
 
 def _own(text: TextTranslator, source_lang: str, target_lang: str) -> Way | None:
@@ -80,20 +92,37 @@ def _through_english(text: TextTranslator, source_lang: str, target_lang: str) -
     if "eng" in (source_lang, target_lang):
         return None
     legs = [text.route(source_lang, "eng"), text.route("eng", target_lang)]
-    routes = [leg for leg in legs if leg is not None]
-    if len(routes) < len(legs):
+    found = [leg for leg in legs if leg is not None]
+    if len(found) < len(legs):
         return None
-    way, own = _along(text, routes), text.route(source_lang, target_lang)
+    way, own = _along(text, found), text.route(source_lang, target_lang)
     return None if own is not None and own.path == way.route else way
 
 
-def _along(text: TextTranslator, routes: Sequence[Route]) -> Way:
+def _directly(text: TextTranslator, source_lang: str, target_lang: str) -> Way | None:
+    """Translate with a language model in one go, where its own route is another one."""
+    own, path = text.route(source_lang, target_lang), (source_lang, target_lang)
+    if not routes.leads(path) or (own is not None and own.path == path):
+        return None
+    return _along(text, [Route(path, Quality.DRAFT)])
+
+
+def _along(text: TextTranslator, legs: Sequence[Route]) -> Way:
+    guarded: Counter[str] = Counter()
+
     def translate(said: str) -> str:
-        for route in routes:
-            said = text.translate(said, route, Deadline.after(_LIMIT_S))
+        for leg in legs:
+            deadline = Deadline.after(_LIMIT_S)
+            if isinstance(text, ConversationTranslator):
+                translation = text.translate_utterance(TextRequest(said, leg, deadline))
+                guarded.update(translation.faults)
+                guarded["doubtful"] += translation.is_doubtful
+                said = translation.text
+            else:
+                said = text.translate(said, leg, deadline)
         return said
 
-    return Way(routes[0].path + sum((route.path[1:] for route in routes[1:]), ()), translate)
+    return Way(legs[0].path + sum((leg.path[1:] for leg in legs[1:]), ()), translate, guarded)
 
 
 def statistics_of(translations: Sequence[str], references: Sequence[str]) -> NDArray[np.int64]:
@@ -144,34 +173,39 @@ def with_interval(counted: NDArray[np.int64], less: NDArray[np.int64] | None = N
     return {"chrf": round(score, 1), "from": round(float(low), 1), "to": round(float(high), 1)}
 
 
-def _translated(way: Way, said: Sequence[str]) -> tuple[list[str], list[float], int]:
+def _translated(way: Way, said: Sequence[str], together: int) -> tuple[list[str], list[float], int]:
     """Return the translations, an empty one where it failed, the milliseconds of each, and how many failed."""
-    with contextlib.suppress(EngineError, DeadlineExceededError):
-        way.translate(said[0])  # what starts with the first text is not timed
-    translations, times_ms, failed = [], [], 0
-    for text in said:
+
+    def timed(text: str) -> tuple[str | None, float]:
         started_s = time.perf_counter()
-        try:
-            translations.append(way.translate(text))
-        except (EngineError, DeadlineExceededError):
-            translations.append("")
-            failed += 1
-        times_ms.append(1000 * (time.perf_counter() - started_s))
-    return translations, times_ms, failed
+        translation: str | None = None
+        with contextlib.suppress(EngineError, DeadlineExceededError):
+            translation = way.translate(text)
+        return translation, 1000 * (time.perf_counter() - started_s)
+
+    timed(said[0])  # what starts with the first text is not timed
+    way.guarded.clear()
+    with ThreadPoolExecutor(together) as threads:
+        found = list(threads.map(timed, said))
+    failed = sum(translation is None for translation, _ in found)
+    return [translation or "" for translation, _ in found], [taken_ms for _, taken_ms in found], failed
 
 
-def compare(ways: dict[str, Way], said: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+def compare(
+    ways: dict[str, Way], said: Sequence[str], references: Sequence[str], together: int = 1
+) -> dict[str, dict[str, Any]]:
     """Score the paths of one pair on the same utterances; the first is the one that the others are compared with."""
-    rows: dict[str, Any] = {}
+    rows: dict[str, dict[str, Any]] = {}
     first: NDArray[np.int64] | None = None
     for name, way in ways.items():
-        translations, times_ms, failed = _translated(way, said)
+        translations, times_ms, failed = _translated(way, said, together)
         counted = statistics_of(translations, references)
         each = chrf(counted)
         rows[name] = {
             **with_interval(counted),
             "route": " → ".join(way.route),
             "failed": failed,
+            "guarded": dict(+way.guarded),
             "ms": harness.spread(times_ms),
             "worst": [
                 f"{said[at]} → {translations[at]} ({each[at]:.0f}; {references[at]})"
@@ -183,6 +217,18 @@ def compare(ways: dict[str, Way], said: Sequence[str], references: Sequence[str]
         else:
             rows[name][f"above {next(iter(ways))}"] = with_interval(counted, first)
     return rows
+
+
+def best(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the path of a pair to choose: the first, unless another one is surely above it."""
+    first = next(iter(rows))
+    above = {name: row for name, row in rows.items() if name != first and row[f"above {first}"]["from"] > 0}
+    return max(above, key=lambda name: above[name]["chrf"], default=first)
+
+
+def quality(score: float) -> Quality:
+    """Return what a pair's chrF is called."""
+    return Quality.GOOD if score >= _GOOD else Quality.DRAFT
 
 
 def _got_wrong(way: Way, trials: Sequence[corpus.Trial], target_lang: str) -> list[str]:
@@ -200,33 +246,40 @@ def _got_wrong(way: Way, trials: Sequence[corpus.Trial], target_lang: str) -> li
     return found
 
 
-def _from_text(chosen: Sequence[corpus.Pair], text: TextTranslator) -> dict[str, Any]:
-    utterances, trials = corpus.conversation(), corpus.adversarial()
-    compared = paths(text)
+def _from_text(
+    chosen: Sequence[corpus.Pair], translators: Sequence[TextTranslator], every: int, together: int
+) -> dict[str, Any]:
+    utterances, trials = corpus.conversation()[::every], corpus.adversarial()
+    compared = paths(translators)
     by_pair: dict[str, Any] = {}
+    chosen_paths: dict[str, str] = {}
     wrong: dict[str, dict[str, Any]] = {name: {"tried": 0, "wrong": 0, "which": []} for name in compared}
     for source, target in chosen:
         # One pair after the other: a translator that keeps programs running for a pair starts them once.
         ways = {name: way for name, path in compared.items() if (way := path(source, target)) is not None}
+        if not ways:
+            by_pair[f"{source}-{target}"] = "no path"
+            continue
         said, references = ([utterance.texts[lang] for utterance in utterances] for lang in (source, target))
-        by_pair[f"{source}-{target}"] = compare(ways, said, references) if ways else "no path"
+        rows = by_pair[f"{source}-{target}"] = compare(ways, said, references, together)
+        path = best(rows)
+        chosen_paths[f"{source}-{target}"] = f"{path}: {rows[path]['chrf']}, {quality(rows[path]['chrf'])}"
         tried = [trial for trial in trials if trial.lang == source]
         for name, way in ways.items():
             wrong[name]["tried"] += len(tried)
             wrong[name]["which"] += _got_wrong(way, tried, target)
             wrong[name]["wrong"] = len(wrong[name]["which"])
-    return {"utterances": len(utterances), "chrf_by_pair": by_pair, "adversarial": wrong}
+    return {"utterances": len(utterances), "chrf_by_pair": by_pair, "chosen": chosen_paths, "adversarial": wrong}
 
 
 def _chrf(hypothesis: str, reference: str) -> float:
     return round(float(sacrebleu.sentence_chrf(hypothesis, [reference]).score), 1)
 
 
-def _from_speech(clips: Sequence[harness.Clip]) -> dict[str, Any]:
-    """Translate clips that are not English both ways."""
+def _from_speech(clips: Sequence[harness.Clip], translators: Sequence[TextTranslator]) -> dict[str, Any]:
+    """Translate clips that are not English in every way."""
     settings = Settings()
     whisper = Whisper(install.locate("whisper-base", settings.model_dir), settings.translation_threads)
-    apertium = Apertium()
     rows = []
     scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for clip in clips:
@@ -237,34 +290,38 @@ def _from_speech(clips: Sequence[harness.Clip]) -> dict[str, Any]:
         except NoSpeechError:
             rows.append(row | {"whisper": "not recognised"})
             continue
-        own = heard.translations.get("eng", "")
-        scores[clip.lang]["whisper"].append(_chrf(own, reference))
-        row |= {"transcript": heard.transcript.text, "whisper": own, "whisper_chrf": _chrf(own, reference)}
-        route = apertium.route(clip.lang, "eng")
-        if route is not None:
-            text = apertium.translate(heard.transcript.text, route, Deadline.after(_LIMIT_S))
-            scores[clip.lang]["apertium"].append(_chrf(text, reference))
-            row |= {"apertium": text, "apertium_chrf": _chrf(text, reference), "path": " → ".join(route.path)}
+        row["transcript"] = heard.transcript.text
+        translations = {"whisper": heard.translations.get("eng", "")}
+        for text in translators:
+            way = _own(text, clip.lang, "eng")
+            if way is not None:
+                translations[text.name] = way.translate(heard.transcript.text)
+        for name, translation in translations.items():
+            scores[clip.lang][name].append(_chrf(translation, reference))
+            row |= {name: translation, f"{name}_chrf": _chrf(translation, reference)}
         rows.append(row)
-    apertium.close()
     table = {}
     for lang, ways in scores.items():
         means = {way: round(statistics.mean(values), 1) for way, values in ways.items()}
         better = max(means, key=lambda way: means[way])
-        table[lang] = {**means, "better": better, "quality": "good" if means[better] >= _GOOD else "draft"}
+        table[lang] = {**means, "better": better, "quality": quality(means[better])}
     return {"mean_chrf_to_english": table, "clips": rows}
 
 
-def _text_translator(settings: Settings) -> TextTranslator:
-    """Load the text translator of the profile, without its other engines where that is possible."""
+def _translators(settings: Settings) -> list[TextTranslator]:
+    """Load the text translator of the profile, without its other engines where that is possible, and Apertium."""
     parts = Parts(settings, profiles.choose(settings))
     try:
         if parts.text_translator is not None:
-            return parts.text_translator.load()
-        assert parts.seamless is not None
-        return parts.seamless.load().text
+            own = parts.text_translator.load()
+        else:
+            assert parts.seamless is not None
+            own = parts.seamless.load().text
     except SetupError as error:
         harness.missing(str(error))
+    with contextlib.suppress(SetupError):
+        return [own] if own.name == Apertium.name else [own, Apertium()]
+    return [own]
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -273,15 +330,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         chosen = corpus.pairs(options.pairs)
     except ValueError as error:
         sys.exit(str(error))
-    text = _text_translator(Settings())
-    try:
-        figures = {"from_text": _from_text(chosen, text)}
-    finally:
-        text.close()
     langs = [source for source, target in chosen if target == "eng"]
     clips = [clip for clip in harness.clips(langs) if "eng" in clip.texts] if langs and harness.has_clips() else []
-    return figures | ({"from_speech": _from_speech(clips)} if clips else {})
+    translators = _translators(Settings())
+    try:
+        figures = {"from_text": _from_text(chosen, translators, options.every, options.together)}
+        return figures | ({"from_speech": _from_speech(clips, translators)} if clips else {})
+    finally:
+        for text in translators:
+            text.close()
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, pairs="all")
+    harness.main(__doc__, measure, pairs="all", every=1, together=1)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 import pytest
 import sacrebleu
 
-from babblefish.domain import EngineError
+from babblefish.domain import EngineError, Quality
+from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from benchmarks import translation_quality
 from benchmarks.support import corpus
-from benchmarks.translation_quality import Way, chrf, compare, paths, statistics_of, with_interval
+from benchmarks.translation_quality import Way, best, chrf, compare, paths, statistics_of, with_interval
 from tests.support.fakes import FakeTextTranslator, make_fakes
 
 SPOKEN = [[utterance.texts[lang] for utterance in corpus.conversation()] for lang in ("fra", "spa", "ita")]
@@ -24,7 +26,7 @@ def text() -> FakeTextTranslator:
 
 
 def routes(text: FakeTextTranslator, source: str, target: str) -> dict[str, tuple[str, ...] | None]:
-    found = {name: path(source, target) for name, path in paths(text).items()}
+    found = {name: path(source, target) for name, path in paths([text]).items()}
     return {name: way and way.route for name, way in found.items()}
 
 
@@ -68,7 +70,7 @@ def test_a_difference_is_taken_utterance_by_utterance() -> None:
 def test_a_pair_goes_its_own_way_and_through_english(text: FakeTextTranslator) -> None:
     own, through = ("fra", "spa"), ("fra", "eng", "spa")
     assert routes(text, "fra", "spa") == {"fake-text": own, "fake-text through English": through}
-    way = paths(text)["fake-text through English"]("fra", "spa")
+    way = paths([text])["fake-text through English"]("fra", "spa")
     assert way is not None
     assert way.translate("oui") == "<spa> <eng> oui"
 
@@ -110,10 +112,12 @@ def test_an_utterance_that_fails_counts_as_not_translated() -> None:
 def test_the_benchmark_is_limited_to_the_pairs_that_are_asked_for(
     text: FakeTextTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translation_quality, "_text_translator", lambda settings: text)
-    figures = translation_quality.measure(argparse.Namespace(pairs="deu-pol,fra-spa"))
+    monkeypatch.setattr(translation_quality, "_translators", lambda settings: [text])
+    figures = translation_quality.measure(argparse.Namespace(pairs="deu-pol,fra-spa", every=10, together=2))
     assert list(figures["from_text"]["chrf_by_pair"]) == ["fra-spa", "deu-pol"]
     assert figures["from_text"]["chrf_by_pair"]["deu-pol"] == "no path"
+    assert list(figures["from_text"]["chosen"]) == ["fra-spa"]
+    assert figures["from_text"]["utterances"] == 10
     assert "from_speech" not in figures
     assert text.closed
     wrong = figures["from_text"]["adversarial"]["fake-text"]
@@ -124,4 +128,54 @@ def test_the_benchmark_is_limited_to_the_pairs_that_are_asked_for(
 
 def test_a_pair_that_does_not_exist_ends_the_benchmark() -> None:
     with pytest.raises(SystemExit, match="no pair of the corpus: eng-xyz"):
-        translation_quality.measure(argparse.Namespace(pairs="eng-xyz"))
+        translation_quality.measure(argparse.Namespace(pairs="eng-xyz", every=1, together=1))
+
+
+class FakeLanguageModel(FakeTextTranslator):
+    """Goes from French to Italian through English, and finds something wrong with every ``non``."""
+
+    name = "llm"
+
+    def route(self, source_lang: str, target_lang: str) -> Route | None:
+        if (source_lang, target_lang) == ("fra", "ita"):
+            return Route(("fra", "eng", "ita"), Quality.DRAFT)
+        return super().route(source_lang, target_lang)
+
+    def translate_utterance(self, request: TextRequest) -> TextTranslation:
+        text = self.translate(request.text, request.route, request.deadline)
+        is_wrong = request.text == "non"
+        return TextTranslation(text, is_doubtful=is_wrong, faults=("echo", "length") if is_wrong else ())
+
+
+def test_what_a_translator_found_wrong_is_counted() -> None:
+    way = paths([FakeLanguageModel(make_fakes().calls)])["llm"]("fra", "eng")
+    assert way is not None
+    said = ["non", "oui", "non"]
+    rows = compare({"llm": way}, said, said)
+    assert rows["llm"]["guarded"] == {"echo": 2, "length": 2, "doubtful": 2}
+
+
+def test_a_language_model_that_goes_through_english_is_compared_with_going_directly() -> None:
+    text = FakeLanguageModel(make_fakes().calls)
+    assert routes(text, "fra", "ita") == {
+        "llm": ("fra", "eng", "ita"),
+        "llm through English": None,
+        "llm directly": ("fra", "ita"),
+    }
+    assert routes(text, "fra", "spa")["llm directly"] is None
+
+
+@pytest.mark.parametrize(
+    ("above", "chosen"),
+    [
+        ([], "first"),
+        ([(4.0, -0.1)], "first"),
+        ([(4.0, 0.1)], "path 0"),
+        ([(4.0, 0.1), (5.0, 1.0), (9.0, -1.0)], "path 1"),
+    ],
+)
+def test_another_path_is_chosen_only_where_it_is_surely_better(above: list[tuple[float, float]], chosen: str) -> None:
+    rows: dict[str, dict[str, Any]] = {"first": {"chrf": 50.0}}
+    for n, (points, at_least) in enumerate(above):
+        rows[f"path {n}"] = {"chrf": 50 + points, "above first": {"from": at_least}}
+    assert best(rows) == chosen

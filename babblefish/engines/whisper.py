@@ -8,8 +8,9 @@ decoded as one batch.
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import tokenizers
 from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
+from rapidfuzz import fuzz
 
 from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
@@ -34,10 +36,12 @@ _PADDING_S = 5.0
 
 _MAX_TOKENS = 224
 """Half of the decoder's 448 positions are for the preceding text, even where there is none: CTranslate2 stops at half
-of its ``max_length``."""
+of its ``max_length``, and at its end, which counts the preceding text."""
 
 _BEAM_SIZE = 2
 """Beam 2 reaches the word error rate of beam 5 on this window at less cost; greedy loses 5 points (measured)."""
+
+_WORD = re.compile(r"[^\W_]+")
 
 _MIN_MEAN_LOGPROB = -1.0
 _MAX_NO_SPEECH = 0.6
@@ -45,6 +49,12 @@ _MAX_NO_SPEECH = 0.6
 
 _UNTRANSLATED_RATIO = 0.8
 """Share of matching characters above which a translation is the transcript again; cognates stay below 0.7."""
+
+_MOST_HOT_TOKENS = 120
+"""Some 30 terms. Each makes decoding a little slower, whether it is said or not."""
+
+_AS_HEARD = 50.0
+"""Percent of matching characters from which a term is what was heard without having been told of it."""
 
 _MELS_OF_TRANSLATORS = 80
 """Mel bands of the models up to large-v2."""
@@ -82,6 +92,16 @@ def _rank(hypothesis: _Hypothesis) -> tuple[bool, float]:
     return (not hypothesis.repeats, hypothesis.mean_logprob)
 
 
+def _consists_of(text: str, hot_words: Sequence[str]) -> bool:
+    """Say whether a transcript has nothing but hot words, as where a model goes on with the text it was given."""
+    known = {word for hot in hot_words for word in _WORD.findall(hot.casefold())}
+    return known.issuperset(_WORD.findall(text.casefold()))
+
+
+def _sounds_like(text: str, heard: str) -> bool:
+    return fuzz.ratio(text.casefold(), heard.casefold()) >= _AS_HEARD
+
+
 class Whisper:
     """A multilingual Whisper model as a ``SpeechTranslator`` whose only target is English.
 
@@ -105,6 +125,7 @@ class Whisper:
         self._translates = self._model.n_mels == _MELS_OF_TRANSLATORS
         self._start = self._token("<|startoftranscript|>")
         self._tail = self._token("<|notimestamps|>")
+        self._before = self._token("<|startofprev|>")
         self._transcribe = self._token("<|transcribe|>")
         self._translate = self._token("<|translate|>")
 
@@ -117,8 +138,8 @@ class Whisper:
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
 
-        What repeats itself, and a transcript that the model doubts, gets a second try on the full window, and the
-        better one is kept. An interim request gets none.
+        The model takes hot words for what was said before. What repeats itself, and a transcript that the model doubts,
+        gets a second try on the full window, and the better one is kept. An interim request gets none.
 
         Raises:
             NoSpeechError: The model hears no words, or makes them up.
@@ -135,7 +156,7 @@ class Whisper:
         tasks = [self._transcribe]
         if "eng" in request.choose_targets(lang) and "eng" in self.targets(lang):
             tasks.append(self._translate)
-        hypotheses = self._decode(encoded, lang, tasks, duration_s, timings_ms)
+        hypotheses = self._decode_with(request.hot_words(lang), encoded, lang, tasks, duration_s, timings_ms)
         doubtful = hypotheses[0].doubtful or any(hypothesis.repeats for hypothesis in hypotheses)
         if doubtful and window_s < _FULL_WINDOW_S and not request.interim:
             deadline.check()
@@ -193,6 +214,37 @@ class Whisper:
         lang, probability = ranked[0]  # the likeliest
         return lang, float(probability / max(sum(each for _, each in ranked), 1e-9))
 
+    def _decode_with(
+        self,
+        hot_words: Sequence[str],
+        encoded: ctranslate2.StorageView,
+        lang: str,
+        tasks: list[int],
+        duration_s: float,
+        timings_ms: dict[str, float],
+    ) -> list[_Hypothesis]:
+        """Decode with hot words, and without where the model doubts what it hears, or only repeats them."""
+        hot_tokens = self._hot_tokens(hot_words)
+        if hot_tokens:
+            told = self._decode(encoded, lang, tasks, duration_s, timings_ms, hot_tokens)
+            recites = _consists_of(told[0].text, hot_words)
+            if not (told[0].doubtful or recites):
+                return told
+        untold = self._decode(encoded, lang, tasks, duration_s, timings_ms)
+        if hot_tokens and recites and not untold[0].doubtful and _sounds_like(told[0].text, untold[0].text):
+            return told
+        return untold
+
+    def _hot_tokens(self, hot_words: Sequence[str]) -> list[int]:
+        """Return the tokens of hot words as a preceding text; the last ones have precedence, as they are the newest."""
+        tokens: list[int] = []
+        for word in reversed(hot_words):
+            more: list[int] = self._tokenizer.encode(f" {word},", add_special_tokens=False).ids
+            if len(tokens) + len(more) > _MOST_HOT_TOKENS:
+                break
+            tokens = more + tokens
+        return [self._before, *tokens] if tokens else []
+
     def _decode(
         self,
         encoded: ctranslate2.StorageView,
@@ -200,6 +252,7 @@ class Whisper:
         tasks: list[int],
         duration_s: float,
         timings_ms: dict[str, float],
+        preceding: Sequence[int] = (),
     ) -> list[_Hypothesis]:
         """Decode one hypothesis per task from the same encoder output, in one batch."""
         started_s = time.perf_counter()
@@ -207,13 +260,13 @@ class Whisper:
             # The binding cannot be told that the tasks share their encoder output, so it is repeated.
             repeated: NDArray[np.float32] = np.repeat(np.asarray(encoded), len(tasks), axis=0)
             encoded = ctranslate2.StorageView.from_array(repeated)
-        prompts = [[self._start, self._language_token(lang), task, self._tail] for task in tasks]
+        prompts = [[*preceding, self._start, self._language_token(lang), task, self._tail] for task in tasks]
         max_tokens = min(_MAX_TOKENS, max_speech_tokens(duration_s))
         results = self._model.generate(
             encoded,
             prompts,
             beam_size=_BEAM_SIZE,
-            max_length=2 * max_tokens,
+            max_length=max(2 * max_tokens, len(prompts[0]) + max_tokens),
             return_scores=True,
             return_no_speech_prob=True,
         )

@@ -25,6 +25,9 @@ def whisper() -> Whisper:
     return Whisper(install.locate("whisper-base", Settings().model_dir), threads=2)
 
 
+FISH = ("Kowalczyk", "BabbleFish")
+
+
 def nothing(_: str) -> tuple[str, ...]:
     return ()
 
@@ -147,6 +150,69 @@ def test_words_are_not_made_up_where_there_are_none(whisper: Whisper, kind: str)
     }[kind]
     with pytest.raises(NoSpeechError):
         whisper.translate(SpeechRequest(samples.astype(np.float32), Deadline.after(60), english))
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "hum"])
+def test_hot_words_are_not_heard_where_nobody_says_them(whisper: Whisper, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    noise = {"silence": 0.0, "noise": 0.1, "hum": 0.01}[kind]
+    hum = 0.1 * np.sin(2 * np.pi * 50 * np.arange(3 * 16000) / 16000) if kind == "hum" else 0.0
+    samples = (rng.normal(0, noise, 48000) + hum).astype(np.float32)
+    with pytest.raises(NoSpeechError):
+        whisper.translate(SpeechRequest(samples, Deadline.after(60), english, hot_words=lambda _: FISH))
+
+
+def test_what_is_said_is_heard_with_hot_words_as_without(whisper: Whisper) -> None:
+    for file, words in ((ENGLISH_SPEECH, "The dinner is ready"), (FRENCH_SPEECH, "très heureuse de vous voir ce soir")):
+        heard = whisper.translate(
+            SpeechRequest(read_speech(file), Deadline.after(60), english, hot_words=lambda _: FISH)
+        )
+        assert words in heard.transcript.text
+        assert "BabbleFish" not in heard.transcript.text
+
+
+def test_hot_words_are_given_in_the_language_spoken_and_the_newest_have_precedence(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    decode = whisper._decode
+
+    def record(*args: Any) -> list[_Hypothesis]:
+        given.append(whisper._tokenizer.decode(args[5]) if len(args) > 5 else "")
+        return decode(*args)
+
+    monkeypatch.setattr(whisper, "_decode", record)
+    many = tuple(f"Kowalczyk{number}" for number in range(100))
+    whisper.translate(
+        SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), hot_words={"fra": many, "eng": FISH}.__getitem__)
+    )
+    assert given[0].endswith(" Kowalczyk98, Kowalczyk99,")
+    assert "Kowalczyk0," not in given[0]
+
+
+def test_what_is_doubted_with_hot_words_or_repeats_them_is_heard_again_without(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = whisper._decode
+    for wrong in (_Hypothesis("BabbleFish, Kowalczyk", -0.1, 0.0, False), _Hypothesis("fish fish", -2.0, 0.0, False)):
+
+        def with_hot_words(*args: Any, wrong: _Hypothesis = wrong) -> list[_Hypothesis]:
+            return [wrong] if len(args) > 5 else decode(*args)
+
+        monkeypatch.setattr(whisper, "_decode", with_hot_words)
+        heard = whisper.translate(
+            SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), hot_words=lambda _: FISH)
+        )
+        assert "The dinner is ready" in heard.transcript.text
+
+
+def test_a_hot_word_that_is_all_that_was_said_stays(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_the_same_sound(*args: Any) -> list[_Hypothesis]:
+        return [_Hypothesis("Kowalczyk." if len(args) > 5 else "Cowalchick.", -0.1, 0.0, False)]
+
+    monkeypatch.setattr(whisper, "_decode", of_the_same_sound)
+    heard = whisper.translate(SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), hot_words=lambda _: FISH))
+    assert heard.transcript.text == "Kowalczyk."
 
 
 def test_a_transcript_that_is_doubted_gets_a_second_try_on_the_full_window(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -343,3 +345,73 @@ def test_a_refusal_for_good_is_told_in_the_form_and_not_repeated(
     expect(page.get_by_role("alert")).to_have_text(words)
     page.wait_for_timeout(1500)
     assert len(server.joins) == 1
+
+
+# The glossary
+
+KOWALCZYK = {"text": "Kowalczyk", "translations": {"pol": "Kowalczyk"}, "spoken": {"eng": "Kovalchick"}}
+HEATER = {"text": "chauffe-eau", "translations": {"eng": "water heater"}, "spoken": {}}
+
+
+def told(*terms: dict[str, Any]) -> server_messages.Glossary:
+    return server_messages.Glossary(terms=[server_messages.TermInfo(**term) for term in terms])
+
+
+def test_the_glossary_shows_how_terms_are_written_and_spoken_in_the_language_heard(
+    page: Page, server: ScriptedServer
+) -> None:
+    joined(page, server)
+    server.send(told(KOWALCZYK, HEATER))
+    rows = page.locator("#glossary .term")
+    expect(rows).to_have_text(["Kowalczyk“Kovalchick”", "chauffe-eau→ water heater"])
+    server.send(told())
+    expect(rows).to_have_count(0)
+
+
+def test_a_term_can_be_added_changed_and_removed(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    page.get_by_role("button", name="Add a term").click()
+    page.get_by_label("Name or term").fill("chauffe-eau")
+    page.get_by_label("In English", exact=True).fill("water heater")
+    page.get_by_role("button", name="Save").click()
+    asked: list[Any] = [{"type": "glossary", "terms": [HEATER], "remove": []}]
+    wait_until(page, lambda: server.controls == asked, "the term is sent")
+    server.send(told(HEATER, KOWALCZYK))
+    page.get_by_role("button", name="Kowalczyk").first.click()
+    assert page.get_by_label("Pronunciation in English").input_value() == "Kovalchick"
+    page.get_by_label("Pronunciation in English").fill("")
+    page.get_by_role("button", name="Save").click()
+    asked.append({"type": "glossary", "terms": [KOWALCZYK | {"spoken": {}}], "remove": []})
+    wait_until(page, lambda: server.controls == asked, "the change is sent")
+    page.get_by_role("button", name="Remove chauffe-eau").click()
+    asked.append({"type": "glossary", "remove": ["chauffe-eau"]})
+    wait_until(page, lambda: server.controls == asked, "the removal is sent")
+    page.get_by_role("button", name="Add a term").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#term")).to_be_hidden()
+    assert server.controls == asked
+
+
+def test_terms_from_the_wire_are_never_read_as_html(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    text = "<img src=x onerror=document.title='taken'>"
+    server.send(told({"text": text, "translations": {"eng": text}, "spoken": {"eng": text}}))
+    expect(page.locator("#glossary .term")).to_have_count(1)
+    assert page.locator("#glossary img").count() == 0
+
+
+def test_a_full_glossary_is_said_in_words_of_the_page(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.send(server_messages.Error(code="glossary_full", message="no place"))
+    expect(page.locator("#note")).to_have_text("The list is full. Remove a term first.")
+
+
+def test_the_terms_of_a_link_are_brought_along_once(page: Page, server: ScriptedServer) -> None:
+    given = "BabbleFish;Kowalczyk=eng:|Kovalchick"
+    page.goto(f"{server.url}?{urlencode({'glossary': given})}")
+    join(page)
+    wait_for_state(page, *QUIET)
+    assert server.joins[0]["glossary"] == given
+    server.drop()
+    wait_until(page, lambda: len(server.joins) == 2, "the page comes back")
+    assert "glossary" not in server.joins[1]

@@ -70,6 +70,12 @@ interface Member {
   target_lang: string;
 }
 
+interface Term {
+  text: string;
+  translations: Record<string, string>;
+  spoken: Record<string, string>;
+}
+
 interface ServerError {
   code: string;
   message: string;
@@ -84,6 +90,7 @@ interface ServerHandlers {
   speech(message: { utterance_id: string; index: number; audio: string | null; last: boolean }): void;
   speaker(message: { speaker_id: string; name: string }): void;
   presence(message: { members: Member[] }): void;
+  glossary(message: { terms: Term[] }): void;
   partial(message: PartialResult): void;
   talking(message: { client_id: string; talking: boolean }): void;
   resumed(message: { replayed: number; lost: number; lost_unknown?: boolean }): void;

@@ -186,7 +186,7 @@ def test_hot_words_are_given_in_the_language_spoken_and_the_newest_have_preceden
     whisper.translate(
         SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), hot_words={"fra": many, "eng": FISH}.__getitem__)
     )
-    assert given[0].endswith(" Kowalczyk98, Kowalczyk99,")
+    assert given[0].endswith(" Kowalczyk98, Kowalczyk99.")
     assert "Kowalczyk0," not in given[0]
 
 

@@ -229,9 +229,9 @@ def _weights(settings: Settings, profile: Profile) -> Iterator[Check]:
             yield failed(f"weights {path}", "missing", "name weights of models list, or a path that exists")
     terms = licence(wanted, own)
     if any(asset.non_commercial for asset in wanted):
-        yield warning("licence", terms, "for commercial use: --profile embedded, light or open")
+        yield warning("licence", f"the weights are {terms}", "for commercial use: --profile embedded, light or open")
     else:
-        yield ok("licence", terms)
+        yield ok("licence", f"the weights {terms}")
 
 
 def _folder(name: str, folder: Path, setting: str) -> Iterator[Check]:

@@ -28,6 +28,9 @@ _TEXT_TRANSLATORS: dict[ProfileName, TextTranslatorName] = {
     "full": "seamless",
 }
 
+MEASURED_LLM = "qwen2.5-coder-1.5b-instruct"
+"""The language model of the embedded profile, by which languages and routes were chosen."""
+
 MEMORY_BYTES = 3_500_000_000
 """Memory of the smallest machine that gets a language model by itself: what is sold as 4 GB has a little less."""
 
@@ -81,7 +84,7 @@ def choose(settings: Settings) -> Profile:
         # The fastest on a CPU, see benchmarks/kokoro_cost.py.
         kokoro=settings.kokoro or "int8",
         whisper_model=settings.whisper_model or ("whisper-small" if name == "open" else "whisper-base"),
-        llm_model=settings.llm_model or ("eurollm-1.7b-instruct" if name == "open" else "qwen2.5-coder-1.5b-instruct"),
+        llm_model=settings.llm_model or ("eurollm-1.7b-instruct" if name == "open" else MEASURED_LLM),
     )
 
 

@@ -26,7 +26,7 @@ from babblefish.engines.contracts import (
     TextTranslator,
     VoiceDetector,
 )
-from babblefish.engines.profiles import INSTALL_COMMANDS, Profile
+from babblefish.engines.profiles import INSTALL_COMMANDS, MEASURED_LLM, Profile
 from babblefish.languages import SPOKEN_WITH
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, ProfileName
@@ -204,7 +204,8 @@ def _llm(settings: Settings, profile: Profile) -> ConversationTranslator:
     with _importing("the language model", profile.name):
         from babblefish.engines.llm.model import LanguageModel
         from babblefish.engines.llm.translator import LlmTranslator
-    engine = LlmTranslator(LanguageModel(file, settings.text_translation_threads, settings.parallel_translations))
+    model = LanguageModel(file, settings.text_translation_threads, settings.parallel_translations)
+    engine = LlmTranslator(model, is_measured=profile.llm_model == MEASURED_LLM)
     route = engine.route("fra", "eng")
     assert route is not None
     engine.prepare(route, Deadline.after(_WARM_UP_S))

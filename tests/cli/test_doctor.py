@@ -97,14 +97,14 @@ def test_the_licence_of_each_weight_in_use_is_said_and_whether_it_is_commercial(
 ) -> None:
     found = machine(settings)
     assert found["weights tiny"].found == "complete, hashes match; MIT"
-    assert (found["licence"].outcome, found["licence"].found) == (Outcome.OK, "may be used commercially")
+    assert (found["licence"].outcome, found["licence"].found) == (Outcome.OK, "the weights may be used commercially")
 
     tiny = replace(TINY, licence="CC-BY-NC-4.0 (somebody)", non_commercial=True)
     monkeypatch.setattr(doctor_machine, "CATALOGUE", (tiny,))
     found = machine(settings)
     assert found["weights tiny"].found.endswith("CC-BY-NC-4.0 (somebody): NOT FOR COMMERCIAL USE")
     assert found["licence"].outcome is Outcome.WARNING
-    assert found["licence"].found == "NOT FOR COMMERCIAL USE, because of tiny (CC-BY-NC-4.0 (somebody))"
+    assert found["licence"].found == "the weights are NOT FOR COMMERCIAL USE, because of tiny (CC-BY-NC-4.0 (somebody))"
 
 
 def test_weights_of_ones_own_must_be_there_and_have_a_licence_nobody_here_knows(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import Deadline, SetupError, Speech
+from babblefish.domain import Deadline, Quality, SetupError, Speech
 from babblefish.engines import profiles, registry
+from babblefish.engines.contracts import Route
+from babblefish.engines.llm import routes
 from babblefish.engines.profiles import choose, weights
 from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
 from babblefish.models import install
@@ -253,3 +255,11 @@ def test_voices_are_asked_in_the_order_of_the_profile_and_never_for_another_lang
     assert [engine.name for engine in made.synthesizers] == list(SPOKEN_WITH["full"])
     assert made.speech_translator is fakes.speech_translator
     assert made.text_translator is fakes.text_translator
+
+
+def test_polish_is_offered_by_another_language_model_than_the_one_that_was_measured() -> None:
+    assert routes.best("eng", "pol", is_measured=True) is None
+    assert routes.best("pol", "eng", is_measured=True) is not None
+    assert routes.best("eng", "pol", is_measured=False) == Route(("eng", "pol"), Quality.DRAFT)
+    assert routes.best("eng", "eng", is_measured=False) is None
+    assert routes.best("eng", "swe", is_measured=False) is None

@@ -1,6 +1,7 @@
 """Between which languages the language model translates, how well, and where the way through English is better.
 
-Measured by ``benchmarks/translation_quality.py`` with the model of the embedded profile.
+Measured by ``benchmarks/translation_quality.py`` with the model of the embedded profile. Of another model nothing is
+known here: it is offered for every pair that there are examples for, as a draft.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ _THROUGH_ENGLISH: frozenset[tuple[str, str]] = frozenset()
 """Pairs for which two translations are better than one."""
 
 
-def best(source_lang: str, target_lang: str) -> Route | None:
-    """Return the best route between two languages (ISO 639-3), or None where none is offered."""
+def best(source_lang: str, target_lang: str, is_measured: bool) -> Route | None:
+    """Return the best route between two languages (ISO 639-3), or None where none is offered.
+
+    Args:
+        source_lang: What is said.
+        target_lang: What is wanted.
+        is_measured: Whether the model is the one of the embedded profile.
+    """
     pair = (source_lang, target_lang)
-    if pair in _THROUGH_ENGLISH:
+    if is_measured and pair in _THROUGH_ENGLISH:
         return Route((source_lang, "eng", target_lang), Quality.DRAFT)
-    return Route(pair, Quality.GOOD if pair in _GOOD else Quality.DRAFT) if leads(pair) else None
+    is_good = is_measured and pair in _GOOD
+    return Route(pair, Quality.GOOD if is_good else Quality.DRAFT) if leads(pair, is_measured) else None
 
 
-def leads(path: tuple[str, ...]) -> bool:
-    """Say whether the model can go along a path, hop by hop."""
+def leads(path: tuple[str, ...], is_measured: bool) -> bool:
+    """Say whether a model, the embedded profile's or another one, can go along a path, hop by hop."""
     differ = all(source != target for source, target in pairwise(path))
-    return differ and set(path) <= set(_LANGS) and _WRITTEN_BADLY.isdisjoint(path[1:])
+    return differ and set(path) <= set(_LANGS) and not (is_measured and _WRITTEN_BADLY.intersection(path[1:]))

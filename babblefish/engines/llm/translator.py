@@ -32,14 +32,20 @@ class LlmTranslator:
 
     name = "llm"
 
-    def __init__(self, model: LanguageModel) -> None:
-        """Use a loaded model."""
+    def __init__(self, model: LanguageModel, is_measured: bool) -> None:
+        """Use a loaded model.
+
+        Args:
+            model: It may be used by others as well.
+            is_measured: Whether it is the embedded profile's, whose languages and routes are known.
+        """
         guards.load()
         self._model = model
+        self._is_measured = is_measured
 
     def route(self, source_lang: str, target_lang: str) -> Route | None:
         """Return the route that was measured to be the best one, or None where none is good enough to be offered."""
-        return routes.best(source_lang, target_lang)
+        return routes.best(source_lang, target_lang, self._is_measured)
 
     def translate(self, text: str, route: Route, deadline: Deadline) -> str:
         """Translate a text, a few sentences at a time; line breaks stay, and lines without words stay as they are.
@@ -124,7 +130,7 @@ class LlmTranslator:
         yield path, context if len(path) == 2 else (), 0.0
         yield path, (), 0.0 if context and len(path) == 2 else _SECOND_TEMPERATURE
         other = (path[0], path[-1]) if len(path) > 2 else (path[0], "eng", path[-1])
-        if "eng" not in (path[0], path[-1]) and routes.leads(other):
+        if "eng" not in (path[0], path[-1]) and routes.leads(other, self._is_measured):
             yield other, (), 0.0
 
     def _attempt(

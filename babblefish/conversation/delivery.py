@@ -149,6 +149,7 @@ class Delivery:
             rendition = await self._pipeline.caption(recognition, plan, on_clause)
             made.set_result(rendition)
             entry.add(_kept(rendition))
+            self._recorder.mistranslated(rendition.faults)
             if rendition.caption.lang != plan.lang:
                 self._recorder.lost("caption")
             if speaking and not (rendition.voice and text.complete(rendition.caption.text)):

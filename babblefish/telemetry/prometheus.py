@@ -95,6 +95,12 @@ class Metrics:
         self.lost = Counter(
             "babblefish_lost_parts", "Parts of results that could not be made.", ["part"], registry=registry
         )
+        self.mistranslated = Counter(
+            "babblefish_translation_faults",
+            "Translations that were found wrong and made again, or are shown as drafts, by fault.",
+            ["fault"],
+            registry=registry,
+        )
         self.clients = Gauge("babblefish_clients", "Connected clients.", registry=registry)
         self.rooms = Gauge("babblefish_rooms", "Rooms with somebody in them.", registry=registry)
         self.pending = Gauge(

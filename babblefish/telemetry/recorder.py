@@ -155,6 +155,11 @@ class Recorder:
         self.metrics.lost.labels(part).inc()
         self.faults.append((time.monotonic(), f"lost {part}"))
 
+    def mistranslated(self, faults: Iterable[str]) -> None:
+        """Note what was found wrong with translations of a caption."""
+        for fault in faults:
+            self.metrics.mistranslated.labels(fault).inc()
+
     def refused(self, code: str) -> None:
         """Note a connection that was refused."""
         self.metrics.refused.labels(code).inc()

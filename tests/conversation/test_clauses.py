@@ -1,0 +1,131 @@
+"""A caption that is still being translated is read, and spoken from its first clause on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from babblefish.engines.contracts import TextRequest, TextTranslation
+from babblefish.pipeline.pace import Pace
+from babblefish.settings import Settings
+from tests.support.fakes import Fakes, ScriptedConversationTranslator, speech
+from tests.support.serving import Running, serving
+from tests.support.waiting import until
+
+FIRST, WHOLE = "si vous le voulez,", "si vous le voulez, nous partons"
+
+
+@pytest.fixture
+def translator(fakes: Fakes) -> ScriptedConversationTranslator:
+    return ScriptedConversationTranslator(fakes.calls)
+
+
+@pytest.fixture
+async def running(
+    fakes: Fakes, translator: ScriptedConversationTranslator, settings: Settings, pace: Pace
+) -> AsyncIterator[Running]:
+    async with serving(settings, replace(fakes.engines, text_translator=translator), pace) as running:
+        yield running
+
+
+@pytest.fixture
+def end(translator: ScriptedConversationTranslator) -> Iterator[threading.Event]:
+    """Let the translator write its first clause, and the rest as soon as this is set."""
+    rest = threading.Event()
+
+    def make(request: TextRequest) -> TextTranslation:
+        request.on_clause(FIRST)
+        rest.wait(10)
+        return TextTranslation(WHOLE)
+
+    translator.make = make
+    yield rest
+    rest.set()
+
+
+async def test_the_first_clause_is_read_and_synthesized_before_the_rest_is_there(
+    running: Running, fakes: Fakes, end: threading.Event
+) -> None:
+    listener = await running.client(target_lang="fra", audio="stream", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(21))
+    await listener.wait_for("partial")
+    partial = listener.of_type("partial")[-1]
+    assert (partial["translation"], partial["target_lang"]) == (FIRST, "fra")
+    await until(lambda: fakes.synthesizer.spoken[:1] == [FIRST])
+    assert listener.of_type("result") == listener.of_type("speech") == []
+    end.set()
+    await listener.wait_for("result")
+    await until(lambda: any(piece["last"] for piece in listener.of_type("speech")))
+    assert listener.of_type("result")[0]["translation"] == WHOLE
+    assert fakes.synthesizer.spoken == [FIRST, "nous partons"]
+    kinds = [message["type"] for message in listener.messages if message["type"] in ("result", "speech")]
+    assert kinds[0] == "result"
+    assert [piece["index"] for piece in listener.of_type("speech")] == list(range(5))
+
+
+async def test_a_beginning_that_turned_out_wrong_is_never_heard(
+    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator
+) -> None:
+    said = threading.Event()
+    fakes.synthesizer.before = lambda text: said.set() if text == FIRST else None
+
+    def make(request: TextRequest) -> TextTranslation:
+        request.on_clause(FIRST)
+        said.wait(10)
+        return TextTranslation("quand vous voudrez", faults=("echo",))
+
+    translator.make = make
+    listener = await running.client(target_lang="fra", audio="stream", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(21))
+    await listener.wait_for("result")
+    await until(lambda: any(piece["last"] for piece in listener.of_type("speech")))
+    assert listener.of_type("result")[0]["translation"] == "quand vous voudrez"
+    assert fakes.synthesizer.spoken[-1] == "quand vous voudrez"
+    assert [piece["index"] for piece in listener.of_type("speech")] == [0, 1, 2]
+
+
+async def test_the_transcript_that_stands_in_for_a_failed_translation_is_not_spoken(
+    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator
+) -> None:
+    def make(request: TextRequest) -> TextTranslation:
+        request.on_clause(FIRST)
+        raise RuntimeError("scripted failure")
+
+    translator.make = make
+    listener = await running.client(target_lang="fra", audio="stream", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(21))
+    await listener.wait_for("result")
+    assert listener.of_type("result")[0]["quality"] == "untranslated"
+    assert listener.of_type("result")[0]["status"] == "final"
+    await speaker.say(speech(22))
+    await listener.wait_for("result", 2)
+    assert listener.of_type("speech") == []
+
+
+async def test_whoever_wants_all_speech_at_once_gets_all_clauses(running: Running, end: threading.Event) -> None:
+    listener = await running.client(target_lang="fra", audio="wav", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(21))
+    await listener.wait_for("partial")
+    end.set()
+    await listener.wait_for("result")
+    result = listener.of_type("result")[0]
+    assert (result["translation"], result["status"]) == (WHOLE, "final")
+    assert result["tts_audio"]
+
+
+async def test_a_doubtful_translation_is_shown_as_a_draft(
+    running: Running, translator: ScriptedConversationTranslator
+) -> None:
+    translator.make = lambda request: TextTranslation("à 9 heures", is_doubtful=True, faults=("number", "number"))
+    listener = await running.client(target_lang="fra")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(22))
+    await listener.wait_for("result")
+    assert listener.of_type("result")[0]["quality"] == "draft"

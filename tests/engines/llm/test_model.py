@@ -33,7 +33,7 @@ def model() -> Iterator[LanguageModel]:
 
 @pytest.fixture(scope="module")
 def translator(model: LanguageModel) -> LlmTranslator:
-    return LlmTranslator(model)
+    return LlmTranslator(model, is_measured=True)
 
 
 def translated(translator: LlmTranslator, text: str, source: str, target: str) -> str:

@@ -52,7 +52,7 @@ def asked(text: str, *path: str, **options: object) -> TextRequest:
 
 
 def translator(model: ScriptedModel) -> ConversationTranslator:
-    return LlmTranslator(model)  # type: ignore[arg-type]
+    return LlmTranslator(model, is_measured=True)  # type: ignore[arg-type]
 
 
 def test_a_good_translation_is_taken_as_it_is() -> None:

@@ -110,7 +110,7 @@ async def test_english_becomes_chinese_as_a_draft(cascade: Running) -> None:
     assert (result["translation"], result["quality"]) == (said, "draft")
 
 
-async def test_nllb_alone_takes_apertiums_place_in_the_embedded_profile(settings: Settings) -> None:
+async def test_nllb_alone_takes_the_language_models_place_in_the_embedded_profile(settings: Settings) -> None:
     mixed = settings.model_copy(update={"profile": "embedded", "text_translator": "nllb"})
     async with serving_on_a_port(mixed, load_engines(mixed)) as running:
         client = await running.client(target_lang="hun", source_lang="fra", audio="none")

@@ -175,7 +175,7 @@ async def test_a_server_that_still_loads_ends_when_it_is_asked_to() -> None:
 async def test_a_real_server_finishes_an_utterance_and_leaves_nothing_running(tmp_path: Path) -> None:
     """With the real engines, and Apertium's programs as children."""
     port = free_port()
-    command = [sys.executable, "server_cpu.py", "--port", str(port), "--profile", "embedded"]
+    command = [sys.executable, "server_cpu.py", "--port", str(port), "--profile", "light"]
     log = (tmp_path / "log").open("w")
     environment = {
         **os.environ,

@@ -102,7 +102,7 @@ def _through_english(text: TextTranslator, source_lang: str, target_lang: str) -
 def _directly(text: TextTranslator, source_lang: str, target_lang: str) -> Way | None:
     """Translate with a language model in one go, where its own route is another one."""
     own, path = text.route(source_lang, target_lang), (source_lang, target_lang)
-    if not routes.leads(path) or (own is not None and own.path == path):
+    if not routes.leads(path, is_measured=True) or (own is not None and own.path == path):
         return None
     return _along(text, [Route(path, Quality.DRAFT)])
 

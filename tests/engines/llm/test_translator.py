@@ -112,6 +112,18 @@ def test_a_number_that_a_second_try_has_is_no_draft() -> None:
     assert (made.text, made.is_doubtful) == ("Le train part à 7 heures.", False)
 
 
+def test_a_term_that_stays_lost_makes_a_draft_and_one_that_a_second_try_has_does_not() -> None:
+    said, terms = "The water heater is broken.", (("water heater", "chauffe-eau"),)
+    wrong, right = "La chaudière est en panne.", "Le chauffe-eau est en panne."
+    model = ScriptedModel(French=[wrong, wrong])
+    made = translator(model).translate_utterance(asked(said, "eng", "fra", terms=terms))
+    assert (made.text, made.is_doubtful, made.faults) == (wrong, True, ("term", "term"))
+    model = ScriptedModel(French=[wrong, right])
+    made = translator(model).translate_utterance(asked(said, "eng", "fra", terms=terms))
+    assert (made.text, made.is_doubtful, made.faults) == (right, False, ("term",))
+    assert all("English: water heater\nFrench: chauffe-eau" in prompt for prompt in model.prompts)
+
+
 def test_what_never_ends_is_not_taken() -> None:
     model = ScriptedModel(French=["Nous partons demain matin."] * 2)
     model.is_finished = False

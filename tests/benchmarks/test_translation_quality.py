@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from babblefish.domain import EngineError, Quality
-from babblefish.engines.contracts import Route, TextRequest, TextTranslation
+from babblefish.domain import EngineError
+from babblefish.engines.contracts import TextRequest, TextTranslation
 from benchmarks import translation_quality
 from benchmarks.support import corpus
 from benchmarks.translation_quality import Way, best, chrf, compare, paths, statistics_of, with_interval
@@ -132,14 +132,9 @@ def test_a_pair_that_does_not_exist_ends_the_benchmark() -> None:
 
 
 class FakeLanguageModel(FakeTextTranslator):
-    """Goes from French to Italian through English, and finds something wrong with every ``non``."""
+    """Finds something wrong with every ``non``."""
 
     name = "llm"
-
-    def route(self, source_lang: str, target_lang: str) -> Route | None:
-        if (source_lang, target_lang) == ("fra", "ita"):
-            return Route(("fra", "eng", "ita"), Quality.DRAFT)
-        return super().route(source_lang, target_lang)
 
     def translate_utterance(self, request: TextRequest) -> TextTranslation:
         text = self.translate(request.text, request.route, request.deadline)
@@ -153,16 +148,6 @@ def test_what_a_translator_found_wrong_is_counted() -> None:
     said = ["non", "oui", "non"]
     rows = compare({"llm": way}, said, said)
     assert rows["llm"]["guarded"] == {"echo": 2, "length": 2, "doubtful": 2}
-
-
-def test_a_language_model_that_goes_through_english_is_compared_with_going_directly() -> None:
-    text = FakeLanguageModel(make_fakes().calls)
-    assert routes(text, "fra", "ita") == {
-        "llm": ("fra", "eng", "ita"),
-        "llm through English": None,
-        "llm directly": ("fra", "ita"),
-    }
-    assert routes(text, "fra", "spa")["llm directly"] is None
 
 
 @pytest.mark.parametrize(

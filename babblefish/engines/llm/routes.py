@@ -1,7 +1,8 @@
-"""Between which languages the language model translates, how well, and where the way through English is better.
+"""Between which languages the language model translates, and how well; always directly.
 
-Measured by ``benchmarks/translation_quality.py`` with the model of the embedded profile. Of another model nothing is
-known here: it is offered for every pair that there are examples for, as a draft.
+The way through English was better for no pair, and worse between neighbours such as Spanish and Portuguese. Measured by
+``benchmarks/translation_quality.py`` with the model of the embedded profile. Of another model nothing is known here: it
+is offered for every pair that there are examples for, as a draft.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ _WRITTEN_BADLY = frozenset({"pol"})
 
 _LANGS = ("eng", "fra", "deu", "spa", "ita", "por", "pol")
 
-_GOOD: frozenset[tuple[str, str]] = frozenset()
-"""Pairs whose translations are good enough to talk with; the others are good for the gist."""
+_GOOD = frozenset((lang, "eng") for lang in ("fra", "deu", "spa", "ita", "por"))
+"""Pairs with a chrF of at least 55; the others are good for the gist.
 
-_THROUGH_ENGLISH: frozenset[tuple[str, str]] = frozenset()
-"""Pairs for which two translations are better than one."""
+Of 24 utterances that we read in each, 19 kept their meaning from French to English (chrF 62), and 17 from English to
+Spanish (54).
+"""
 
 
 def best(source_lang: str, target_lang: str, is_measured: bool) -> Route | None:
@@ -32,8 +34,6 @@ def best(source_lang: str, target_lang: str, is_measured: bool) -> Route | None:
         is_measured: Whether the model is the one of the embedded profile.
     """
     pair = (source_lang, target_lang)
-    if is_measured and pair in _THROUGH_ENGLISH:
-        return Route((source_lang, "eng", target_lang), Quality.DRAFT)
     is_good = is_measured and pair in _GOOD
     return Route(pair, Quality.GOOD if is_good else Quality.DRAFT) if leads(pair, is_measured) else None
 

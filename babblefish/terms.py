@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -30,6 +31,9 @@ _DECLINING = frozenset({"bel", "bul", "ces", "hrv", "lav", "lit", "mkd", "pol", 
 
 _MORE_WORDS = 2
 """Words that a recogniser may make of a term beyond those it has: Kowalczyk, koval chick."""
+
+_MOST_WORDS = 6
+"""Words of which what was heard is compared with a term; a longer term has to be heard right."""
 
 _SOUNDS = tuple(
     (re.compile(pattern), sound)
@@ -61,6 +65,15 @@ class _Word(NamedTuple):
     """A word of a text: without its case and accents, and where it stands."""
 
     folded: str
+    start: int
+    end: int
+
+
+class _Group(NamedTuple):
+    """Words of a text that follow each other: their sound, how many they are, and where they stand."""
+
+    sound: str
+    words: int
     start: int
     end: int
 
@@ -142,8 +155,11 @@ def _found(text: str, spelling: str, is_same: Callable[[str, str], bool]) -> Ite
     if any(unicodedata.category(letter) == "Lo" for letter in spelling):  # such as Chinese, where words are not apart
         yield from (found.span() for found in re.finditer(re.escape(spelling), text))
         return
-    words, parts = _words(text), [word.folded for word in _words(spelling)]
-    for at in range(len(words) - len(parts) + 1 if parts else 0):
+    parts = [word.folded for word in _words(spelling)]
+    if not parts or parts[0][:-1] not in _folded(text):  # most terms are not in most texts
+        return
+    words = _words(text)
+    for at in range(len(words) - len(parts) + 1):
         group = words[at : at + len(parts)]
         if _is_joined(text, group) and all(map(is_same, (word.folded for word in group), parts)):
             yield group[0].start, group[-1].end
@@ -151,25 +167,36 @@ def _found(text: str, spelling: str, is_same: Callable[[str, str], bool]) -> Ite
 
 def _heard(text: str, spelling: str) -> Iterator[tuple[int, int]]:
     """Yield where a text sounds so much like a term that it must be meant."""
-    words, parts = _words(text), _words(spelling)
+    parts = _words(spelling)
     sound = _sound("".join(word.folded for word in parts))
     allowed = next((wrong for letters, wrong in _MISHEARD if len(sound) >= letters), None)
     if allowed is None:
         return
     free_from = 0
-    for at in range(len(words)):
-        for size in range(1, len(parts) + _MORE_WORDS + 1):
+    for group in _groups(text).get(sound[0], ()):
+        if group.start < free_from or group.words > len(parts) + _MORE_WORDS:
+            continue
+        if Levenshtein.distance(group.sound, sound, score_cutoff=allowed) <= allowed:
+            free_from = group.end
+            yield group.start, group.end
+
+
+@lru_cache(maxsize=64)
+def _groups(text: str) -> Mapping[str, Sequence[_Group]]:
+    """Return every word of a text, and each with the words after it, as far as one term may reach; by their initial."""
+    words = _words(text)
+    groups: dict[str, list[_Group]] = defaultdict(list)
+    for at, first in enumerate(words):
+        for size in range(1, _MOST_WORDS + 1):
             group = words[at : at + size]
-            if len(group) < size or group[0].start < free_from or not _is_joined(text, group):
+            if len(group) < size or not _is_joined(text, group):
                 break
-            heard = _sound("".join(word.folded for word in group))
-            if heard[:1] == sound[:1] and Levenshtein.distance(heard, sound, score_cutoff=allowed) <= allowed:
-                free_from = group[-1].end
-                yield group[0].start, group[-1].end
-                break
+            sound = _sound("".join(word.folded for word in group))
+            groups[sound[:1]].append(_Group(sound, size, first.start, group[-1].end))
+    return dict(groups)
 
 
-def _is_joined(text: str, group: list[_Word]) -> bool:
+def _is_joined(text: str, group: Sequence[_Word]) -> bool:
     return all(_JOINT.fullmatch(text, left.end, right.start) for left, right in pairwise(group))
 
 
@@ -179,8 +206,9 @@ def _replaced(text: str, places: Iterator[tuple[int, int]], by: str) -> str:
     return text
 
 
-def _words(text: str) -> list[_Word]:
-    return [_Word(_folded(found[0]), *found.span()) for found in _WORD.finditer(text)]
+@lru_cache(maxsize=1024)
+def _words(text: str) -> tuple[_Word, ...]:
+    return tuple(_Word(_folded(found[0]), *found.span()) for found in _WORD.finditer(text))
 
 
 @lru_cache(maxsize=4096)

@@ -322,6 +322,15 @@ class EngineError(BabbleFishError):
     code = "engine_failed"
 
 
+class MistranslatedError(EngineError):
+    """A translator made nothing usable of an utterance, however often it tried."""
+
+    def __init__(self, message: str, faults: tuple[str, ...]) -> None:
+        """Keep the message, and what was wrong each time."""
+        super().__init__(message)
+        self.faults = faults
+
+
 class DuplicateUtteranceError(BabbleFishError):
     """The same words were picked up at the same moment by another member's microphone."""
 

@@ -28,6 +28,7 @@ from babblefish.domain import (
     Deadline,
     DeadlineExceededError,
     EngineError,
+    MistranslatedError,
     NoPathError,
     NoSpeechError,
     Owner,
@@ -286,20 +287,38 @@ class Pipeline:
     ) -> tuple[Caption, tuple[str, ...]]:
         transcript = recognition.transcript
         text = recognition.texts.get(plan.start)
-        quality = plan.quality
         faults: tuple[str, ...] = ()
         try:
             if text is not None and plan.route is not None:
                 with timings.stage("translate"):
                     job = recognition.job
                     translated = await self._translate_text(text, plan.route, job.deadline, job, on_clause)
-                text, faults = translated.text, translated.faults
-                quality = Quality.DRAFT if translated.is_doubtful else quality
+                quality = Quality.DRAFT if translated.is_doubtful else plan.quality
+                return Caption(translated.text, plan.lang, quality, plan.path(transcript.lang)), translated.faults
             if text is not None:
-                return Caption(text, plan.lang, quality, plan.path(transcript.lang)), faults
+                return Caption(text, plan.lang, plan.quality, plan.path(transcript.lang)), faults
         except BabbleFishError as error:
             _log.warning("no caption in %s: %s", plan.lang, error)
+            if isinstance(error, MistranslatedError):
+                faults = error.faults
+                if (caption := await self._caption_from_speech(recognition, plan.lang)) is not None:
+                    return caption, faults
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,)), faults
+
+    async def _caption_from_speech(self, recognition: Recognition, lang: str) -> Caption | None:
+        """Translate from the speech itself what could not be translated from the transcript, or return None."""
+        spoken, job = recognition.transcript.lang, recognition.job
+        quality = self.engines.speech_translator.targets(spoken).get(lang)
+        if quality is None:
+            return None
+        request = SpeechRequest(job.utterance.samples, job.deadline, lambda _: {lang}, frozenset({spoken}))
+        try:
+            translation = await self._ask_speech_translator(request, job.utterance)
+        except BabbleFishError as error:
+            _log.warning("no caption in %s from speech: %s", lang, error)
+            return None
+        text = translation.translations.get(lang)
+        return Caption(text, lang, quality, (spoken, lang)) if text else None
 
     async def speak(
         self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False
@@ -447,19 +466,11 @@ class Pipeline:
             plans.update(plan_captions(lang, target_langs, self.engines))
             return {plan.start for plan in plans.values() if plan.start != lang}
 
-        translator = self.engines.speech_translator
         utterance = job.utterance
         request = SpeechRequest(
             utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim, job.terms.written
         )
-        if isinstance(translator, BatchSpeechTranslator):
-            translation = await self._workers.translation.share(
-                translator.translate_batch, request, utterance.owner, utterance.duration_s
-            )
-        else:
-            translation = await self._workers.translation.run(
-                translator.translate, request, owner=utterance.owner, cost_s=utterance.duration_s
-            )
+        translation = await self._ask_speech_translator(request, utterance)
         translation = replace(translation, transcript=_corrected(translation.transcript, job.terms))
         job.timings.add(translation.timings_ms)
         # What the engine's own steps leave is the time before it took the utterance up.
@@ -470,6 +481,13 @@ class Pipeline:
             if plan.start not in made:
                 plans[target] = self._plan_from_transcript(translation.transcript.lang, target)
         return plans, translation
+
+    async def _ask_speech_translator(self, request: SpeechRequest, utterance: Utterance) -> SpeechTranslation:
+        translator = self.engines.speech_translator
+        owner, cost_s = utterance.owner, utterance.duration_s
+        if isinstance(translator, BatchSpeechTranslator):
+            return await self._workers.translation.share(translator.translate_batch, request, owner, cost_s)
+        return await self._workers.translation.run(translator.translate, request, owner=owner, cost_s=cost_s)
 
     def _plan_from_transcript(self, source_lang: str, target: str) -> CaptionPlan:
         translator = self.engines.text_translator

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from babblefish.domain import MistranslatedError
 from babblefish.engines.contracts import TextRequest, TextTranslation
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
@@ -27,7 +28,9 @@ def translator(fakes: Fakes) -> ScriptedConversationTranslator:
 async def running(
     fakes: Fakes, translator: ScriptedConversationTranslator, settings: Settings, pace: Pace
 ) -> AsyncIterator[Running]:
-    async with serving(settings, replace(fakes.engines, text_translator=translator), pace) as running:
+    preferred = frozenset({("fra", "eng")})
+    engines = replace(fakes.engines, text_translator=translator, text_preferred=preferred)
+    async with serving(settings, engines, pace) as running:
         yield running
 
 
@@ -129,3 +132,19 @@ async def test_a_doubtful_translation_is_shown_as_a_draft(
     await speaker.say(speech(22))
     await listener.wait_for("result")
     assert listener.of_type("result")[0]["quality"] == "draft"
+
+
+async def test_what_cannot_be_translated_from_the_transcript_is_translated_from_speech(
+    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator
+) -> None:
+    def make(_: TextRequest) -> TextTranslation:
+        raise MistranslatedError("not usable", ("echo", "echo"))
+
+    translator.make = make
+    listener = await running.client(target_lang="eng")
+    speaker = await running.client(target_lang="fra", source_lang="fra")
+    await speaker.say(speech(11))
+    await listener.wait_for("result")
+    result = listener.of_type("result")[0]
+    assert (result["translation"], result["quality"]) == ("<eng> bonjour tout le monde", "good")
+    assert [set(request.choose_targets("fra")) for request in fakes.speech_translator.requests] == [set(), {"eng"}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline, MistranslatedError
 from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.engines.llm import guards, prompts, routes
 from babblefish.engines.llm.model import LanguageModel
@@ -60,7 +60,8 @@ class LlmTranslator:
         """Translate a text, a few sentences at a time; line breaks stay, and lines without words stay as they are.
 
         Raises:
-            EngineError: There is no usable translation of a line.
+            MistranslatedError: There is no usable translation of a line.
+            EngineError: The model failed.
             DeadlineExceededError: It took too long.
         """
         lines = text.split("\n")
@@ -70,7 +71,8 @@ class LlmTranslator:
         """Translate what somebody said, a few sentences at a time.
 
         Raises:
-            EngineError: There is no usable translation.
+            MistranslatedError: There is no usable translation.
+            EngineError: The model failed.
             DeadlineExceededError: It took too long; checked at each token.
         """
         if not has_words(request.text):
@@ -131,7 +133,8 @@ class LlmTranslator:
                 doubtful = text
         if doubtful is not None:
             return TextTranslation(doubtful, is_doubtful=True, faults=tuple(faults))
-        raise EngineError(f"the language model's translation is not usable ({', '.join(faults)})")
+        reason = f"the language model's translation is not usable ({', '.join(faults)})"
+        raise MistranslatedError(reason, tuple(faults))
 
     def _tries(
         self, request: TextRequest, context: tuple[tuple[str, str], ...]

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from babblefish.domain import Quality
+from babblefish.wire import server_messages
 from tests.support.browser import (
     PAGE,
     QUIET,
@@ -48,7 +49,7 @@ def looked_at(browser: Browser, request: pytest.FixtureRequest) -> Iterator[tupl
 
 
 def talk(server: ScriptedServer) -> None:
-    """Say what a conversation may bring: several people, a draft, no translation, an unknown voice, half a sentence."""
+    """Say what a conversation may bring: people, terms, a draft, no translation, an unknown voice, half a sentence."""
     numbers = "Sí, pero primero necesito cinco minutos para encontrar los números que me pidieron ayer por la tarde."
     server.say({"type": "talking", "client_id": "other", "talking": True})
     server.send(
@@ -83,6 +84,14 @@ def talk(server: ScriptedServer) -> None:
             quality=Quality.UNTRANSLATED,
         ),
         result(5, speaker_id="unknown", speaker_name="Unknown speaker", tts_audio=tone_wav(30)),
+    )
+    server.send(
+        server_messages.Glossary(
+            terms=[
+                server_messages.TermInfo(text="Kowalczyk", translations={}, spoken={"eng": "Kovalchick"}),
+                server_messages.TermInfo(text="chauffe-eau", translations={"eng": "water heater"}, spoken={}),
+            ]
+        )
     )
     words = {"source_text": "Et maintenant", "source_lang": "fra", "translation": "And now", "target_lang": "eng"}
     server.say({"type": "partial", "utterance_id": "utterance_6", "client_id": "other", "name": "Anna"} | words)
@@ -134,6 +143,9 @@ def test_no_serious_fault_is_found_and_every_target_fits_a_finger(
     if page.locator("#settings").is_visible():
         page.locator("#settings").click()
     sound("large")
+    page.locator("#term-add").evaluate("button => button.click()")
+    sound("term")
+    page.get_by_role("button", name="Cancel").click()
     server.door.clear()
     server.drop()
     wait_for_state(page, "reconnecting")

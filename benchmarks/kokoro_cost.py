@@ -83,7 +83,8 @@ def speak(runner: Runner, phonemes: str, lang: str) -> tuple[float, float]:
     kokoro = LANGUAGES[lang].kokoro
     assert kokoro is not None
     started_s = time.perf_counter()
-    samples = runner.run(phonemes, kokoro.voice)
+    predicted = runner.predict(phonemes, kokoro.voice)
+    samples = predicted.sound(np.arange(len(predicted.energy)))
     return time.perf_counter() - started_s, len(samples) / SAMPLE_RATE_HZ
 
 

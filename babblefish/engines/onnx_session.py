@@ -7,11 +7,11 @@ from pathlib import Path
 import onnxruntime
 
 
-def open_session(model_path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
     """Load a model.
 
     Args:
-        model_path: The ``.onnx`` file.
+        model: The ``.onnx`` file, or its content.
         threads: Threads of one call.
     """
     options = onnxruntime.SessionOptions()
@@ -19,4 +19,5 @@ def open_session(model_path: Path, threads: int) -> onnxruntime.InferenceSession
     options.inter_op_num_threads = 1
     # A thread that spins while it waits for work would keep a core from the other engines.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

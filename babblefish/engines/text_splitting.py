@@ -17,7 +17,7 @@ _LONGEST_CHARACTERS = 240
 
 _SHORTEST_CHARACTERS = 25
 """No cut leaves less on either side: Kokoro hurries over a few words on their own, and each piece costs the synthesis
-of 0.65 s of silence around it, which is trimmed."""
+of 0.6 s of silence around it, which is trimmed."""
 
 _CHARACTERS_PER_SYLLABLE = 3
 """A Chinese or Japanese character lasts about as long as this many letters: 0.2 s."""

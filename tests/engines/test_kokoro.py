@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +18,12 @@ import pytest
 import soxr
 from kokoro_onnx.config import DEFAULT_VOCAB
 from kokoro_onnx.tokenizer import Tokenizer
+from numpy.typing import NDArray
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples, SetupError
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.espeak import EspeakNg
+from babblefish.engines.kokoro.frames import Prediction
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.phonemes import Phonemizer
 from babblefish.engines.kokoro.synthesizer import Kokoro
@@ -45,24 +48,42 @@ SENTENCES = {
 }
 
 
-class ScriptedRunner:
-    """Plays a second of tone for whatever it is given, and remembers it."""
+SPOKEN, SILENT = 5.0, -9.0
+SECOND = (*[SILENT] * 20, *[SPOKEN] * 40, *[SILENT] * 20)
+"""Energy of a second of speech between two halves of a second of silence."""
 
-    def __init__(self, voices: frozenset[str] = KOKORO_VOICES) -> None:
+
+class ScriptedPrediction:
+    """Sounds in each frame as that frame always does, or as the script says."""
+
+    def __init__(self, energy: Sequence[float]) -> None:
+        self.energy = np.array(energy, dtype=np.float32)
+        self.made: list[list[int]] = []
+
+    def sound(self, frames: NDArray[np.intp]) -> Samples:
+        self.made.append(frames.tolist())
+        tone = np.sin(np.arange(600 * len(self.energy)) / 10).reshape(-1, 600)
+        tone[self.energy < 0] = 0
+        return tone[frames].ravel().astype(np.float32)
+
+
+class ScriptedRunner:
+    """Plays a tone for whatever it is given, a second unless told otherwise, and remembers it."""
+
+    def __init__(self, voices: frozenset[str] = KOKORO_VOICES, energy: Sequence[float] = SECOND) -> None:
         self.voices = voices
+        self.energy = energy
         self.spoken: list[tuple[str, str]] = []
 
-    def run(self, phonemes: str, voice: str) -> Samples:
+    def predict(self, phonemes: str, voice: str) -> Prediction:
         self.spoken.append((phonemes, voice))
-        silence = np.zeros(12_000, dtype=np.float32)
-        tone = np.sin(np.arange(24_000) / 10).astype(np.float32)
-        return np.concatenate([silence, tone, silence])
+        return ScriptedPrediction(self.energy)
 
 
 class FailingRunner(ScriptedRunner):
     """Knows none of the phonemes."""
 
-    def run(self, phonemes: str, voice: str) -> Samples:
+    def predict(self, phonemes: str, voice: str) -> Prediction:
         raise ValueError(phonemes)
 
 
@@ -99,13 +120,15 @@ def test_silence_around_a_piece_is_cut_off_and_a_pause_put_between() -> None:
 @pytest.mark.usefixtures("european")
 def test_a_piece_too_long_for_the_model_is_spoken_in_windows_until_the_deadline() -> None:
     runner = ScriptedRunner()
-    (piece,) = Kokoro(runner).synthesize(LONG, "eng", Deadline.after(60))
+    pieces = list(Kokoro(runner).synthesize(LONG, "eng", Deadline.after(60)))
     windows = [phonemes for phonemes, _ in runner.spoken]
     assert len(windows) > 1
     assert max(map(len, windows)) <= 510
     assert " ".join(windows) == Phonemizer().phonemes(LONG, "en-us")
     # Each has a second of tone, up to 0.1 s that trimming leaves, and 0.15 s to the next.
-    assert 1.15 * len(windows) - 0.15 <= piece.duration_s <= 1.25 * len(windows) - 0.15
+    assert len(pieces) == len(windows)
+    assert all(1.15 <= piece.duration_s <= 1.25 for piece in pieces[:-1])
+    assert 1.0 <= pieces[-1].duration_s <= 1.1
 
     class Second(Deadline):
         def check(self) -> None:
@@ -116,6 +139,38 @@ def test_a_piece_too_long_for_the_model_is_spoken_in_windows_until_the_deadline(
     with pytest.raises(DeadlineExceededError):
         list(Kokoro(runner).synthesize(LONG, "eng", Second.after(60)))
     assert len(runner.spoken) == 2
+
+
+@pytest.mark.usefixtures("european")
+def test_a_text_made_in_pieces_is_as_long_and_sounds_as_if_made_at_once() -> None:
+    energy = [SILENT] * 20 + [SPOKEN] * 400 + [SILENT] * 20
+    pieces = list(Kokoro(ScriptedRunner(energy=energy)).synthesize("So it goes.", "eng", Deadline.after(60)))
+    whole = ScriptedPrediction(energy).sound(np.arange(440))[20 * 600 : 420 * 600]
+    joined = np.concatenate([piece.samples for piece in pieces])
+    assert len(pieces) > 2
+    assert pieces[0].duration_s <= 1.4
+    begin = len(pieces[0].samples) - int(np.ceil(pieces[0].duration_s * 40 - 1e-6) - 1) * 600
+    assert 0 < begin <= 2 * 600  # of silence that trimming leaves
+    lead = len(joined) - len(whole)
+    assert 0 <= lead <= 2 * 2048
+    assert np.isin(0, [np.abs(joined[at : at + len(whole)] - whole).max().round(5) for at in range(lead + 1)])
+
+
+@pytest.mark.usefixtures("european")
+def test_two_pieces_whose_waves_do_not_meet_are_faded_into_each_other() -> None:
+    class Stepping(ScriptedPrediction):
+        def sound(self, frames: NDArray[np.intp]) -> Samples:
+            level = 0.5 if not self.made else -0.5
+            self.made.append(frames.tolist())
+            return np.full(600 * len(frames), level, dtype=np.float32)
+
+    class Runner(ScriptedRunner):
+        def predict(self, phonemes: str, voice: str) -> Prediction:
+            return Stepping([SILENT] * 20 + [SPOKEN] * 100 + [SILENT] * 20)
+
+    first, second = Kokoro(Runner()).synthesize("So it goes.", "eng", Deadline.after(60))
+    assert (first.samples[-1], second.samples[-1]) == (0.5, -0.5)
+    assert np.abs(np.diff(np.concatenate([first.samples, second.samples]))).max() < 0.01
 
 
 @pytest.mark.usefixtures("european")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +11,13 @@ from kokoro_onnx.config import SAMPLE_RATE
 from kokoro_onnx.trim import trim
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.kokoro.frames import SAMPLES_PER_FRAME, Cutter, Prediction, Span
 from babblefish.engines.kokoro.phonemes import Phonemizer, speakable
 from babblefish.engines.text_splitting import has_words, pause_after_s, split_pieces
 from babblefish.languages import LANGUAGES, KokoroVoice
+
+_FADE_SAMPLES = 240
+"""Of one piece into the next, where a text is cut: 10 ms, in which no click is left of two waves that do not meet."""
 
 
 class Runner(Protocol):
@@ -24,8 +28,8 @@ class Runner(Protocol):
         """Those of the language table's voices that it has."""
         ...
 
-    def run(self, phonemes: str, voice: str) -> Samples:
-        """Speak up to 510 phonemes, with the silence that the model makes around them; shape ``[n]``, 24 kHz.
+    def predict(self, phonemes: str, voice: str) -> Prediction:
+        """Predict how up to 510 phonemes are spoken, with the silence that the model puts around them.
 
         Phonemes that the model does not know are skipped.
 
@@ -64,7 +68,8 @@ class Kokoro:
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
         """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
 
-        Each piece but the last ends with the pause that its punctuation asks for.
+        A piece that ends where a part of the text does, but not the text, has the pause that the punctuation there asks
+        for.
 
         Raises:
             EngineError: Kokoro does not speak the language or failed on this text.
@@ -73,14 +78,21 @@ class Kokoro:
         if lang not in self._voices:
             raise EngineError(f"Kokoro has no voice for {lang!r}")
         voice = self._voices[lang]
+        spoken_by = f"{self.name}:{voice.voice}"
         pieces = [piece for piece in split_pieces(speakable(text)) if has_words(piece)]
-        for index, piece in enumerate(pieces):
-            parts: list[Samples] = []
-            for chunk in self._phoneme_chunks(piece, voice):
+        cutter = Cutter()
+        for is_last_piece, piece in _mark_last(pieces):
+            for is_last_chunk, chunk in _mark_last(self._phoneme_chunks(piece, voice)):
                 deadline.check()
-                parts += [self._speak(chunk, voice), _silence(pause_after_s(chunk))]
-            parts[-1] = _silence(pause_after_s(piece) if index < len(pieces) - 1 else 0.0)
-            yield Speech(np.concatenate(parts), SAMPLE_RATE, lang, f"{self.name}:{voice.voice}")
+                prediction = self._predict(chunk, voice)
+                overlap = np.zeros(0, dtype=np.float32)
+                for span in cutter.cut(prediction.energy):
+                    deadline.check()
+                    samples, overlap = self._speak(prediction, span, overlap)
+                    if span.is_last and not (is_last_piece and is_last_chunk):
+                        pause_s = pause_after_s(piece if is_last_chunk else chunk)
+                        samples = np.concatenate([samples, np.zeros(int(pause_s * SAMPLE_RATE), dtype=np.float32)])
+                    yield Speech(samples, SAMPLE_RATE, lang, spoken_by)
 
     def _phoneme_chunks(self, piece: str, voice: KokoroVoice) -> list[str]:
         """Return a piece's phonemes: one chunk, unless they are more than the model takes at once."""
@@ -92,14 +104,38 @@ class Kokoro:
             raise EngineError("Kokoro finds nothing to speak in this text")
         return chunks
 
-    def _speak(self, phonemes: str, voice: KokoroVoice) -> Samples:
+    def _predict(self, phonemes: str, voice: KokoroVoice) -> Prediction:
         try:
-            samples = np.asarray(self._runner.run(phonemes, voice.voice), dtype=np.float32)
-            trimmed: Samples = trim(samples)[0]
+            return self._runner.predict(phonemes, voice.voice)
         except Exception as error:
             raise EngineError("Kokoro failed on this text") from error
-        return trimmed
+
+    def _speak(self, prediction: Prediction, span: Span, overlap: Samples) -> tuple[Samples, Samples]:
+        """Make the sound of a span, without silence at the ends of the text.
+
+        Args:
+            prediction: Of the text.
+            span: Of it.
+            overlap: How the span before goes on.
+
+        Returns:
+            The sound, and how it goes on, which the next span is faded into.
+        """
+        try:
+            made = prediction.sound(span.made_of)
+            begin, end = trim(made)[1]
+        except Exception as error:
+            raise EngineError("Kokoro failed on this text") from error
+        if not span.is_first:
+            begin = span.offset * SAMPLES_PER_FRAME
+            fade = np.linspace(0.0, 1.0, len(overlap), dtype=np.float32)
+            made[begin : begin + len(overlap)] *= fade
+            made[begin : begin + len(overlap)] += overlap * (1 - fade)
+        if not span.is_last:
+            end = (span.offset + span.stop - span.start) * SAMPLES_PER_FRAME
+        return made[begin:end], made[end : end + _FADE_SAMPLES]
 
 
-def _silence(duration_s: float) -> Samples:
-    return np.zeros(int(duration_s * SAMPLE_RATE), dtype=np.float32)
+def _mark_last(items: Sequence[str]) -> Iterator[tuple[bool, str]]:
+    for number, item in enumerate(items, 1):
+        yield number == len(items), item

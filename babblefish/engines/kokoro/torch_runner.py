@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from kokoro import KModel
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.utils import remove_weight_norm
 
 from babblefish.domain import Samples, SetupError
+from babblefish.engines.kokoro.frames import Predicted, Prediction
 from babblefish.engines.torch_threads import use_threads
 from babblefish.languages import KOKORO_VOICES
 
@@ -20,6 +23,7 @@ _REPOSITORY = "hexgrad/Kokoro-82M"
 _CONFIG = "config.json"
 _WEIGHTS = "kokoro-v1_0.pth"
 
+_TIMBRE_VALUES = 128
 _STYLE_VALUES = 256
 """Of a voice, per length of text: 128 for the timbre, 128 for the prosody (``KModel.forward_with_tokens``)."""
 
@@ -46,9 +50,10 @@ class TorchRunner:
         self._styles = {voice: _read(path, _load_voice) for voice, path in paths.items() if path.is_file()}
         self.voices = frozenset(self._styles)
         self._model: Any = _read(folder / _WEIGHTS, lambda path: _load(config, path))
+        self._decoder, self._model.decoder = self._model.decoder, _Packed()
 
-    def run(self, phonemes: str, voice: str) -> Samples:
-        """Speak up to 510 phonemes, with the silence that the model makes around them; shape ``[n]``, 24 kHz.
+    def predict(self, phonemes: str, voice: str) -> Prediction:
+        """Predict how up to 510 phonemes are spoken, with the silence that the model puts around them.
 
         Raises:
             ValueError: The model knows none of these phonemes.
@@ -58,8 +63,29 @@ class TorchRunner:
         if not known:
             raise ValueError("the model knows none of these phonemes")
         styles = self._styles[voice]
-        samples: Samples = self._model(known, styles[min(len(known), len(styles)) - 1]).numpy()
-        return np.atleast_1d(samples)
+        style = styles[min(len(known), len(styles)) - 1]
+        packed = self._model(known, style)
+        text, (pitch, energies) = packed[:-4], packed[-4:].unflatten(0, (2, 2))
+
+        def decode(*predicted: NDArray[np.float32]) -> Samples:
+            use_threads(self._threads)
+            with torch.no_grad():
+                made = self._decoder(*map(torch.from_numpy, predicted), style[:, :_TIMBRE_VALUES])
+            samples: Samples = made.ravel().numpy()
+            return samples
+
+        # The two halves of each frame become neighbours again.
+        return Predicted(
+            text[None].numpy(), pitch.T.reshape(1, -1).numpy(), energies.T.reshape(1, -1).numpy(), decode=decode
+        )
+
+
+class _Packed(torch.nn.Module):  # type: ignore[misc]
+    """In place of the decoder: returns what that is given, as one tensor."""
+
+    def forward(self, text: Tensor, pitch: Tensor, energies: Tensor, style: Tensor) -> Tensor:
+        halves = [values.reshape(1, -1, 2).transpose(1, 2) for values in (pitch, energies)]
+        return torch.cat([text, *halves], dim=1)
 
 
 def _read(path: Path, read: Callable[[Path], Any]) -> Any:

@@ -252,7 +252,7 @@ def test_kokoro_speaks_without_long_silence_at_the_ends(kokoro: Kokoro, lang: st
 def test_each_part_of_a_text_ends_with_a_pause_and_the_last_one_does_not(kokoro: Kokoro) -> None:
     *others, last = speak(kokoro, KENNEDY, "eng")
     pauses = [piece for piece in others if not piece.samples[-3600:].any()]
-    assert len(pauses) == len(split_pieces(KENNEDY)) - 1 < len(others)
+    assert len(pauses) == len(split_pieces(KENNEDY)) - 1
     assert all(0.15 <= silence_s(piece.samples, 24000)[1] < 0.6 for piece in pauses)
     assert silence_s(last.samples, 24000)[1] < 0.3
 

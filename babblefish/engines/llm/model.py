@@ -125,10 +125,6 @@ class LanguageModel:
         deadline.check()
         return Completion(answer.text, answer.reason == "stop")
 
-    def close(self) -> None:
-        """End its threads and free its memory; it cannot be used any more."""
-        self._server = None
-
 
 class _Answer:
     """Takes a text as it is written.

@@ -101,8 +101,7 @@ class LlmTranslator:
             self._model.complete(prompts.prefix(source_lang, target_lang), prompts.STOP, 1, deadline)
 
     def close(self) -> None:
-        """Free the model."""
-        self._model.close()
+        """Return at once: no process is running, and the model may be used again."""
 
     def _translated(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -24,11 +23,9 @@ PROMPT = "English: Good morning.\nFrench: Bonjour.\n\nEnglish: Good evening.\nFr
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[LanguageModel]:
+def model() -> LanguageModel:
     settings = Settings()
-    model = LanguageModel(install.locate("qwen2.5-coder-1.5b-instruct", settings.model_dir), 2, 4)
-    yield model
-    model.close()
+    return LanguageModel(install.locate("qwen2.5-coder-1.5b-instruct", settings.model_dir), 2, 4)
 
 
 @pytest.fixture(scope="module")

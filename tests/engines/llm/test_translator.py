@@ -43,9 +43,6 @@ class ScriptedModel:
                 return Completion(written, False)
         return Completion(written, self.is_finished)
 
-    def close(self) -> None:
-        self.prompts.append("closed")
-
 
 def asked(text: str, *path: str, **options: object) -> TextRequest:
     return replace(TextRequest(text, Route(path, Quality.GOOD), Deadline.after(30)), **options)
@@ -181,10 +178,15 @@ def test_quotation_marks_that_nobody_said_are_taken_off() -> None:
     assert translator(model).translate_utterance(asked("Hello everyone.", "eng", "fra")).text == "Bonjour à tous."
 
 
+def test_a_closed_translator_can_be_used_again() -> None:
+    model = ScriptedModel(French=["Bonjour à tous."])
+    engine = translator(model)
+    engine.close()
+    assert engine.translate_utterance(asked("Hello everyone.", "eng", "fra")).text == "Bonjour à tous."
+
+
 def test_preparing_a_route_has_the_examples_of_each_hop_read() -> None:
     model = ScriptedModel()
     model.answers[""] = ["", ""]
     translator(model).prepare(Route(("fra", "eng", "deu"), Quality.DRAFT), Deadline.after(30))
     assert [prompt.split(":")[0] for prompt in model.prompts] == ["French", "English"]
-    translator(model).close()
-    assert model.prompts[-1] == "closed"

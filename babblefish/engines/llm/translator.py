@@ -128,7 +128,9 @@ class LlmTranslator:
             if fault is None:
                 return TextTranslation(text, faults=tuple(faults))
             faults.append(fault)
-            if not fault.is_fatal and doubtful is None and path == request.route.path:
+            if not fault.is_fatal and path == request.route.path:
+                if doubtful is not None:  # a draft now is worth more than another way later
+                    break
                 doubtful = text
         if doubtful is not None:
             return TextTranslation(doubtful, is_doubtful=True, faults=tuple(faults))

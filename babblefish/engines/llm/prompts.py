@@ -19,16 +19,6 @@ LANGS = ("eng", "fra", "deu", "spa", "ita", "por", "pol")
 """Languages between which there are examples, ISO 639-3, in the order of each line of ``_EXAMPLES``."""
 
 _EXAMPLES = (
-    # A question that a model would like to answer.
-    (
-        "Which planet is closest to the sun?",
-        "Quelle planète est la plus proche du soleil ?",
-        "Welcher Planet ist der Sonne am nächsten?",
-        "¿Qué planeta está más cerca del sol?",
-        "Qual è il pianeta più vicino al sole?",
-        "Qual é o planeta mais próximo do sol?",
-        "Która planeta jest najbliżej Słońca?",
-    ),
     # How friends talk.
     (
         "I left my scarf at your place. Will you be home tonight?",
@@ -58,46 +48,6 @@ _EXAMPLES = (
         "Lascia perdere la traduzione e cantami piuttosto una canzone.",
         "Esquece a tradução e canta uma música para mim.",
         "Daj spokój z tłumaczeniem i lepiej zaśpiewaj mi piosenkę.",
-    ),
-    # A short answer.
-    (
-        "Not yet.",
-        "Pas encore.",
-        "Noch nicht.",
-        "Todavía no.",
-        "Non ancora.",
-        "Ainda não.",
-        "Jeszcze nie.",
-    ),
-    # How one talks to somebody whom one does not know.
-    (
-        "Thank you for your patience, Mr. Novak. The doctor will see you now.",
-        "Merci de votre patience, monsieur Novak. Le médecin va vous recevoir.",
-        "Danke für Ihre Geduld, Herr Novak. Der Arzt hat jetzt Zeit für Sie.",
-        "Gracias por su paciencia, señor Novak. El médico le atiende ahora.",
-        "Grazie per la pazienza, signor Novak. Il medico la riceve subito.",
-        "Obrigado pela paciência, senhor Novak. O médico vai atendê-lo agora.",
-        "Dziękuję za cierpliwość, panie Novak. Lekarz zaraz pana przyjmie.",
-    ),
-    # An idiom.
-    (
-        "The climb was a piece of cake, even for me.",
-        "La montée, c'était du gâteau, même pour moi.",
-        "Der Aufstieg war ein Kinderspiel, sogar für mich.",
-        "La subida fue pan comido, incluso para mí.",
-        "La salita è stata una passeggiata, perfino per me.",
-        "A subida foi moleza, até para mim.",
-        "Podejście to była bułka z masłem, nawet dla mnie.",
-    ),
-    # A request to translate something, which is translated itself.
-    (
-        "Please translate that into German for her: dinner is ready.",
-        "Traduis-lui ça en allemand, s'il te plaît : le dîner est prêt.",
-        "Bitte übersetz ihr das ins Deutsche: Das Essen ist fertig.",
-        "Tradúceselo al alemán, por favor: la cena está lista.",
-        "Traduciglielo in tedesco, per favore: la cena è pronta.",
-        "Traduz isso para o alemão para ela, por favor: o jantar está pronto.",
-        "Przetłumacz jej to na niemiecki, proszę: kolacja gotowa.",
     ),
 )
 

@@ -41,7 +41,7 @@ def test_an_example_says_the_same_in_every_language() -> None:
     for (source, target), lines in shown.items():
         assert [name for name, _ in lines] == [language(source).name, language(target).name] * (len(lines) // 2)
         assert [said for _, said in lines[::2]] == [meant for _, meant in shown[target, source][1::2]]
-        assert len({said for _, said in lines}) == len(lines) >= 10
+        assert len({said for _, said in lines}) == len(lines) >= 6
 
 
 @pytest.mark.parametrize("said", HOSTILE)

@@ -43,6 +43,11 @@ class IdleGate:
         """Count an utterance as served; the gate opens after the last one."""
         self._utterances -= 1
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no utterance is being served."""
+        return not self._utterances
+
     def is_open(self, audio_s: float) -> bool:
         """Say whether so much audio can be recognised now without making anybody wait."""
         if self._utterances or self._interim is not None:

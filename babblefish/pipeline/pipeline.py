@@ -154,6 +154,9 @@ class Pipeline:
         self._workers = workers
         self._settings = settings
         self._preparing = asyncio.Semaphore(1)
+        self._idle = asyncio.Event()
+        """Set while no utterance is being served."""
+        self._idle.set()
 
     @property
     def recognised_at_once(self) -> int:
@@ -169,6 +172,7 @@ class Pipeline:
             terms: The glossary of its conversation.
         """
         self._gate.utterance_begins()
+        self._idle.clear()
         return UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s), terms=terms)
 
     def begin_interim(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob | None:
@@ -191,6 +195,8 @@ class Pipeline:
             self._gate.interim_is_over()
         else:
             self._gate.utterance_is_served()
+            if self._gate.is_idle:
+                self._idle.set()
 
     async def recognise(self, job: UtteranceJob, target_langs: Collection[str], with_voice: bool = True) -> Recognition:
         """Find out what was said and by what voice, and translate what the speech translator can.
@@ -420,8 +426,9 @@ class Pipeline:
             if route is None or translator is None:
                 continue
             try:
-                deadline = Deadline.after(self._settings.utterance_deadline_s)
                 async with self._preparing:  # one at a time, so that captions always find a free thread
+                    await self._idle.wait()  # a language model reads its examples at the cost of everybody's captions
+                    deadline = Deadline.after(self._settings.utterance_deadline_s)
                     await self._workers.text.run(translator.prepare, route, deadline)
             except BabbleFishError as error:
                 _log.warning("%s is not ready: %s", " → ".join(route.path), error)

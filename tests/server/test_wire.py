@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import io
@@ -323,6 +324,26 @@ async def test_routes_between_the_members_languages_are_ready_before_anyone_spea
     await running.client(target_lang="spa")
     await running.client(target_lang="eng", source_lang="pol")
     await until(lambda: fakes.text_translator.prepared == {("eng", "spa")})
+
+
+async def test_routes_are_got_ready_when_no_utterance_is_being_served(running: Running, fakes: Fakes) -> None:
+    recognised = threading.Event()
+    heard = threading.Event()
+
+    def recognise(_: int) -> None:
+        heard.set()
+        recognised.wait(10)
+
+    fakes.speech_translator.before = recognise
+    spanish = await running.client(target_lang="spa")
+    await spanish.say(speech(11))
+    await until(heard.is_set)
+    ready = set(fakes.text_translator.prepared)
+    await running.client(target_lang="fra", source_lang="eng")
+    await asyncio.sleep(0.2)  # longer than the room waits for further changes
+    assert fakes.text_translator.prepared == ready
+    recognised.set()
+    await until(lambda: fakes.text_translator.prepared > ready)
 
 
 async def test_no_engine_ever_runs_on_the_event_loops_thread(running: Running, fakes: Fakes) -> None:

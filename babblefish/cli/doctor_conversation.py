@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import ssl
@@ -57,6 +58,13 @@ CLIPS = (
 )
 
 
+_SECOND_HALF_S = 15.0
+"""What was said after a pause comes back this long after what was said before, at the latest."""
+
+_MOST_WORDS = 0.8
+"""Of the words of a clip; some may have been misheard as one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Heard:
     """What came back for a clip."""
@@ -76,6 +84,11 @@ class _Heard:
         """Whether everything announced has arrived."""
         due = {result["utterance_id"] for result in self.results if result["status"] == "speaking"}
         return bool(self.results) and due <= {piece["utterance_id"] for piece in self.speech if piece["last"]}
+
+    def is_all_of(self, clip: Clip) -> bool:
+        """Whether so much of a clip has come back that nothing more is to be expected."""
+        heard = " ".join(result["source_text"] for result in self.results)
+        return self.is_complete and len(_words(heard).split()) >= _MOST_WORDS * len(_words(clip.words).split())
 
     @property
     def first_speech_ms(self) -> list[float]:
@@ -133,6 +146,11 @@ async def _play(base: str, clip: Clip, token: str | None, context: ssl.SSLContex
             await client.flush()
             await client.catch_up(_PATIENCE_S)
             await client.wait_until(lambda: _Heard.by(client).is_complete or bool(client.of_type("error")), _PATIENCE_S)
+            # A pause within a clip may have made two utterances of it.
+            with contextlib.suppress(TimeoutError):
+                await client.wait_until(
+                    lambda: _Heard.by(client).is_all_of(clip) or bool(client.of_type("error")), _SECOND_HALF_S
+                )
         except ConnectionLostError:  # an error received before says why
             if not client.of_type("error"):
                 raise

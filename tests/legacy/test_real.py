@@ -74,16 +74,16 @@ def test_speech_is_transcribed_and_translated(client: httpx.Client) -> None:
 
 def test_many_sentences_keep_their_order_and_their_line_breaks(client: httpx.Client) -> None:
     numbers = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-    lines = [f"The house has {number} doors." for number in numbers]
+    lines = ["I bought one book.", *(f"I bought {number} books." for number in numbers[1:])]
     lines[4:4] = ["", "  "]
     asked = {"text": "\n".join(lines), "source_lang": "eng_Latn", "target_lang": "spa_Latn"}
     translated = client.post("/translate", json=asked).json()["translation"].split("\n")
     assert len(translated) == len(lines)
     assert translated[4].strip() == translated[5].strip() == ""
-    words = ["una", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez"]
+    words = ["un", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez"]
     said = [line for line in translated if line.strip()]
-    assert all("puerta" in line for line in said)
-    assert [word for word, line in zip(words[1:], said[1:], strict=True) if word not in line] == []
+    assert [line for line in said if "libro" not in line] == []
+    assert [word for word, line in zip(words, said, strict=True) if word not in line] == []
 
 
 @pytest.mark.parametrize(

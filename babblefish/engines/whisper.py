@@ -26,7 +26,7 @@ from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, T
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_repetitive, max_speech_tokens
 from babblefish.engines.text_splitting import has_words
-from babblefish.languages import LANGUAGES, from_whisper
+from babblefish.languages import LANGUAGES, from_whisper, scripts
 
 _FULL_WINDOW_S = 30.0
 """The window Whisper was trained on; nothing longer fits its position embeddings."""
@@ -37,6 +37,19 @@ _PADDING_S = 5.0
 _MAX_TOKENS = 224
 """Half of the decoder's 448 positions are for the preceding text, even where there is none: CTranslate2 stops at half
 of its ``max_length``, and at its end, which counts the preceding text."""
+
+_IN_FEW_TOKENS = frozenset({"ARABIC", "CJK", "CYRILLIC", "GREEK", "HANGUL", "HIRAGANA", "KATAKANA"})
+"""Scripts other than Latin in which speech takes no more tokens a second than the limit that fits English."""
+
+_IN_MANY_TOKENS = ("vie",)
+"""Languages in Latin letters in which it takes more."""
+
+_MANY_TOKENS = 5
+"""How many times as many the others may take: Whisper spells them in pieces of letters, up to three tokens each, where
+English has 0.2 (measured on article 1 of the Universal Declaration of Human Rights)."""
+
+_HALF_A_LETTER = "\ufffd"
+"""What the tokenizer writes for a last letter whose other tokens are missing."""
 
 _BEAM_SIZE = 2
 """Beam 2 reaches the word error rate of beam 5 on this window at less cost; greedy loses 5 points (measured)."""
@@ -268,7 +281,8 @@ class Whisper:
             repeated: NDArray[np.float32] = np.repeat(np.asarray(encoded), len(tasks), axis=0)
             encoded = ctranslate2.StorageView.from_array(repeated)
         prompts = [[*preceding, self._start, self._language_token(lang), task, self._tail] for task in tasks]
-        max_tokens = min(_MAX_TOKENS, max_speech_tokens(duration_s))
+        limits = [_most_tokens(lang if task == self._transcribe else "eng", duration_s) for task in tasks]
+        max_tokens = max(limits)
         results = self._model.generate(
             encoded,
             prompts,
@@ -278,14 +292,15 @@ class Whisper:
             return_no_speech_prob=True,
         )
         hypotheses = []
-        for result in results:
+        for result, limit in zip(results, limits, strict=True):
             ids = result.sequences_ids[0]
             hypotheses.append(
                 _Hypothesis(
-                    text=self._tokenizer.decode(ids).strip(),
+                    text=self._tokenizer.decode(ids).rstrip(_HALF_A_LETTER).strip(),
                     mean_logprob=float(result.scores[0]),
                     no_speech=float(result.no_speech_prob),
-                    cut_short=len(ids) >= max_tokens,
+                    # Where the model's own room was too small, that says nothing against the text.
+                    cut_short=len(ids) >= limit < _MAX_TOKENS,
                 )
             )
         _add(timings_ms, "decode", started_s)
@@ -301,6 +316,12 @@ class Whisper:
         code = LANGUAGES[lang].whisper
         token: int | None = self._tokenizer.token_to_id(f"<|{code}|>") if code else None
         return token
+
+
+def _most_tokens(lang: str, duration_s: float) -> int:
+    """Return how many tokens speech of this length may have in a language, as Whisper writes it."""
+    many = lang in _IN_MANY_TOKENS or scripts(lang) - _IN_FEW_TOKENS
+    return min(_MAX_TOKENS, max_speech_tokens(duration_s) * (_MANY_TOKENS if many else 1))
 
 
 def _add(timings_ms: dict[str, float], step: str, started_s: float) -> None:

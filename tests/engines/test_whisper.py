@@ -12,9 +12,11 @@ import pytest
 from babblefish.cli.demo import read_speech
 from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
 from babblefish.engines.contracts import SpeechRequest
-from babblefish.engines.whisper import Whisper, _Hypothesis
+from babblefish.engines.decoding import max_speech_tokens
+from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens
 from babblefish.models import install
 from babblefish.settings import Settings
+from tests.support.article_1 import ARTICLE_1
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
 
 pytestmark = pytest.mark.slow
@@ -70,6 +72,26 @@ def test_a_row_has_as_many_tokens_as_its_speech_allows_and_a_cut_one_is_doubted(
     assert written == [written[0], written[0], written[0] - 3]
     assert cut.cut_short
     assert whole.text.startswith(cut.text)
+
+
+@pytest.mark.parametrize("lang", ARTICLE_1)
+def test_speech_has_room_for_the_tokens_of_its_language(whisper: Whisper, lang: str) -> None:
+    text = ARTICLE_1[lang]
+    letters_per_s = 6 if lang in ("cmn", "yue", "jpn", "kor") else 15
+    ids = whisper._tokenizer.encode(text, add_special_tokens=False).ids
+    limit = _most_tokens(lang, len(text) / letters_per_s)
+    assert limit > len(ids) or limit == _MAX_TOKENS
+    assert _most_tokens("eng", 4.0) == max_speech_tokens(4.0)
+
+
+def test_what_fills_all_the_room_that_the_model_has_is_not_taken_for_a_loop(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = whisper._encode(read_speech(ENGLISH_SPEECH), 10.0, {})
+    monkeypatch.setattr("babblefish.engines.whisper._MAX_TOKENS", 8)
+    row = whisper._decode(encoded, "eng", [whisper._transcribe], 4.4, {})[0]
+    assert row.text
+    assert not row.repeats
 
 
 def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisper) -> None:

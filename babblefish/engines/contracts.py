@@ -82,11 +82,24 @@ class SpeechTranslation:
         transcript: What was said.
         translations: ISO 639-3 target → text, for the targets that were asked for.
         timings_ms: Milliseconds per step, e.g. ``{"encode": 210.0, "decode": 180.0}``.
+        doubtful: The languages, among these and the one spoken, whose text the engine doubts; every translation of a
+            doubtful transcript is a draft.
     """
 
     transcript: Transcript
     translations: Mapping[str, str]
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    doubtful: frozenset[str] = frozenset()
+
+    def quality(self, start: str, promised: Quality) -> Quality:
+        """Return the quality of a caption that is made from one of these texts.
+
+        Args:
+            start: The text's language.
+            promised: What it has where nothing is doubtful.
+        """
+        doubted = promised is Quality.GOOD and not self.doubtful.isdisjoint({start, self.transcript.lang})
+        return Quality.DRAFT if doubted else promised
 
 
 @dataclass(frozen=True, slots=True, eq=False)

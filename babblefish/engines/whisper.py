@@ -24,7 +24,7 @@ from rapidfuzz import fuzz
 
 from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
-from babblefish.engines.decoding import is_repetitive, max_speech_tokens
+from babblefish.engines.decoding import is_looping, is_repetitive, max_speech_tokens
 from babblefish.engines.text_splitting import has_words
 from babblefish.languages import LANGUAGES, from_whisper, scripts
 
@@ -60,6 +60,20 @@ _MIN_MEAN_LOGPROB = -1.0
 _MAX_NO_SPEECH = 0.6
 """Two thresholds of OpenAI's own decoding (whisper/transcribe.py)."""
 
+_SHORT_S = 2.0
+_MIN_MEAN_LOGPROB_SHORT = -1.5
+"""The mean over the two tokens of a single word says less: of 110 words that voices said one by one, in clips of 0.9 to
+1.5 s, many that were right lay between -1 and -1.5."""
+
+_LETTERS_PER_S = 18.0
+_LETTERS_PER_DIGIT = 4
+"""Fast speech, and how long the name of a digit is: voices that say a word twice are at 16 letters a second of sound,
+single words that Whisper writes twice at 18 to 35 (measured)."""
+
+_FRAME = SAMPLE_RATE_HZ // 50
+_AUDIBLE = 0.1
+"""Share of the loudest 20 ms from which a frame counts as sound; pauses do not."""
+
 _UNTRANSLATED_RATIO = 0.8
 """Share of matching characters above which a translation is the transcript again; cognates stay below 0.7."""
 
@@ -87,14 +101,28 @@ class _Hypothesis:
     mean_logprob: float
     no_speech: float
     cut_short: bool
+    loops: bool = False
 
     @property
     def repeats(self) -> bool:
-        return self.cut_short or is_repetitive(self.text)
+        return self.cut_short or self.loops or is_repetitive(self.text)
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it is complete and likely, so that what it repeats may have been said again and again."""
+        return not self.cut_short and not self.unlikely
+
+    @property
+    def silent(self) -> bool:
+        return self.no_speech > _MAX_NO_SPEECH and self.mean_logprob < _MIN_MEAN_LOGPROB / 2
+
+    @property
+    def unlikely(self) -> bool:
+        return self.mean_logprob < _MIN_MEAN_LOGPROB
 
     @property
     def doubtful(self) -> bool:
-        return self.repeats or self.mean_logprob < _MIN_MEAN_LOGPROB
+        return self.repeats or self.unlikely
 
 
 def _same_words(translation: str, transcript: str) -> bool:
@@ -103,9 +131,53 @@ def _same_words(translation: str, transcript: str) -> bool:
     return not translation or ratio > _UNTRANSLATED_RATIO
 
 
-def _rank(hypothesis: _Hypothesis) -> tuple[bool, float]:
-    """Rank two hypotheses for the same task: one that does not repeat itself first, then the likelier one."""
-    return (not hypothesis.repeats, hypothesis.mean_logprob)
+def _rank(hypothesis: _Hypothesis) -> tuple[bool, bool, int, float]:
+    """Rank two hypotheses for a task: one that neither repeats itself nor is silence first, then the likelier one.
+
+    Of two that repeat themselves it is the one that does so less.
+    """
+    repeated = len(hypothesis.text) if hypothesis.repeats else 0
+    return (not hypothesis.repeats, not hypothesis.silent, -repeated, hypothesis.mean_logprob)
+
+
+def _least_logprob(request: SpeechRequest, lang: str) -> float:
+    """Return the mean log-probability below which there are no words in an utterance.
+
+    Who has declared a language is talking in it, so that what is not silence is kept, as a doubtful text, once the
+    whole has been heard.
+    """
+    if request.interim:
+        return _MIN_MEAN_LOGPROB
+    if request.source_langs == {lang}:
+        return -math.inf
+    is_short = len(request.samples) < _SHORT_S * SAMPLE_RATE_HZ
+    return _MIN_MEAN_LOGPROB_SHORT if is_short else _MIN_MEAN_LOGPROB
+
+
+def _sounding_s(samples: Samples) -> float:
+    """Return how many seconds of an utterance are sound rather than pauses."""
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    levels = np.sqrt(np.mean(np.square(frames), axis=1))
+    return float(np.sum(levels > _AUDIBLE * levels.max(initial=0.0))) * _FRAME / SAMPLE_RATE_HZ
+
+
+def _letters(text: str) -> int:
+    """Return how long a text takes to say, in letters."""
+    return sum(_LETTERS_PER_DIGIT if letter.isdigit() else 1 for letter in text if letter.isalnum())
+
+
+def _said_once(text: str, sounding_s: float) -> str:
+    """Return a text that is the same words again and again, in a sound too short for them, with the words once.
+
+    Whisper writes a short word for the silence after it, too.
+    """
+    parts = text.split()
+    words = [" ".join(_WORD.findall(part.casefold())) for part in parts]
+    if _letters(text) <= _LETTERS_PER_S * sounding_s:
+        return text
+    sizes = (size for size in range(1, len(words) // 2 + 1) if len(words) % size == 0)
+    once = next((size for size in sizes if words == words[:size] * (len(words) // size)), len(words))
+    return " ".join(parts[:once]).rstrip(",;") if once < len(words) else text
 
 
 def _consists_of(text: str, hot_words: Sequence[str]) -> bool:
@@ -155,7 +227,8 @@ class Whisper:
         """Transcribe an utterance of up to 30 s and, where asked, translate it to English.
 
         The model takes hot words for what was said before. What repeats itself, and a transcript that the model doubts,
-        gets a second try on the full window, and the better one is kept. An interim request gets none.
+        gets a second try on the full window, and the better one is kept. An interim request gets none. What repeats
+        itself in both is kept where the model is sure of it and the sound is long enough for it.
 
         Raises:
             NoSpeechError: The model hears no words, or makes them up.
@@ -173,23 +246,31 @@ class Whisper:
         if "eng" in request.choose_targets(lang) and "eng" in self.targets(lang):
             tasks.append(self._translate)
         hypotheses = self._decode_with(request.hot_words(lang), encoded, lang, tasks, duration_s, timings_ms)
-        doubtful = hypotheses[0].doubtful or any(hypothesis.repeats for hypothesis in hypotheses)
-        if doubtful and window_s < _FULL_WINDOW_S and not request.interim:
+        doubtful = hypotheses[0].doubtful or hypotheses[0].silent or any(one.repeats for one in hypotheses)
+        tried_again = doubtful and window_s < _FULL_WINDOW_S and not request.interim
+        if tried_again:
             deadline.check()
             encoded = self._encode(samples, _FULL_WINDOW_S, timings_ms)
             again = self._decode(encoded, lang, tasks, duration_s, timings_ms)
             hypotheses = [max(pair, key=_rank) for pair in zip(hypotheses, again, strict=True)]
         transcript, *translations = hypotheses
-        silent = transcript.no_speech > _MAX_NO_SPEECH and transcript.mean_logprob < _MIN_MEAN_LOGPROB / 2
-        if transcript.doubtful or silent or not has_words(transcript.text):
+        # The full window changes a loop; what was said again and again is heard so in both.
+        said_again = tried_again and _letters(transcript.text) <= _LETTERS_PER_S * duration_s
+        if transcript.silent or (transcript.repeats and not (said_again and transcript.may_repeat)):
+            raise NoSpeechError("no words were recognised")
+        if transcript.mean_logprob < _least_logprob(request, lang) or not has_words(transcript.text):
             raise NoSpeechError("no words were recognised")
         # One that loops, or repeats the transcript, is left out, so that the caller can translate the transcript.
-        kept = [one.text for one in translations if not one.repeats and not _same_words(one.text, transcript.text)]
+        whole = [one for one in translations if not one.repeats or (said_again and one.may_repeat)]
+        kept = [one for one in whole if not _same_words(one.text, transcript.text)]
+        rows = [(lang, transcript), *(("eng", one) for one in kept)]
+        sounding_s = _sounding_s(samples)
         confidence = math.exp(min(0.0, transcript.mean_logprob))
         return SpeechTranslation(
-            transcript=Transcript(transcript.text, lang, lang_confidence, confidence),
-            translations={"eng": kept[0]} if kept else {},
+            transcript=Transcript(_said_once(transcript.text, sounding_s), lang, lang_confidence, confidence),
+            translations={"eng": _said_once(kept[0].text, sounding_s)} if kept else {},
             timings_ms=timings_ms,
+            doubtful=frozenset(code for code, row in rows if row.unlikely),
         )
 
     def detect_language(self, samples: Samples, source_langs: Collection[str] = ()) -> tuple[str, float]:
@@ -301,6 +382,7 @@ class Whisper:
                     no_speech=float(result.no_speech_prob),
                     # Where the model's own room was too small, that says nothing against the text.
                     cut_short=len(ids) >= limit < _MAX_TOKENS,
+                    loops=any(is_looping(ids[:end]) for end in range(1, len(ids) + 1)),
                 )
             )
         _add(timings_ms, "decode", started_s)

@@ -324,7 +324,7 @@ class Pipeline:
             _log.warning("no caption in %s from speech: %s", lang, error)
             return None
         text = translation.translations.get(lang)
-        return Caption(text, lang, quality, (spoken, lang)) if text else None
+        return Caption(text, lang, translation.quality(lang, quality), (spoken, lang)) if text else None
 
     async def speak(
         self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False
@@ -528,7 +528,8 @@ def _recognition(
 ) -> Recognition:
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
-    return Recognition(job, transcript, embedding, texts, plans)
+    sure = {lang: replace(plan, quality=translation.quality(plan.start, plan.quality)) for lang, plan in plans.items()}
+    return Recognition(job, transcript, embedding, texts, sure)
 
 
 def _corrected(transcript: Transcript, terms: Terms) -> Transcript:

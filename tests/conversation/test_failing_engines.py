@@ -13,6 +13,7 @@ import pytest
 
 from babblefish.audio import pcm
 from babblefish.domain import Deadline, Speech
+from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
 from babblefish.models import install
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
@@ -54,6 +55,25 @@ async def test_a_text_translator_that_raises_leaves_the_transcript(running: Runn
     (result,) = await client.wait_for("result")
     assert (result["translation"], result["target_lang"]) == ("bonjour tout le monde", "fra")
     assert (result["quality"], result["requested_lang"], result["tts_audio"]) == ("untranslated", "spa", None)
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "english", "french"),
+    [((), "good", "original"), (("eng",), "draft", "original"), (("fra",), "draft", "original")],
+)
+async def test_a_translation_from_speech_that_is_doubted_is_a_draft(
+    running: Running, fakes: Fakes, doubtful: tuple[str, ...], english: str, french: str
+) -> None:
+    translate = fakes.speech_translator.translate
+
+    def doubt(request: SpeechRequest) -> SpeechTranslation:
+        return replace(translate(request), doubtful=frozenset(doubtful))
+
+    fakes.speech_translator.translate = doubt  # type: ignore[method-assign]
+    clients = [await running.client(target_lang=lang) for lang in ("eng", "fra")]
+    await clients[0].say(speech(11))
+    results = [(await client.wait_for("result"))[0] for client in clients]
+    assert [result["quality"] for result in results] == [english, french]
 
 
 @pytest.mark.parametrize("made", [0, 1])

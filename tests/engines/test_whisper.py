@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -13,7 +15,7 @@ from babblefish.cli.demo import read_speech
 from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.decoding import max_speech_tokens
-from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens
+from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens, _said_once, _sounding_s
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.article_1 import ARTICLE_1
@@ -290,6 +292,110 @@ def test_a_translation_that_repeats_the_transcript_is_none(whisper: Whisper, mon
 
     monkeypatch.setattr(whisper, "_decode", leave_in_french)
     assert whisper.translate(SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english)).translations == {}
+
+
+def always(*rows: _Hypothesis) -> Callable[..., list[_Hypothesis]]:
+    """Return a decoder that hears the same in every window."""
+    return lambda *_: list(rows)
+
+
+ONE_WORD = read_speech(ENGLISH_SPEECH)[: 16000 * 3 // 4]
+
+
+def test_words_that_the_model_doubts_in_a_declared_language_are_shown_as_doubtful(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whisper, "_decode", always(_Hypothesis("huit", -2.0, 0.2, False)))
+    heard = whisper.translate(SpeechRequest(ONE_WORD, Deadline.after(60), nothing, frozenset({"fra"})))
+    assert heard.transcript.text == "huit"
+    assert heard.doubtful == {"fra"}
+    assert heard.quality("fra", Quality.GOOD) is heard.quality("eng", Quality.GOOD) is Quality.DRAFT
+    assert heard.quality("fra", Quality.ORIGINAL) is Quality.ORIGINAL
+    for others in ({"source_langs": frozenset({"fra"}), "interim": True}, {}):
+        with pytest.raises(NoSpeechError):
+            whisper.translate(SpeechRequest(ONE_WORD, Deadline.after(60), nothing, **others))
+
+
+def test_a_single_word_needs_less_certainty_than_a_sentence(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whisper, "_decode", always(_Hypothesis("eight", -1.3, 0.2, False)))
+    heard = whisper.translate(SpeechRequest(ONE_WORD, Deadline.after(60), nothing))
+    assert heard.doubtful == {heard.transcript.lang}
+    with pytest.raises(NoSpeechError):
+        whisper.translate(SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), nothing))
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "hum"])
+def test_declaring_a_language_does_not_make_words_of_noise(whisper: Whisper, kind: str) -> None:
+    noise = {"silence": 0.0, "noise": 0.1, "hum": 0.01}[kind]
+    hum = 0.1 * np.sin(2 * np.pi * 50 * np.arange(3 * 16000) / 16000) if kind == "hum" else 0.0
+    samples = (np.random.default_rng(1).normal(0, noise, 48000) + hum).astype(np.float32)
+    for lang in ("eng", "fra", "pol"):
+        with pytest.raises(NoSpeechError):
+            whisper.translate(SpeechRequest(samples, Deadline.after(60), english, frozenset({lang})))
+
+
+@pytest.mark.parametrize(("logprob", "quality"), [(-1.2, Quality.DRAFT), (-0.7, Quality.GOOD)])
+def test_a_translation_that_the_model_doubts_is_a_draft(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch, logprob: float, quality: Quality
+) -> None:
+    rows = (_Hypothesis("guten Abend", -0.2, 0.1, False), _Hypothesis("good evening", logprob, 0.1, False))
+    monkeypatch.setattr(whisper, "_decode", always(*rows))
+    request = SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), english, frozenset({"deu"}))
+    heard = whisper.translate(request)
+    assert heard.translations == {"eng": "good evening"}
+    assert heard.quality("eng", Quality.GOOD) is quality
+    assert heard.quality("deu", Quality.GOOD) is Quality.GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "sounding_s", "said"),
+    [
+        ("8 8", 0.35, "8"),
+        ("8 8 8", 0.35, "8"),
+        ("tomorrow, tomorrow.", 0.5, "tomorrow"),
+        ("Tomorrow, tomorrow.", 1.0, "Tomorrow, tomorrow."),
+        ("No, no.", 0.35, "No, no."),
+        ("Thank you. Thank you.", 0.6, "Thank you."),
+        ("good morning", 0.3, "good morning"),
+    ],
+)
+def test_words_are_written_twice_only_where_the_sound_has_room(text: str, sounding_s: float, said: str) -> None:
+    assert _said_once(text, sounding_s) == said
+
+
+def test_pauses_are_no_sound() -> None:
+    word = np.sin(np.arange(8000, dtype=np.float32))
+    assert _sounding_s(np.concatenate([np.zeros(16000, np.float32), word, np.zeros(4000, np.float32)])) == 0.5
+
+
+def test_what_is_said_again_and_again_stays_and_a_loop_does_not(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = frozenset({"eng"})
+    four_s = SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(60), nothing, declared)
+    one_s = SpeechRequest(ONE_WORD, Deadline.after(60), nothing, declared)
+    go = _Hypothesis("Go! " * 12, -0.2, 0.1, False, loops=True)
+    monkeypatch.setattr(whisper, "_decode", always(go))
+    assert whisper.translate(four_s).transcript.text.count("Go!") == 12
+    with pytest.raises(NoSpeechError):
+        whisper.translate(one_s)
+    monkeypatch.setattr(whisper, "_decode", always(replace(go, mean_logprob=-1.2)))
+    with pytest.raises(NoSpeechError):
+        whisper.translate(four_s)
+
+
+def test_a_phrase_four_times_in_a_row_is_tried_again(whisper: Whisper) -> None:
+    ids = whisper._tokenizer.encode(" I'm not stupid." * 4, add_special_tokens=False).ids
+    result = Mock(sequences_ids=[ids], scores=[-0.1], no_speech_prob=0.1)
+    encoded = whisper._encode(ONE_WORD, 10.0, {})
+    model = whisper._model
+    whisper._model = Mock(generate=lambda *_, **__: [result])
+    try:
+        row = whisper._decode(encoded, "eng", [whisper._transcribe], 5.0, {})[0]
+    finally:
+        whisper._model = model
+    assert row.repeats
+    assert not row.cut_short
 
 
 def test_repetition_is_seen_in_the_text_itself() -> None:

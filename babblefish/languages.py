@@ -5,6 +5,7 @@ A code or voice that is missing says that the engine does not know the language.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -245,7 +246,38 @@ def language(code: str) -> Language:
     try:
         return LANGUAGES[code]
     except KeyError:
-        raise UnknownLanguageError(f"unknown language {code[:40]!r}: use an ISO 639-3 code such as 'eng'") from None
+        raise UnknownLanguageError(f"unknown language {code[:40]!r}: use a code such as 'eng' or 'en-GB'") from None
+
+
+_OTHERWISE = (
+    "alb:sqi arm:hye baq:eus bur:mya chi:cmn cze:ces dut:nld fre:fra geo:kat ger:deu gre:ell ice:isl mac:mkd mao:mri "
+    "may:msa per:fas rum:ron slo:slk tib:bod wel:cym zho:cmn nb:nor fil:tgl iw:heb in:ind ji:yid jw:jav"
+)
+"""ISO 639-2/B (bibliographic) codes, and others that the IANA Language Subtag Registry has for these languages."""
+
+_BY_TAG = (
+    {language.seamless: language.code for language in _TABLE if language.seamless}
+    | dict(pair.split(":") for pair in _OTHERWISE.split())
+    | {tag: language.code for language in _TABLE for tag in (language.bcp47, language.code)}
+)
+_TAG = re.compile(r"([a-z]{2,3})(?:-([a-z0-9]{1,8}))?(?:-[a-z0-9]{1,8})*", re.ASCII)
+
+
+def language_code(tag: str) -> str:
+    """Return the code here of a language as people and browsers write it: ``"fr-FR"``, ``"fre"`` → ``"fra"``.
+
+    Args:
+        tag: BCP 47, or ISO 639-1, 639-2 or 639-3, in either case. Script and region are dropped, as no language of the
+            table differs from another in these alone: ``"zh-Hant"`` → ``"cmn"``, but ``"zh-yue"`` → ``"yue"``.
+
+    Raises:
+        UnknownLanguageError: No such language in the table.
+    """
+    parts = _TAG.fullmatch(tag.lower())
+    code = _BY_TAG.get(parts[1]) if parts else None
+    if code == "cmn" and parts and parts[2] == "yue":
+        code = "yue"
+    return language(code or tag).code
 
 
 def from_whisper(token: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ if not __package__:  # started by its file: what it imports is found from the fo
 
 from fastapi import FastAPI, Form, UploadFile
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from babblefish.pipeline.interpreter import Interpreter, Line
 from babblefish.server.sites import Sites
@@ -25,7 +26,12 @@ PORT = 8000
 MAX_RECORDING_S = 600.0
 """38 MB as samples."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"\S")]
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+Text = Annotated[str, AfterValidator(_composed), StringConstraints(min_length=1, max_length=10_000, pattern=r"\S")]
 File = Annotated[UploadFile, Field(description="Speech: WAV, AIFF, FLAC, Ogg, MP3, AAC, MP4, WebM, AMR, CAF or AU")]
 
 

@@ -29,7 +29,7 @@ from babblefish.pipeline.pipeline import Recognition, Rendition
 from babblefish.server.sites import Sites
 from babblefish.wire import client_messages
 from babblefish.wire.server_messages import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED
-from legacy.flores import flores_or_iso, named, spoken
+from legacy.flores import flores_of, flores_or_iso, named, spoken
 from legacy.sites import OwnSite, check
 
 LONGEST_S = 5.0
@@ -105,6 +105,7 @@ def create_app(interpreter: Interpreter, open_steps: OpenSteps, with_voice: bool
     async def serve(websocket: WebSocket, target_lang: str = "eng_Latn", source_lang: str = AUTO) -> None:
         try:
             check(sites, websocket.headers)
+            source_lang, target_lang = flores_of(source_lang), flores_of(target_lang)
             source = None if source_lang == AUTO else spoken(source_lang)
             target = spoken(target_lang)
             if len(connected) >= interpreter.settings.max_clients:

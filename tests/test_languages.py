@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from babblefish.domain import UnknownLanguageError
-from babblefish.languages import FLORES_CODES, LANGUAGES, flores_code, language_of
+from babblefish.languages import FLORES_CODES, LANGUAGES, flores_code, language_code, language_of
 
 
 def test_nllb_knows_all_languages_but_three_and_each_code_leads_back() -> None:
@@ -40,5 +40,34 @@ def test_what_is_no_flores_code_is_refused(code: str) -> None:
 def test_a_language_without_a_flores_code_is_refused_by_name() -> None:
     with pytest.raises(UnknownLanguageError, match="NLLB does not know Breton"):
         flores_code("bre")
-    with pytest.raises(UnknownLanguageError, match="ISO 639-3"):
+    with pytest.raises(UnknownLanguageError, match="eng_Latn"):
         flores_code("eng_Latn")
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ("en", "eng"),
+        ("ENG", "eng"),
+        ("fr-FR", "fra"),
+        ("fre", "fra"),
+        ("ger", "deu"),
+        ("pt-BR", "por"),
+        ("cmn", "cmn"),
+        ("zh-CN", "cmn"),
+        ("zh-Hant-TW", "cmn"),
+        ("chi", "cmn"),
+        ("zh-yue", "yue"),
+        ("nb-NO", "nor"),
+        ("arb", "ara"),
+        ("fil", "tgl"),
+    ],
+)
+def test_a_language_is_known_by_every_usual_tag(tag: str, code: str) -> None:
+    assert language_code(tag) == code
+
+
+@pytest.mark.parametrize("tag", ["", "xx", "klingon", "en-", "en_GB", "auto", "english"])
+def test_what_is_no_tag_of_a_known_language_is_refused(tag: str) -> None:
+    with pytest.raises(UnknownLanguageError):
+        language_code(tag)

@@ -21,7 +21,7 @@ import uvicorn
 from babblefish.audio import pcm
 from babblefish.client import Message, connect
 from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
-from babblefish.languages import language
+from babblefish.languages import language, language_code
 from babblefish.server import invitation
 from babblefish.server.app import create_app, server_config
 from babblefish.server.server import Server
@@ -110,7 +110,7 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
 
     Args:
         file: Speech in any format that libsndfile reads.
-        listen: ISO 639-3 code of each listener's language; the first one also speaks.
+        listen: Each listener's language, a BCP 47 tag or ISO 639 code; the first one also speaks.
         out_dir: Gets ``<code>.wav`` for each spoken translation.
         settings: Of the server; by default those of the environment.
 
@@ -118,8 +118,7 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
         SetupError: The file cannot be read, or the engines are not installed.
         UnknownLanguageError: A code in ``listen`` is not known.
     """
-    for code in listen:
-        language(code)
+    listen = [language_code(tag) for tag in listen]
     samples = read_speech(file)
     _make_folder(out_dir)  # before the work, not after it
     started_s = time.perf_counter()

@@ -107,8 +107,6 @@ def read_glossary(file: Path) -> tuple[Term, ...]:
     """
     try:
         given = _FILE.validate_json(file.read_bytes())
-        for term in given:
-            term.check_languages()
         return Glossary({}, Pace(), [term.term for term in given]).terms.terms
     except (OSError, ValidationError, UnknownLanguageError, GlossaryFullError) as error:
         raise SetupError(f"the glossary {file} cannot be used: {_reason(error)}") from error

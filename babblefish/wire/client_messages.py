@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from babblefish.domain import InvalidMessageError, Term
-from babblefish.languages import language
+from babblefish.languages import language_code
 from babblefish.wire.server_messages import AUTO, ROOM, AudioFormat, Mode
 
 _MAX_CHARACTERS = 4096
@@ -31,10 +31,11 @@ def _printable(name: str) -> str:
 
     Control characters and direction marks go, joiners unless they stand between two characters that are kept, and
     letters that are drawn as nothing (Hangul fillers, Braille blank). A name without any visible character is empty.
+    Accents are composed with their letters (NFC), as engines write them.
     """
     kept: list[str] = []
     marks = 0
-    for char in name:
+    for char in unicodedata.normalize("NFC", name):
         category = unicodedata.category(char)
         if category.startswith("M"):
             marks += 1
@@ -66,6 +67,17 @@ def _not_empty(name: str) -> str:
 Spelling = Annotated[Name, AfterValidator(_not_empty)]
 """Of a glossary's term."""
 
+LanguageCode = Annotated[str, AfterValidator(language_code)]
+"""Given as any BCP 47 tag or ISO 639 code, and kept as the server's own."""
+
+
+def _spoken_language(given: str) -> str:
+    return given if given in (AUTO, ROOM) else language_code(given)
+
+
+SpokenLanguage = Annotated[str, AfterValidator(_spoken_language)]
+"""The same, or ``auto``, or ``room``."""
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
@@ -79,22 +91,13 @@ class GlossaryTerm(_Request):
     """A word or a name, as ``TermInfo`` has it."""
 
     text: Spelling
-    translations: dict[str, Spelling] = Field(default_factory=dict)
-    spoken: dict[str, Spelling] = Field(default_factory=dict)
+    translations: dict[LanguageCode, Spelling] = Field(default_factory=dict)
+    spoken: dict[LanguageCode, Spelling] = Field(default_factory=dict)
 
     @property
     def term(self) -> Term:
         """The same as a term of the domain."""
         return Term(self.text, self.translations, self.spoken)
-
-    def check_languages(self) -> None:
-        """Check its language codes.
-
-        Raises:
-            UnknownLanguageError: One is not ISO 639-3 or not known.
-        """
-        for lang in (*self.translations, *self.spoken):
-            language(lang)
 
 
 def _terms(given: str) -> list[GlossaryTerm]:
@@ -130,8 +133,8 @@ class Join(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     client_id: Identifier | None = None
-    target_lang: str = "eng"
-    source_lang: str = AUTO
+    target_lang: LanguageCode = "eng"
+    source_lang: SpokenLanguage = AUTO
     name: Name = ""
     room: Identifier = "main"
     mode: Mode = "utterance"
@@ -148,8 +151,8 @@ class Set(_Request):
     """Change what this client hears, speaks or is called; fields left out do not change."""
 
     type: Literal["set"] = "set"
-    target_lang: str | None = None
-    source_lang: str | None = None
+    target_lang: LanguageCode | None = None
+    source_lang: SpokenLanguage | None = None
     name: Name | None = None
     audio: AudioFormat | None = None
 
@@ -221,17 +224,13 @@ def parse_join(query: Mapping[str, str]) -> Join:
 
     Raises:
         InvalidMessageError: A parameter has an invalid value.
-        UnknownLanguageError: A language code is not ISO 639-3 or not known.
+        UnknownLanguageError: A language is not known.
     """
     known = {key: value for key, value in query.items() if key in Join.model_fields and value != ""}
     try:
-        join = Join.model_validate(known)
+        return Join.model_validate(known)
     except ValidationError as error:
         raise InvalidMessageError(_explain(error)) from None
-    _check_languages(join.target_lang, join.source_lang)
-    for given in _terms(join.glossary):
-        given.check_languages()
-    return join
 
 
 def parse_message(text: str) -> ClientMessage:
@@ -239,27 +238,14 @@ def parse_message(text: str) -> ClientMessage:
 
     Raises:
         InvalidMessageError: Not JSON, an unknown type, or a field missing, unknown or invalid.
-        UnknownLanguageError: A language code is not ISO 639-3 or not known.
+        UnknownLanguageError: A language is not known.
     """
     if len(text) > _MAX_CHARACTERS:
         raise InvalidMessageError(f"the message is longer than {_MAX_CHARACTERS} characters")
     try:
-        message = _MESSAGE.validate_json(text)
+        return _MESSAGE.validate_json(text)
     except ValidationError as error:
         raise InvalidMessageError(_explain(error)) from None
-    if isinstance(message, Set):
-        _check_languages(message.target_lang, message.source_lang)
-    if isinstance(message, Glossary):
-        for given in message.terms:
-            given.check_languages()
-    return message
-
-
-def _check_languages(target_lang: str | None, source_lang: str | None) -> None:
-    if target_lang is not None:
-        language(target_lang)
-    if source_lang is not None and source_lang not in (AUTO, ROOM):
-        language(source_lang)
 
 
 def _explain(error: ValidationError) -> str:

@@ -68,7 +68,7 @@ def test_a_file_that_is_not_sound_is_one_line(tmp_path: Path) -> None:
 def test_an_unknown_language_is_one_line() -> None:
     done = run("demo", "--listen", "english")
     assert done.returncode == 1
-    assert "ISO 639-3" in done.stderr
+    assert "use a code such as 'eng'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -149,7 +149,7 @@ def test_a_file_has_terms_as_the_wire_has_them(tmp_path: Path) -> None:
         ("[", "JSON"),
         ('{"text": "a"}', "array"),
         ('[{"txt": "a"}]', "0.text"),
-        ('[{"text": "a", "translations": {"fr": "b"}}]', "ISO 639-3"),
+        ('[{"text": "a", "translations": {"xx": "b"}}]', "unknown language 'xx'"),
         (json.dumps([{"text": f"term {number}"} for number in range(201)]), "200"),
     ],
 )

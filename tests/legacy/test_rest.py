@@ -16,6 +16,7 @@ import pytest
 from babblefish.audio.pcm import wav_bytes
 from babblefish.settings import Settings
 from legacy import limits
+from legacy.flores import flores_of, written
 from legacy.main import create_app
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.legacy import serving, serving_on_a_port, upload
@@ -74,6 +75,19 @@ async def test_a_declared_language_reaches_the_engine(client: httpx.AsyncClient,
     assert [request.source_langs for request in fakes.speech_translator.requests] == [frozenset({"fra"})]
 
 
+async def test_any_tag_names_a_language_and_text_is_composed(client: httpx.AsyncClient) -> None:
+    asked = {"text": "Le cafe\u0301", "source_lang": "fr-FR", "target_lang": "en"}
+    assert (await client.post("/translate", json=asked)).json() == {
+        "translation": "<eng> Le caf\u00e9",
+        "source_lang": "fra_Latn",
+        "target_lang": "eng_Latn",
+    }
+
+
+def test_a_script_in_a_tag_chooses_how_a_language_is_written() -> None:
+    assert [written(flores_of(tag)) for tag in ("zh-Hant", "zh-Hant-TW", "zh-CN")] == ["zho_Hant", "zho_Hant", "cmn"]
+
+
 async def test_a_file_is_transcribed_and_translated(client: httpx.AsyncClient) -> None:
     answer = await client.post("/transcribe-translate", files=upload(BONJOUR), data={"target_lang": "eng_Latn"})
     assert answer.json() == {
@@ -107,7 +121,7 @@ async def test_it_describes_itself_and_its_documentation_needs_no_other_host(cli
         ({"text": " \n ", "source_lang": "fra_Latn", "target_lang": "spa_Latn"}, 422, "invalid_request"),
         ({"text": "a" * 10_001, "source_lang": "fra_Latn", "target_lang": "spa_Latn"}, 422, "invalid_request"),
         ({"text": "le chat", "target_lang": "spa_Latn"}, 422, "invalid_request"),
-        ({"text": "le chat", "source_lang": "fr", "target_lang": "spa_Latn"}, 422, "unknown_language"),
+        ({"text": "le chat", "source_lang": "french", "target_lang": "spa_Latn"}, 422, "unknown_language"),
         ({"text": "le chat", "source_lang": "fra_Latn", "target_lang": "xxx_Latn"}, 422, "unknown_language"),
         ({"text": "le chat", "source_lang": "fra_Latn", "target_lang": "pol_Latn"}, 422, "no_path"),
         ({"text": "le chat", "source_lang": "fra_Latn", "target_lang": "zho_Hant"}, 422, "no_path"),

@@ -66,6 +66,14 @@ test("a language has its name in the page's language, else the server's, else it
   assert.equal(languages.name("zzz9-not-a-tag"), "zzz9-not-a-tag");
 });
 
+test("a link names a language by its code or by any tag", () => {
+  const { Languages } = inLanguages(["Languages"], "en");
+  const languages = new Languages();
+  languages.replace(SERVERS);
+  assert.deepEqual(["fra", "fr", "fr-FR", "FRA", "xx", "auto", "_"].map((tag) => languages.code(tag)), ["fra", "fra", "fra", "fra", "xx", "auto", "_"]);
+  assert.equal(languages.code(null), null);
+});
+
 test("a list that is none changes nothing", () => {
   const { Languages } = load(["Languages"]);
   const languages = new Languages();

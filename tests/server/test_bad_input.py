@@ -93,7 +93,7 @@ async def test_a_frame_beyond_the_limit_closes_only_its_own_connection(
         ('{"type": "set", "target_lang": 7}', "invalid_message"),
         ('{"type": "set", "target_lang": "klingon"}', "unknown_language"),
         ('{"type": "set", "target_lang": ""}', "unknown_language"),
-        ('{"type": "set", "source_lang": "en"}', "unknown_language"),
+        ('{"type": "set", "source_lang": "xx"}', "unknown_language"),
         ('{"type": "rename_speaker", "speaker_id": "speaker_9", "name": "Nobody"}', "unknown_speaker"),
         ('{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "  "}', "invalid_message"),
         ('{"type": "flush"}', "invalid_message"),

@@ -25,9 +25,28 @@ def test_parameters_it_does_not_know_and_empty_ones_are_ignored() -> None:
     assert client_messages.parse_join({"utm_source": "mail", "name": "", "room": ""}).room == "main"
 
 
-def test_a_two_letter_code_is_refused_with_a_hint() -> None:
-    with pytest.raises(UnknownLanguageError, match="ISO 639-3"):
-        client_messages.parse_join({"target_lang": "en"})
+def test_an_unknown_language_is_refused_with_a_hint() -> None:
+    with pytest.raises(UnknownLanguageError, match="such as 'eng' or 'en-GB'"):
+        client_messages.parse_join({"target_lang": "xx"})
+
+
+def test_languages_become_our_codes_wherever_a_client_names_one() -> None:
+    join = client_messages.parse_join(
+        {"target_lang": "ENG", "source_lang": "pt-BR", "glossary": "heater=fr-FR:radiateur"}
+    )
+    assert (join.target_lang, join.source_lang, join.terms[0].translations) == ("eng", "por", {"fra": "radiateur"})
+    assert client_messages.parse_message('{"type": "set", "target_lang": "zh-CN"}') == client_messages.Set(
+        target_lang="cmn"
+    )
+    message = client_messages.parse_message('{"type": "glossary", "terms": [{"text": "a", "spoken": {"ger": "b"}}]}')
+    assert isinstance(message, client_messages.Glossary)
+    assert message.terms[0].spoken == {"deu": "b"}
+    assert client_messages.parse_join({"source_lang": "room"}).source_lang == "room"
+
+
+def test_decomposed_accents_are_composed_in_names_and_terms() -> None:
+    join = client_messages.parse_join({"name": "Zoe\u0301", "glossary": "cafe\u0301=fra:ferme\u0301"})
+    assert (join.name, join.terms) == ("Zo\u00e9", (Term("caf\u00e9", {"fra": "ferm\u00e9"}, {}),))
 
 
 def test_what_a_client_sent_is_not_echoed_at_length() -> None:
@@ -79,8 +98,8 @@ def test_terms_come_in_a_query_with_what_each_language_writes_and_says() -> None
     [
         ("x" * 61, InvalidMessageError),
         ("=fra:rien", InvalidMessageError),
-        ("heater=fr:chauffe-eau", UnknownLanguageError),
-        ("heater=chauffe-eau", InvalidMessageError),
+        ("heater=xx:chauffe-eau", UnknownLanguageError),
+        ("heater=chauffe-eau", UnknownLanguageError),
         ("a;" * 2049, InvalidMessageError),
     ],
 )
@@ -95,7 +114,7 @@ def test_terms_in_a_query_that_cannot_be_are_refused(given: str, error: type[Bab
         ('{"text": ""}', InvalidMessageError),
         ('{"text": "\u200b\u202e"}', InvalidMessageError),
         ('{"text": "a", "spoken": {"eng": " "}}', InvalidMessageError),
-        ('{"text": "a", "translations": {"fr": "b"}}', UnknownLanguageError),
+        ('{"text": "a", "translations": {"xx": "b"}}', UnknownLanguageError),
         ('{"text": "a", "sound": {}}', InvalidMessageError),
     ],
 )

@@ -35,7 +35,7 @@ def _printable(name: str) -> str:
     """
     kept: list[str] = []
     marks = 0
-    for char in unicodedata.normalize("NFC", name):
+    for char in name:
         category = unicodedata.category(char)
         if category.startswith("M"):
             marks += 1
@@ -49,7 +49,7 @@ def _printable(name: str) -> str:
         else:
             marks = 0
         kept.append(char)
-    return "".join(kept).strip().strip(_JOINERS)
+    return unicodedata.normalize("NFC", "".join(kept)).strip().strip(_JOINERS)
 
 
 _BLANKS = "\u115f\u1160\u2800\u3164\uffa0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -275,7 +276,7 @@ async def test_pages_without_an_origin_can_be_allowed(fakes: Fakes) -> None:
     ],
 )
 def test_a_name_is_what_can_be_seen_of_it(given: str, shown: str) -> None:
-    assert client_messages.Join(name=given).name == shown
+    assert client_messages.Join(name=given).name == unicodedata.normalize("NFC", shown)
 
 
 async def test_a_voice_is_renamed_by_the_member_it_belongs_to_and_by_nobody_else(running: Running) -> None:

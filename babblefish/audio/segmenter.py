@@ -120,6 +120,11 @@ class Segmenter:
         return self.in_speech and self._is_speech[-1]
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the silence is as long as an utterance keeps of it, but not yet long enough to end one."""
+        return self.in_speech and len(self._chunks) - self._speech_end >= self._tail
+
+    @property
     def speech_s(self) -> float:
         """Seconds of speech in the utterance that has not ended."""
         return self._speech_s(len(self._chunks)) if self.in_speech else 0.0
@@ -127,6 +132,13 @@ class Segmenter:
     def so_far(self) -> Samples:
         """Return the utterance that has not ended, shape ``[n]``; empty outside speech."""
         return np.concatenate(self._chunks) if self.in_speech else np.empty(0, dtype=np.float32)
+
+    def ending(self) -> Segment | None:
+        """Return the segment that there will be if the silence goes on, or None where it would be a click."""
+        if not (self.is_ending and self._is_long_enough):
+            return None
+        count = self._speech_end + self._tail
+        return Segment(np.concatenate(self._chunks[:count]), *self._span(count), self._speech_s(count))
 
     def feed(self, samples: Samples) -> list[Segment]:
         """Take the next frame of the stream, of any length, and return the utterances that it ended."""
@@ -171,10 +183,20 @@ class Segmenter:
         del self._chunks[:count], self._probabilities[:count], self._is_speech[:count]
         self._speech_end = max(0, self._speech_end - count)
 
-    def _cut(self, count: int, end_sample: int) -> Segment:
+    @property
+    def _is_long_enough(self) -> bool:
+        return self._is_continuation or sum(self._is_speech) >= self._min_speech
+
+    def _span(self, count: int) -> tuple[int, int]:
+        """Return where the speech in the first ``count`` chunks begins, and where the speech so far ends."""
         is_speech = self._is_speech[:count]
         before = is_speech.index(True) if any(is_speech) else 0
-        start_sample = self._start_sample + before * self._chunk_samples
+        end = sum(len(chunk) for chunk in self._chunks[: self._speech_end])
+        return self._start_sample + before * self._chunk_samples, self._start_sample + end
+
+    def _cut(self, count: int, end_sample: int | None = None) -> Segment:
+        start_sample, speech_end_sample = self._span(count)
+        end_sample = speech_end_sample if end_sample is None else end_sample
         segment = Segment(np.concatenate(self._chunks[:count]), start_sample, end_sample, self._speech_s(count))
         self._drop(count)
         return segment
@@ -184,9 +206,8 @@ class Segmenter:
 
     def _end(self) -> Iterator[Segment]:
         """Leave speech; the silence after the tail may be the pre-roll of what comes next."""
-        if self._is_continuation or sum(self._is_speech) >= self._min_speech:
-            end_sample = self._start_sample + sum(len(chunk) for chunk in self._chunks[: self._speech_end])
-            yield self._cut(min(len(self._chunks), self._speech_end + self._tail), end_sample)
+        if self._is_long_enough:
+            yield self._cut(min(len(self._chunks), self._speech_end + self._tail))
         self._speech_end = 0
         self._is_continuation = False
         self._is_speech = [False] * len(self._chunks)

@@ -12,6 +12,7 @@ from itertools import product
 from structlog.contextvars import bind_contextvars
 
 from babblefish.conversation.delivery import Channel, Delivery, open_channels
+from babblefish.conversation.early import BegunRecognition, EarlyRecognition
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History, HistoryEntry
@@ -45,11 +46,12 @@ _log = logging.getLogger(__name__)
 class _Said(Waiting):
     """An utterance that has ended and waits for its turn."""
 
-    def __init__(self, job: UtteranceJob, sender: Member) -> None:
+    def __init__(self, job: UtteranceJob, sender: Member, begun: BegunRecognition | None) -> None:
         # Needed alike: what one client says keeps the order in which it came.
         super().__init__(job.utterance.owner, job.utterance.duration_s, needed_s=0.0)
         self.job = job
         self.sender = sender
+        self.begun = begun
 
 
 class Room:
@@ -155,6 +157,10 @@ class Room:
             enabled=self._settings.partials,
         )
 
+    def anticipate(self) -> EarlyRecognition:
+        """Return what recognises an utterance of one client while its end is being made sure of."""
+        return EarlyRecognition(self._pipeline, self._heard_here, lambda: self.glossary.terms)
+
     def rename_speaker(self, speaker_id: str, name: str, by: Member) -> None:
         """Give a voice its name for everyone.
 
@@ -168,10 +174,15 @@ class Room:
         self.speakers.rename(speaker_id, name)
         self.presence.renamed(speaker_id)
 
-    def begin(self, utterance: Utterance, sender: Member) -> None:
+    def begin(self, utterance: Utterance, sender: Member, early: EarlyRecognition | None = None) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
         It goes on when its sender has gone, for the others' sake and for those who come back.
+
+        Args:
+            utterance: That has ended.
+            sender: Who said it.
+            early: What may have begun to recognise it.
 
         Raises:
             OverloadedError: Too many utterances of this client are not finished.
@@ -179,10 +190,14 @@ class Room:
         backlog = sender.backlog
         if backlog.in_flight >= self._settings.utterances_per_client:
             take_back(sender, self.members, utterance.utterance_id)
+            if early is not None:
+                early.give_up()
             raise OverloadedError(f"{backlog.in_flight} of your utterances are waiting; please speak again in a moment")
         backlog.in_flight += 1
         self.recorder.began(utterance)
-        self._waiting.put(_Said(self._pipeline.begin(utterance, self.glossary.terms), sender))
+        begun = early.take(utterance) if early is not None else None
+        job = begun.job if begun is not None else self._pipeline.begin(utterance, self.glossary.terms)
+        self._waiting.put(_Said(job, sender, begun))
         self._begin_next()
 
     def _begin_next(self) -> None:
@@ -193,20 +208,23 @@ class Room:
         language meanwhile still gets it once. Where nobody is left to listen or to come back, there is nothing to do.
         """
         while self._recognising < self._pipeline.recognised_at_once and (said := self._waiting.take()):
-            if not self.members and not self._langs_away():
+            if not self._heard_here():
+                if said.begun is not None:
+                    said.begun.recognising.cancel()
                 self._end(said.job, said.sender, CANCELLED)
                 continue
             self._recognising += 1
             said.job.turn = self._turns.take()
-            self._spawn(self._serve(said.job, said.sender, open_channels(self.members.values())), self._tasks)
+            self._spawn(self._serve(said, open_channels(self.members.values())), self._tasks)
 
-    async def _serve(self, job: UtteranceJob, sender: Member, channels: list[Channel]) -> None:
+    async def _serve(self, said: _Said, channels: list[Channel]) -> None:
         """Have an utterance recognised, find out whether it becomes a result, and have that delivered."""
+        job, sender = said.job, said.sender
         outcome = CANCELLED
         entry: HistoryEntry | None = None
         try:
             bind_contextvars(utterance_id=job.utterance_id, client_id=job.utterance.client_id)
-            recognition = await self._recognise(job, channels)
+            recognition = await self._recognise(said, channels)
             await self._turns.all_passed(job.turn)
             self._echo.check(job.utterance, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
@@ -227,15 +245,18 @@ class Room:
                 channel.settle()
             self._end(job, sender, outcome)
 
-    async def _recognise(self, job: UtteranceJob, channels: list[Channel]) -> Recognition:
+    async def _recognise(self, said: _Said, channels: list[Channel]) -> Recognition:
         """Recognise an utterance, and let what waits take its turn then."""
         target_langs = {channel.lang for channel in channels} | self._langs_away()
         try:
-            recognition = await self._pipeline.recognise(job, target_langs)
+            if said.begun is not None:
+                recognition = self._pipeline.also_in(await said.begun.recognising, target_langs)
+            else:
+                recognition = await self._pipeline.recognise(said.job, target_langs)
         finally:
             self._recognising -= 1
             self._begin_next()
-        self.recorder.stages(job.timings.own_ms)
+        self.recorder.stages(said.job.timings.own_ms)
         if self._settings.log_transcripts:
             _log.info("%s: %s", recognition.transcript.lang, recognition.transcript.text)
         return recognition
@@ -302,6 +323,10 @@ class Room:
     def _name_now(self, speaker: SpeakerMatch) -> str:
         names = (known.name for known in self.speakers.list() if known.speaker_id == speaker.speaker_id)
         return next(names, speaker.name)
+
+    def _heard_here(self) -> set[str]:
+        """Return the languages of those here, and of those who may come back."""
+        return {member.target_lang for member in self.members.values()} | self._langs_away()
 
     def _langs_away(self) -> set[str]:
         """Return the languages of those who left so lately that they may come back."""

@@ -164,6 +164,11 @@ class Pipeline:
         batches = isinstance(self.engines.speech_translator, BatchSpeechTranslator)
         return self._settings.parallel_utterances if batches else 1
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no utterance is being served."""
+        return self._gate.is_idle
+
     def begin(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob:
         """Take up an utterance that has ended; interim recognition makes way until ``end``.
 
@@ -231,6 +236,14 @@ class Pipeline:
         finally:
             if embedding:
                 embedding.cancel()
+
+    def also_in(self, recognition: Recognition, target_langs: Collection[str]) -> Recognition:
+        """Return a recognition whose captions are for these languages, which may have changed since it began."""
+        lang = recognition.transcript.lang
+        plans = {
+            target: recognition.plans.get(target) or self._plan_from_transcript(lang, target) for target in target_langs
+        }
+        return replace(recognition, plans=plans)
 
     async def recognise_interim(self, job: UtteranceJob, target_langs: Collection[str]) -> Recognition:
         """Recognise and translate an utterance that goes on, as far as it goes, and without its voice.

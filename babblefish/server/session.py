@@ -9,6 +9,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -115,6 +116,7 @@ class Session:
         self._rooms = rooms
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
+        self._early = self.room.anticipate()
         self.connected_at = datetime.now(UTC)
 
     async def run(self, ready: server_messages.Ready) -> None:
@@ -140,6 +142,7 @@ class Session:
                 watching.cancel()
         finally:
             self.room.leave(self.member)
+            self._early.give_up()
             await self._interim.close()
 
     def _offer_terms(self) -> None:
@@ -153,6 +156,7 @@ class Session:
         """Open the room again, as it may have been forgotten, being empty, while the handshake was answered."""
         self.room = self._rooms.open(self.room.name)
         self._interim = self.room.follow(self.member)
+        self._early = self.room.anticipate()
 
     def gone(self) -> None:
         """Let nobody wait for this session any longer."""
@@ -273,6 +277,7 @@ class Session:
             after_s -= len(second) / SAMPLE_RATE_HZ
             self._submit(segments, arrived_s - after_s)
             self.room.presence.talking(self.member, self._segmenter.in_speech)
+            self._early.hear(self._segmenter, partial(self._utterance_of, arrived_s=arrived_s - after_s))
             self._interim.hear(self._utterance_id, self._segmenter, self.room.may_speak(self.member))
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
@@ -281,7 +286,7 @@ class Session:
         if duration_s < self._settings.min_utterance_s:
             raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio is too short for a word")
         if duration_s <= self._settings.max_utterance_s:
-            self._begin(samples, arrived_s, None)
+            self._begin(self._utterance_from(samples, arrived_s, None))
             return
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
         segments: list[Segment] = []
@@ -291,7 +296,7 @@ class Session:
         if not segments:
             raise NoSpeechError("nobody speaks in this audio")
         for segment in segments:
-            self._begin(segment.samples, arrived_s, segment.speech_s)
+            self._begin(self._utterance_from(segment.samples, arrived_s, segment.speech_s))
 
     async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
         self._submit(await self._workers.sockets.run(segmenter.flush, owner=self.member.owner), arrived_s)
@@ -299,12 +304,15 @@ class Session:
 
     def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
-            ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
-            self._begin(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
+            self._begin(self._utterance_of(segment, arrived_s))
 
-    def _begin(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> None:
-        """Hand an utterance that has ended over to the room."""
-        utterance = Utterance(
+    def _utterance_of(self, segment: Segment, arrived_s: float) -> Utterance:
+        """Return the utterance that a segment is, where the newest sample arrived at that time."""
+        ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
+        return self._utterance_from(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
+
+    def _utterance_from(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> Utterance:
+        return Utterance(
             utterance_id=self._utterance_id,
             client_id=self.member.client_id,
             samples=samples,
@@ -313,10 +321,13 @@ class Session:
             speech_s=speech_s,
             owner=self.member.owner,
         )
+
+    def _begin(self, utterance: Utterance) -> None:
+        """Hand an utterance that has ended over to the room."""
         self._utterance_id = _new_id()
         self._interim.end()
         try:
-            self.room.begin(utterance, self.member)
+            self.room.begin(utterance, self.member, self._early)
         except OverloadedError as error:
             self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(server_messages.error_message(error, utterance.utterance_id))

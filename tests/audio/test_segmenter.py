@@ -182,6 +182,32 @@ def test_the_same_utterances_come_out_whatever_the_length_of_the_frames(seed: in
         np.testing.assert_array_equal(piece.samples, segment.samples)
 
 
+def test_a_segment_is_known_before_it_is_sure_that_it_has_ended() -> None:
+    one = segmenter()
+    one.feed(chunks((SILENCE, 20), (SPEECH, 10), (SILENCE, 6)))
+    assert not one.is_ending
+    assert one.ending() is None
+    assert not one.feed(chunks((SILENCE, 1)))
+    early = one.ending()
+    assert early is not None
+    one.feed(chunks((SILENCE, 3)))
+    later = one.ending()
+    (segment,) = one.feed(chunks((SILENCE, 20)))
+    for known in (early, later):
+        assert known is not None
+        np.testing.assert_array_equal(known.samples, segment.samples)
+        assert (known.start_sample, known.end_sample) == (segment.start_sample, segment.end_sample)
+        assert known.speech_s == segment.speech_s
+    assert one.ending() is None
+
+
+def test_a_click_is_no_segment_that_is_ending() -> None:
+    one = segmenter()
+    one.feed(chunks((SILENCE, 20), (SPEECH, 2), (SILENCE, 10)))
+    assert one.is_ending
+    assert one.ending() is None
+
+
 @pytest.mark.parametrize("level", [SILENCE, SPEECH])
 def test_memory_stays_bounded_in_a_stream_that_never_changes(level: float) -> None:
     one = segmenter()

@@ -121,7 +121,7 @@ async def test_none_begins_in_a_pause_which_may_be_the_end(
     await other.wait_for("result")
     await other.catch_up()
     for _ in range(2):
-        await speaker.stream(silence(0.1))
+        await speaker.stream(silence(0.05))
         await speaker.catch_up()
     assert encoded(fakes) == 1
     await speaker.stream(speech(11, 0.2))

@@ -1,0 +1,92 @@
+"""Recognition of an utterance that has probably ended, begun before that is sure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from babblefish.audio.segmenter import Segment, Segmenter
+from babblefish.domain import Utterance
+from babblefish.pipeline.job import UtteranceJob
+from babblefish.pipeline.pipeline import Pipeline, Recognition
+from babblefish.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class BegunRecognition:
+    """An utterance that is being recognised.
+
+    Attributes:
+        job: The utterance.
+        recognising: Its recognition; cancel it where nothing is to become of it.
+    """
+
+    job: UtteranceJob
+    recognising: asyncio.Task[Recognition]
+
+
+class EarlyRecognition:
+    """Uses the silence that makes sure of an utterance's end to recognise it.
+
+    As soon as the silence is as long as an utterance keeps of it (``Segmenter.is_ending``), the samples are those that
+    it will have, so what is recognised then is what would be recognised later. Where its speaker goes on after all, the
+    work was in vain; so it begins only while nobody else needs the engines.
+    """
+
+    def __init__(self, pipeline: Pipeline, target_langs: Callable[[], set[str]], terms: Callable[[], Terms]) -> None:
+        """Follow a client.
+
+        Args:
+            pipeline: With the engines.
+            target_langs: Returns the languages that its room hears at this moment.
+            terms: Returns the glossary of its room.
+        """
+        self._pipeline = pipeline
+        self._target_langs = target_langs
+        self._terms = terms
+        self._begun: BegunRecognition | None = None
+        self._end_sample = 0
+        """Of the newest stretch of speech that was taken for the end of an utterance."""
+
+    def hear(self, segmenter: Segmenter, utterance: Callable[[Segment], Utterance]) -> None:
+        """Recognise what is probably over, and give up what turns out to go on.
+
+        Args:
+            segmenter: Of this client's stream, after each frame.
+            utterance: Returns the utterance that a segment will be.
+        """
+        if segmenter.is_speaking:
+            self.give_up()
+        if not segmenter.is_ending or not self._pipeline.is_idle:
+            return
+        segment = segmenter.ending()
+        if segment is None or segment.end_sample == self._end_sample:
+            return
+        self.give_up()
+        self._end_sample = segment.end_sample
+        job = self._pipeline.begin(utterance(segment), self._terms())
+        recognising = asyncio.create_task(self._pipeline.recognise(job, self._target_langs()))
+        recognising.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._begun = BegunRecognition(job, recognising)
+
+    def take(self, utterance: Utterance) -> BegunRecognition | None:
+        """Return the recognition of an utterance that has ended now, if it has begun."""
+        begun = self._begun
+        if begun is None:
+            return None
+        said = begun.job.utterance
+        if len(said.samples) != len(utterance.samples) or said.source_langs != utterance.source_langs:
+            self.give_up()
+            return None
+        self._begun = None
+        begun.job.utterance = replace(utterance, samples=said.samples)
+        return begun
+
+    def give_up(self) -> None:
+        """Let go of what has begun, as its speaker goes on or has gone."""
+        if self._begun is not None:
+            self._begun.recognising.cancel()
+            self._begun.job.deadline.cancel()
+            self._pipeline.end(self._begun.job)
+            self._begun = None

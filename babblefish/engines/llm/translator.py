@@ -175,7 +175,7 @@ class LlmTranslator:
                 tell(so_far)
             return fault is None
 
-        prompt = prompts.prompt(source_lang, target_lang, said, context, terms)
+        prompt = prompts.prompt(source_lang, target_lang, _as_written(said), context, terms)
         limit = len(said) + _EXTRA_TOKENS
         completion = self._model.complete(prompt, prompts.STOP, limit, deadline, goes_on, temperature)
         text = _cleaned(completion.text, said)
@@ -184,6 +184,14 @@ class LlmTranslator:
         if fault is None and not has_words(text):
             fault = guards.Fault.LENGTH
         return text, fault
+
+
+def _as_written(said: str) -> str:
+    """Return what was said without the capitals of a whole sentence, which a recogniser writes now and then.
+
+    The model takes words in capitals for names, and repeats them.
+    """
+    return said.capitalize() if said.isupper() and len(said.split()) > 1 else said
 
 
 def _cleaned(text: str, said: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from babblefish.domain import Deadline, EngineError, Quality
+from babblefish.domain import Deadline, EngineError, MistranslatedError, Quality
 from babblefish.engines.contracts import ConversationTranslator, Route, TextRequest
 from babblefish.engines.llm.model import Completion
 from babblefish.engines.llm.translator import LlmTranslator
@@ -57,6 +58,22 @@ def test_a_good_translation_is_taken_as_it_is() -> None:
     made = translator(model).translate_utterance(asked("We are leaving tomorrow morning.", "eng", "fra"))
     assert (made.text, made.is_doubtful, made.faults) == ("Nous partons demain matin.", False, ())
     assert model.temperatures == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("ASK NOT!", "Ask not!"),
+        ("UNESCO", "UNESCO"),
+        ("We met at the UN.", "We met at the UN."),
+        ("明天 见", "明天 见"),
+    ],
+)
+def test_a_sentence_in_capitals_is_read_as_one_without(said: str, read: str) -> None:
+    model = ScriptedModel(French=["Ne demandez pas !"] * 2)
+    with contextlib.suppress(MistranslatedError):
+        translator(model).translate_utterance(asked(said, "eng", "fra"))
+    assert f": {read}\n" in model.prompts[0]
 
 
 def test_an_answer_instead_of_a_translation_is_made_again() -> None:

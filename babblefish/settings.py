@@ -236,7 +236,10 @@ class LimitSettings(_Part):
         240_000, ge=1, description="Messages per minute from one network address, frames of audio included."
     )
     utterances_per_client: int = Field(
-        8, ge=1, description="Unfinished utterances of one client; the next one is refused as `overloaded`."
+        8,
+        ge=1,
+        description="Unfinished utterances of one client; the next one is refused as `overloaded`, or waits if it is "
+        "part of a recording sent at once.",
     )
     queue_limit: int = Field(
         16, ge=1, description="Jobs that may wait for one worker; the next one is refused as `overloaded`."

@@ -148,7 +148,8 @@ class _Stream:
         self._target_lang = target_lang
         self._with_voice = with_voice
         self._segmenter = interpreter.segmenter()
-        # One more is refused as overloaded: it would come too late to be of use.
+        self._pcm = pcm.Pcm16Stream()
+        # One more is refused as overloaded, as it would come too late to be of use; of a recording it waits.
         self._segments: asyncio.Queue[Segment] = asyncio.Queue(interpreter.settings.utterances_per_client)
 
     async def run(self) -> None:
@@ -172,14 +173,14 @@ class _Stream:
             except BabbleFishError as error:
                 await self._send(_error(error))
             for segment in segments:
-                try:
-                    self._segments.put_nowait(segment)
-                except asyncio.QueueFull:
+                if segment.start_sample < self._pcm.recorded or not self._segments.full():
+                    await self._segments.put(segment)
+                else:
                     await self._send(_error(OverloadedError("you speak faster than can be translated")))
 
     async def _take(self, message: Mapping[str, Any]) -> list[Segment]:
         if message.get("bytes") is not None:
-            samples = pcm.pcm16_to_float(message["bytes"])
+            samples = self._pcm.feed(message["bytes"])
             return await self._interpreter.workers.sockets.run(self._segmenter.feed, samples)
         if isinstance(client_messages.parse_message(message["text"]), client_messages.Flush):
             return await self._flush()

@@ -31,6 +31,41 @@ def pcm16_to_float(data: bytes) -> Samples:
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / np.float32(32768.0)
 
 
+class Pcm16Stream:
+    """Decodes a stream of Int16 little-endian mono PCM that may be cut anywhere, within a sample as well.
+
+    Attributes:
+        samples: How many there have been.
+        recorded: How many there had been at the end of the newest frame that is longer than a second. A microphone
+            sends less at a time, so nobody was speaking meanwhile.
+    """
+
+    def __init__(self) -> None:
+        """Begin with a whole sample."""
+        self.samples = self.recorded = 0
+        self._half = b""
+
+    def feed(self, data: bytes) -> Samples:
+        """Decode the next frame; half a sample at its end is completed by the frame after it.
+
+        Returns:
+            Shape ``[n]``, float32 in [-1, 1); none where the frame completes no sample.
+
+        Raises:
+            InvalidAudioError: No audio.
+        """
+        if not data:
+            raise InvalidAudioError("the audio frame is empty")
+        joined = self._half + data
+        whole = len(joined) - len(joined) % 2
+        self._half = joined[whole:]
+        samples = pcm16_to_float(joined[:whole]) if whole else np.empty(0, dtype=np.float32)
+        self.samples += len(samples)
+        if len(samples) > SAMPLE_RATE_HZ:
+            self.recorded = self.samples
+        return samples
+
+
 def by_second(samples: Samples) -> Iterator[Samples]:
     """Cut audio into seconds, so that nobody's work is longer than that; the last one may be shorter."""
     for start in range(0, len(samples), SAMPLE_RATE_HZ):

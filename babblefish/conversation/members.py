@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,18 @@ class Backlog:
     """How many utterances of one client are not finished."""
 
     in_flight: int = 0
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def one_ended(self) -> None:
+        """Count one utterance less."""
+        self.in_flight -= 1
+        self._ended.set()
+
+    async def below(self, limit: int) -> None:
+        """Wait until fewer utterances than that are unfinished."""
+        while self.in_flight >= limit:
+            self._ended.clear()
+            await self._ended.wait()
 
 
 @dataclass(eq=False)

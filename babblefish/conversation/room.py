@@ -174,6 +174,15 @@ class Room:
         self.speakers.rename(speaker_id, name)
         self.presence.renamed(speaker_id)
 
+    async def has_room(self, sender: Member) -> None:
+        """Wait until another utterance of a client that is in no hurry has something to gain from ``begin``.
+
+        Those before it then are being recognised, translated and spoken. It would only wait behind more of them, until
+        its deadline perhaps, which counts from ``begin``.
+        """
+        underway = self._pipeline.recognised_at_once + 2
+        await sender.backlog.below(min(underway, self._settings.utterances_per_client))
+
     def begin(self, utterance: Utterance, sender: Member, early: EarlyRecognition | None = None) -> None:
         """Take an utterance to every member in their language; whatever fails, only this utterance is lost.
 
@@ -269,7 +278,7 @@ class Room:
     def _end(self, job: UtteranceJob, sender: Member, outcome: str) -> None:
         """Be done with an utterance, whatever became of it."""
         self._pipeline.end(job)
-        sender.backlog.in_flight -= 1
+        sender.backlog.one_ended()
         self._forget_backlog(sender.client_id)
         take_back(sender, self.members, job.utterance_id)
         self.recorder.ended(job.utterance_id, outcome)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -89,6 +90,7 @@ class Session:
         self._pace = pace
         self._voice_detector = voice_detector
         self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
+        self._pcm = pcm.Pcm16Stream()
         self._fed_samples = 0
         self._utterance_id = _new_id()
         """Of what is being said, or will be said next."""
@@ -265,23 +267,28 @@ class Session:
         return await self._inbox.get()
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:
-        samples = pcm.pcm16_to_float(data)
-        self.room.recorder.audio(len(samples))
         if self._segmenter is None:
+            samples = pcm.pcm16_to_float(data)
+            self.room.recorder.audio(len(samples))
             await self._utterance(samples, arrived_s)
             return
+        samples = self._pcm.feed(data)
+        self.room.recorder.audio(len(samples))
         after_s = len(samples) / SAMPLE_RATE_HZ
         for second in pcm.by_second(samples):  # other clients wait for the threads
             segments = await self._workers.sockets.run(self._segmenter.feed, second, owner=self.member.owner)
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
-            self._submit(segments, arrived_s - after_s)
+            await self._submit(segments, arrived_s - after_s)
             self.room.presence.talking(self.member, self._segmenter.in_speech)
             self._early.hear(self._segmenter, partial(self._utterance_of, arrived_s=arrived_s - after_s))
             self._interim.hear(self._utterance_id, self._segmenter, self.room.may_speak(self.member))
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
-        """Take a frame that is a whole utterance; one that is too long for one is split at its pauses."""
+        """Take a frame that is a whole utterance; one that is too long for one is split at its pauses.
+
+        Its pieces wait until there is room for them, and what the client sends next waits in the inbox meanwhile.
+        """
         duration_s = len(samples) / SAMPLE_RATE_HZ
         if duration_s < self._settings.min_utterance_s:
             raise UtteranceTooShortError(f"{duration_s * 1000:.0f} ms of audio is too short for a word")
@@ -289,21 +296,30 @@ class Session:
             self._begin(self._utterance_from(samples, arrived_s, None))
             return
         segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
-        segments: list[Segment] = []
-        for second in pcm.by_second(samples):
-            segments += await self._workers.sockets.run(segmenter.feed, second, owner=self.member.owner)
-        segments += await self._workers.sockets.run(segmenter.flush, owner=self.member.owner)
-        if not segments:
-            raise NoSpeechError("nobody speaks in this audio")
-        for segment in segments:
+        is_silent = True
+        async for segment in self._pieces(segmenter, samples):
+            is_silent = False
+            await self.room.has_room(self.member)
             self._begin(self._utterance_from(segment.samples, arrived_s, segment.speech_s))
+        if is_silent:
+            raise NoSpeechError("nobody speaks in this audio")
+
+    async def _pieces(self, segmenter: Segmenter, samples: Samples) -> AsyncIterator[Segment]:
+        """Cut audio at its pauses, no sooner than the pieces are asked for."""
+        for second in pcm.by_second(samples):  # other clients wait for the threads
+            for segment in await self._workers.sockets.run(segmenter.feed, second, owner=self.member.owner):
+                yield segment
+        for segment in await self._workers.sockets.run(segmenter.flush, owner=self.member.owner):
+            yield segment
 
     async def _flush(self, segmenter: Segmenter, arrived_s: float) -> None:
-        self._submit(await self._workers.sockets.run(segmenter.flush, owner=self.member.owner), arrived_s)
+        await self._submit(await self._workers.sockets.run(segmenter.flush, owner=self.member.owner), arrived_s)
         self.room.presence.talking(self.member, segmenter.in_speech)
 
-    def _submit(self, segments: list[Segment], arrived_s: float) -> None:
+    async def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
+            if segment.start_sample < self._pcm.recorded:
+                await self.room.has_room(self.member)  # while somebody speaks, late captions would be of no use
             self._begin(self._utterance_of(segment, arrived_s))
 
     def _utterance_of(self, segment: Segment, arrived_s: float) -> Utterance:

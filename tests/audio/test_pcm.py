@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 
-from babblefish.audio.pcm import float_to_pcm16, pcm16_to_float, resample, wav_bytes
+from babblefish.audio.pcm import Pcm16Stream, float_to_pcm16, pcm16_to_float, resample, wav_bytes
 from babblefish.domain import InvalidAudioError
 
 
@@ -25,6 +25,27 @@ def test_every_pcm_value_survives_a_round_trip() -> None:
 def test_audio_that_is_no_whole_number_of_samples_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidAudioError):
         pcm16_to_float(data)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 641])
+def test_a_stream_may_be_cut_anywhere(step: int) -> None:
+    data = np.arange(-32768, 32768, 13, dtype="<i2").tobytes()
+    stream = Pcm16Stream()
+    samples = np.concatenate([stream.feed(data[start : start + step]) for start in range(0, len(data), step)])
+    assert float_to_pcm16(samples) == data
+    assert (stream.samples, stream.recorded) == (len(samples), 0)
+
+
+def test_a_frame_of_a_stream_that_is_longer_than_a_second_is_a_recording() -> None:
+    stream = Pcm16Stream()
+    for duration_ms in (1000, 2000, 40):
+        stream.feed(bytes(32 * duration_ms))
+    assert (stream.samples, stream.recorded) == (16 * 3040, 16 * 3000)
+
+
+def test_an_empty_frame_of_a_stream_is_refused() -> None:
+    with pytest.raises(InvalidAudioError):
+        Pcm16Stream().feed(b"")
 
 
 @pytest.mark.filterwarnings("error")

@@ -6,7 +6,9 @@ import asyncio
 import threading
 
 import numpy as np
+import pytest
 
+from babblefish.domain import SAMPLE_RATE_HZ
 from babblefish.settings import Settings
 from tests.support.fakes import PHRASES, Fakes, silence, speech
 from tests.support.phones import until
@@ -104,6 +106,51 @@ async def test_three_who_speak_without_end_are_refused_and_nobody_else(fakes: Fa
     assert recognised(fakes)[:11].count("short") == 8
 
 
+@pytest.mark.parametrize("mode", ["utterance", "stream"])
+async def test_what_comes_in_one_frame_waits_for_its_turn_and_delays_nobody_else(
+    fakes: Fakes, gate: threading.Event, mode: str
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    said = [11, 12, 21, 22] * 3
+    parts = [part for phrase in said for part in (speech(phrase, 3.0), silence(1.0))]
+    async with serving(Settings(utterances_per_client=2, partials=False, log_level="error"), fakes.engines) as running:
+        waiting = running.server.runtime.workers.translation
+        assert running.server.rooms is not None
+        long = await running.client(target_lang="fra", audio="none", mode=mode, client_id="long")
+        await long.say(np.concatenate(parts[:-1]))  # in a stream, the last one ends with the flush
+        backlog = running.server.rooms.open("main").members["long"].backlog
+        if mode == "stream":
+            await long.flush()
+        await until(lambda: backlog.in_flight == 2 and waiting.pending == 1)
+        other = await running.client(target_lang="fra", audio="none", room="another")
+        await other.say(speech(12, 2.0))
+        await until(lambda: waiting.pending == 2)
+        assert backlog.in_flight == 2
+        gate.set()
+        await other.wait_for("result")
+        results = await long.wait_for("result", len(said))
+        await long.catch_up()
+        assert not long.of_type("error")
+    assert [result["source_text"] for result in results] == [PHRASES[phrase][1] for phrase in said]
+    lengths_s = [round(len(request.samples) / SAMPLE_RATE_HZ) for request in fakes.speech_translator.requests]
+    assert lengths_s.index(2) == 1
+
+
+async def test_what_came_in_one_frame_reaches_the_others_when_its_sender_has_gone(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+    async with serving(Settings(utterances_per_client=1, log_level="error"), fakes.engines) as running:
+        listener = await running.client(target_lang="fra", audio="none")
+        phone = await running.client(target_lang="fra", audio="none")
+        await phone.say(np.concatenate([part for phrase in (11, 12, 21) for part in (speech(phrase, 8), silence(1))]))
+        await until(lambda: running.server.runtime.workers.translation.pending == 1)
+        await phone.close()
+        gate.set()
+        said = [result["source_text"] for result in await listener.wait_for("result", 3)]
+    assert said == [PHRASES[phrase][1] for phrase in (11, 12, 21)]
+
+
 async def test_one_whose_captions_are_read_aloud_without_end_delays_others_by_a_piece(
     fakes: Fakes, gate: threading.Event
 ) -> None:
@@ -178,7 +225,7 @@ async def test_what_one_client_says_keeps_its_order_however_fast_it_is_sent(
         client = await running.client(target_lang="fra", audio="none", mode="stream")
         sent = [part for phrase in (11, 12, 21, 22) for part in (speech(phrase, 3.0 - phrase / 10), silence(1.0))]
         await client.stream(np.concatenate(sent), frame_ms=30_000)
-        await client.catch_up()
+        await until(lambda: bool(fakes.speech_translator.requests))
         gate.set()
         said = [result["source_text"] for result in await client.wait_for("result", 4)]
     assert said == [PHRASES[phrase][1] for phrase in (11, 12, 21, 22)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from babblefish.audio import pcm
 from babblefish.settings import Settings
 from legacy import realtime_server, realtime_server_multispeaker, realtime_server_tts
 from legacy.realtime import LONGEST_S
@@ -117,7 +118,7 @@ async def test_a_language_that_no_path_leads_to_costs_the_translation_alone(fake
 async def test_what_fails_or_cannot_be_read_costs_one_utterance_or_nothing(fakes: Fakes) -> None:
     async with serving(realtime_server_tts.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
         for nonsense, code in (
-            (b"x", "invalid_audio"),
+            (b"", "invalid_audio"),
             ("?", "invalid_message"),
             ('{"type": "ping"}', "invalid_message"),
         ):
@@ -144,6 +145,23 @@ async def test_who_speaks_faster_than_can_be_translated_is_told_so(fakes: Fakes)
         goes_on.set()
         while (await hear(client))["type"] != "result":
             pass
+
+
+async def test_of_a_recording_sent_in_one_frame_nothing_is_lost(fakes: Fakes) -> None:
+    settings = SETTINGS.model_copy(update={"utterances_per_client": 1})
+    async with serving(realtime_server.create_app, settings, fakes.engines) as server, talking_to(server) as client:
+        await client.send(pcm.float_to_pcm16(np.concatenate([BONJOUR, FRIENDS] * 2 + [BONJOUR[:32000]])))
+        await client.send('{"type": "flush"}')
+        said = [(await hear(client))["text"] for _ in range(5)]
+    assert said == ["bonjour tout le monde", "good evening my dear friends"] * 2 + ["bonjour tout le monde"]
+
+
+async def test_frames_that_end_within_a_sample_are_joined(fakes: Fakes) -> None:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
+        sent = pcm.float_to_pcm16(BONJOUR)
+        for start in range(0, len(sent), 1281):
+            await client.send(sent[start : start + 1281])
+        assert (await hear(client))["text"] == "bonjour tout le monde"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, InvalidAudioError, RecordingTooLongError, Samples
 
@@ -68,6 +69,16 @@ _HIGHEST_RATE_HZ = 192_000
 _MOST_CHANNELS = 8
 """Beyond what any microphone delivers; the memory for resampling grows with both."""
 
+_MOST_TRACKS = 8
+"""Each that is silent costs the decoding of a file."""
+
+_SILENT = 0.001
+"""Of full scale (-60 dB): what a track without a microphone holds at most."""
+
+_CANCELLED = 0.5
+"""The mean of channels with nothing in common has this much more energy than what is taken for one in which they cancel
+each other out, as where one is the other upside down."""
+
 
 def decode(data: bytes, longest_s: float) -> Samples:
     """Decode a sound file, or the sound of a film, in memory.
@@ -77,7 +88,7 @@ def decode(data: bytes, longest_s: float) -> Samples:
         longest_s: Longest sound that is taken, in seconds.
 
     Returns:
-        Shape ``[n]``, mono, 16 kHz, in [-1, 1].
+        Shape ``[n]``, mono, 16 kHz, in [-1, 1]: of several tracks the first that is not silent.
 
     Raises:
         InvalidAudioError: Empty, of another format, damaged, or no sound at all.
@@ -91,12 +102,12 @@ def decode(data: bytes, longest_s: float) -> Samples:
     if demuxer == "mp4" and _indexed(data) > _MOST_INDEXED:
         raise InvalidAudioError("this is no sound file, or it is damaged: its index is longer than any recording's")
     try:
-        samples = _joined(_blocks(data, demuxer), longest_s)
+        samples = _first_audible(data, demuxer, longest_s)
     except (av.FFmpegError, ValueError):
         raise InvalidAudioError("this is no sound file, or it is damaged") from None
     if not len(samples):
         raise InvalidAudioError("there is no sound in this file")
-    return np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0)
+    return samples
 
 
 def _demuxer(data: bytes) -> str | None:
@@ -131,33 +142,60 @@ def _indexed(data: bytes) -> int:
     return claimed
 
 
-def _joined(blocks: Iterator[tuple[float, Samples]], longest_s: float) -> Samples:
-    """Join blocks, each given with the moment at which it ends."""
+def _first_audible(data: bytes, demuxer: str, longest_s: float) -> Samples:
+    """Decode track by track until one is not silent; where all are, the first one is returned."""
+    first: Samples | None = None
+    for track in range(_MOST_TRACKS):
+        with av.open(io.BytesIO(data), "r", format=demuxer, options=dict(_OPTIONS)) as container:
+            if track == len(container.streams.audio):
+                break
+            samples = _mixed(_joined(_blocks(container, container.streams.audio[track]), longest_s))
+        if np.any(np.abs(samples) > _SILENT):
+            return samples
+        first = samples if first is None else first
+    if first is None:
+        raise ValueError("no stream of sound")
+    return first
+
+
+def _mixed(channels: NDArray[np.float32]) -> Samples:
+    """Mix channels, shape ``[c, n]``, to one; where they cancel each other out, the first loud one is taken."""
+    channels = np.clip(np.nan_to_num(channels, nan=0.0), -1.0, 1.0)
+    mean = np.asarray(channels.mean(axis=0), dtype=np.float32)
+    energies = [float(np.dot(channel, channel)) for channel in channels]
+    if float(np.dot(mean, mean)) < _CANCELLED * sum(energies) / len(channels) ** 2:
+        return next(channel for channel, energy in zip(channels, energies, strict=True) if energy > max(energies) / 2)
+    return mean
+
+
+def _joined(blocks: Iterator[tuple[float, NDArray[np.float32]]], longest_s: float) -> NDArray[np.float32]:
+    """Join blocks, shape ``[c, n]``, each given with the moment at which it ends."""
     taken = []
     for end_s, block in blocks:
         if end_s > longest_s:
             raise RecordingTooLongError(f"the recording is longer than {longest_s:.0f} s")
         taken.append(block)
-    return np.concatenate(taken) if taken else np.empty(0, dtype=np.float32)
+    return np.concatenate(taken, axis=1) if taken else np.empty((1, 0), dtype=np.float32)
 
 
-def _blocks(data: bytes, demuxer: str) -> Iterator[tuple[float, Samples]]:
-    with av.open(io.BytesIO(data), "r", format=demuxer, options=dict(_OPTIONS)) as container:
-        if not container.streams.audio:
-            raise ValueError("no stream of sound")
-        stream = container.streams.audio[0]
-        _check(stream.codec_context)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
-        end_s = 0.0
-        for frame in container.decode(stream):
-            _check(stream.codec_context)  # it can change from frame to frame
-            end_s += frame.samples / frame.sample_rate
-            # before it is resampled, as a frame of one sample a second would become very many
-            yield end_s, np.empty(0, dtype=np.float32)
-            for block in resampler.resample(frame):
-                yield end_s, block.to_ndarray()[0]
-        for block in resampler.resample(None):
-            yield end_s, block.to_ndarray()[0]
+def _blocks(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    _check(stream.codec_context)
+    # more channels than two would take memory; a film's are mixed to two as for headphones
+    layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE_HZ)
+    nothing = np.empty((1 if layout == "mono" else 2, 0), dtype=np.float32)
+    end_s = 0.0
+    for frame in container.decode(stream):
+        _check(stream.codec_context)  # it can change from frame to frame
+        end_s += frame.samples / frame.sample_rate
+        # before it is resampled, as a frame of one sample a second would become very many
+        yield end_s, nothing
+        for block in resampler.resample(frame):
+            yield end_s, np.asarray(block.to_ndarray(), dtype=np.float32)
+    for block in resampler.resample(None):
+        yield end_s, np.asarray(block.to_ndarray(), dtype=np.float32)
 
 
 def _check(sound: av.AudioCodecContext) -> None:

@@ -19,8 +19,8 @@ import soundfile
 from babblefish.audio.pcm import wav_bytes
 from babblefish.audio.sound_file import decode
 from babblefish.cli.demo import read_speech
-from babblefish.domain import InvalidAudioError, RecordingTooLongError
-from tests.support.serving import ENGLISH_SPEECH
+from babblefish.domain import InvalidAudioError, RecordingTooLongError, Samples
+from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
 from tests.support.sound_files import FORMATS, encoded
 
 
@@ -53,6 +53,56 @@ def test_formats_of_other_programs_are_read_where_their_signature_is_known(name:
     decoded = decode(file.getvalue(), 60)
     assert abs(len(decoded) - 16000) <= 400
     assert np.abs(decoded).max() == pytest.approx(0.5, abs=0.05)
+
+
+def _stereo(left: Samples, right: Samples) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([left, right], axis=1), 16000, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def test_channels_that_cancel_each_other_out_are_not_mixed() -> None:
+    speech = read_speech(ENGLISH_SPEECH)
+    hiss = np.random.default_rng(0).normal(0, 0.003, len(speech)).astype(np.float32)
+    for left, right in ((speech, -speech), (speech, hiss - speech), (0.8 * speech, -speech)):
+        assert _alike(decode(_stereo(left, right), 60), speech) > 0.95
+
+
+def test_channels_that_do_not_cancel_each_other_out_are_mixed() -> None:
+    english, french = read_speech(ENGLISH_SPEECH), read_speech(FRENCH_SPEECH)
+    length = min(len(english), len(french))
+    english, french, nothing = english[:length], french[:length], np.zeros(length, dtype=np.float32)
+    for left, right in ((english, french), (english, english), (nothing, french), (english, nothing)):
+        np.testing.assert_allclose(decode(_stereo(left, right), 60), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_any_number_of_channels_becomes_one(layout: str) -> None:
+    speech = read_speech(ENGLISH_SPEECH)
+    assert _alike(decode(_tracks(speech, layout=layout), 60), speech) > 0.95
+
+
+def test_the_first_track_that_is_not_silent_is_taken() -> None:
+    speech, tone = read_speech(ENGLISH_SPEECH), np.sin(np.arange(48000) / 9).astype(np.float32) / 2
+    silence = np.zeros(16000, dtype=np.float32)
+    assert _alike(decode(_tracks(silence, silence, speech, tone), 60), speech) > 0.95
+    assert len(decode(_tracks(speech, tone), 60)) == len(speech)
+    assert len(decode(_tracks(silence, np.zeros(32000, dtype=np.float32)), 60)) == 16000
+
+
+def _tracks(*tracks: Samples, layout: str = "mono") -> bytes:
+    """Make a Matroska file with a track for each recording."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        streams = [file.add_stream("pcm_s16le", rate=16000, layout=layout) for _ in tracks]
+        for stream, samples in zip(streams, tracks, strict=True):
+            sound = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+            sound.sample_rate = 16000
+            resampler = av.AudioResampler("s16", layout, 16000, frame_size=stream.frame_size or 4096)
+            for frame in [*resampler.resample(sound), *resampler.resample(None)]:
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    return out.getvalue()
 
 
 def test_samples_that_are_no_numbers_or_beyond_full_scale_are_tamed() -> None:

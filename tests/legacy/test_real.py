@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 
 import httpx
 import jiwer
+import numpy as np
 import pytest
 import schemathesis
+import soundfile
 from hypothesis import HealthCheck, given, settings
 
 from babblefish.audio.pcm import wav_bytes
@@ -61,6 +64,20 @@ def test_a_recording_of_somebody_is_transcribed(client: httpx.Client) -> None:
     for name in ("test_en.wav", "test_de.wav"):
         answer = client.post("/transcribe", files=upload((SHARED_AUDIO / name).read_bytes(), name))
         assert _word_errors(recordings[name], answer.json()["text"]) < 0.3, answer.text
+
+
+def test_a_recording_with_channels_upside_down_to_each_other_is_transcribed(client: httpx.Client) -> None:
+    speech, file = read_speech(FRENCH_SPEECH), io.BytesIO()
+    soundfile.write(file, np.stack([speech, -speech], axis=1), 16000, format="WAV")
+    files = [(SAID, file.getvalue())]
+    cases = SHARED_AUDIO / "cases"
+    if (cases / "cases.json").is_file():
+        recordings = json.loads((SHARED_AUDIO / "manifest.json").read_text())["utterances"]
+        said = next(entry["text"] for entry in recordings if entry["file"] == "test_fr.wav")
+        files.append((said, (cases / "09_antiphase_stereo_fra.wav").read_bytes()))
+    for said, data in files:
+        answer = client.post("/transcribe", files=upload(data))
+        assert _word_errors(said, answer.json()["text"]) < 0.3, answer.text
 
 
 def test_speech_is_transcribed_and_translated(client: httpx.Client) -> None:

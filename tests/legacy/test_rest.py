@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from babblefish.audio.pcm import wav_bytes
 from babblefish.settings import Settings
@@ -68,6 +70,13 @@ async def test_a_file_is_transcribed_with_the_times_of_its_utterances(client: ht
     assert [segment["text"] for segment in said["segments"]] == ["bonjour tout le monde", "comment allez vous ce soir"]
     first, second = said["segments"]
     assert 0 <= first["start"] < first["end"] <= second["start"] < second["end"] <= 5
+
+
+async def test_speech_with_channels_upside_down_to_each_other_is_transcribed(client: httpx.AsyncClient) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([speech(11), -speech(11)], axis=1), 16000, format="WAV")
+    answer = await client.post("/transcribe", files=upload(file.getvalue()))
+    assert answer.json()["text"] == "bonjour tout le monde"
 
 
 async def test_a_declared_language_reaches_the_engine(client: httpx.AsyncClient, fakes: Fakes) -> None:

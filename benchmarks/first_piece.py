@@ -34,7 +34,7 @@ from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness
 from benchmarks.support.corpus import conversation
-from benchmarks.word_error_rate import Heard, counts, normal, with_interval
+from benchmarks.support.words import Heard, counts, normal, with_interval
 
 LANGS = ("eng", "fra", "spa", "ita", "por")
 WHOLE, PIECES = "whole", "pieces"

@@ -26,7 +26,7 @@ from babblefish.engines.whisper import Whisper
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness
-from benchmarks.word_error_rate import normal
+from benchmarks.support.words import normal
 
 _NUMBERS = {
     "eng": "one two three four five six seven eight nine ten eleven twelve",

@@ -229,12 +229,14 @@ def main(description: str, measure: Callable[[argparse.Namespace], dict[str, Any
     Args:
         description: For ``--help``.
         measure: Returns the figures.
-        options: Those that take a value, ``--name VALUE``, with their defaults.
+        options: Those that take a value, ``--name VALUE``, with their defaults; ``_`` is written ``-``.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     for name, default in options.items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default {default}")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default {default}"
+        )
     parsed = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     started_s = time.monotonic()

@@ -18,7 +18,8 @@ NPM := PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/npm --silent
 .DEFAULT_GOAL := help
 # A virtual environment that was only half made must not pass for one.
 .DELETE_ON_ERROR:
-.PHONY: help run demo light open full test check bench dist lock clean debian debian-light debian-test weights
+.PHONY: help run demo light open full test check bench dist lock clean weights
+.PHONY: debian debian-light debian-test debian-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +52,7 @@ check: $(VENV)/.dev node_modules/.ready ## Check style, types and layers
 	$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
 	$(NPM) run check
 
-bench: debian debian-light $(VENV)/.dev weights ## Measure speed and quality
+bench: debian debian-light debian-bench $(VENV)/.dev weights ## Measure speed and quality
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 dist: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
@@ -75,6 +76,9 @@ debian-light:
 
 debian-test:
 	@deploy/install_debian.sh test
+
+debian-bench:
+	@deploy/install_debian.sh bench
 
 weights: $(VENV)/.server
 	@$(VENV)/bin/babblefish models pull

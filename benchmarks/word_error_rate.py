@@ -11,8 +11,8 @@ Both have the same model, the same beam and the language declared; stock pads ev
 Each rate comes with the interval that holds 95 % of the rates of as many utterances drawn again from the same ones
 (bootstrap, 2,000 times), and the difference of both ways with that of the difference, drawn in pairs.
 
-``--langs deu,por`` limits the benchmark to these languages, and ``--most-words 100`` to so many words of each: a language
-takes some minutes.
+``--langs deu,por`` limits the benchmark to these languages, and ``--most-words 100`` to so many words of each; a
+language takes some minutes.
 
 What is heard is the same in every run on one processor: the order is fixed, the number of threads does not change it,
 and the random numbers that the stock way falls back to have a fixed seed. It is not the same on another one:

@@ -4,7 +4,7 @@
 #   deploy/install_debian.sh GROUP...
 #
 # Groups: python (to make a virtual environment), run (npm, to fetch the voices), light (Apertium, which translates in the
-# light profile), test (a browser).
+# light profile), test (a browser), bench (telephone prompts in five languages to recognise, 60 MB).
 # The server starts without the groups "run" and "light": with plainer voices, and in light with captions in English.
 set -euo pipefail
 
@@ -24,8 +24,13 @@ for group in "$@"; do
     # certutil makes the browser trust a certificate authority.
     # systemd-analyze, in systemd, reads the service's unit.
     test) wanted+=(chromium libatomic1 libnss3-tools systemd) ;;
+    bench)
+        for lang in en es fr it ru; do
+            wanted+=("asterisk-core-sounds-$lang" "asterisk-core-sounds-$lang-g722")
+        done
+        ;;
     *)
-        echo "usage: $0 [python] [run] [light] [test]" >&2
+        echo "usage: $0 [python] [run] [light] [test] [bench]" >&2
         exit 2
         ;;
     esac

@@ -1,7 +1,8 @@
-"""Speech with its text: the prompts of a telephone exchange, read by people, and sentences spoken by our voices in noise.
+"""Speech with its text: the prompts of a telephone exchange, read by people, and sentences of our voices in noise.
 
-The prompts are in Debian's packages ``asterisk-core-sounds-*`` and ``asterisk-core-sounds-*-g722`` (CC BY-SA 3.0), which
-``deploy/install_debian.sh bench`` installs: one reader for each language, 16 kHz. A prompt has the same name in all.
+The prompts are in Debian's packages ``asterisk-core-sounds-*`` and ``asterisk-core-sounds-*-g722``, which
+``deploy/install_debian.sh bench`` installs: one reader for each language, 16 kHz. A prompt has the same name in all
+languages.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def prompts(lang: str, least_words: int) -> Iterator[Clip]:
         lang: One that ``has_prompts``.
         least_words: Of the text.
     """
-    own, english = ({name: text for name, text in _listing(code).items()} for code in (PROMPTS[lang], PROMPTS["eng"]))
+    own, english = (_listing(code) for code in (PROMPTS[lang], PROMPTS["eng"]))
     names = sorted(name for name, text in own.items() if len(text.split()) >= least_words)
     for at in np.random.default_rng(_SEED).permutation(len(names)):
         file = _SOUNDS / PROMPTS[lang] / f"{names[at]}.g722"

@@ -1,49 +1,37 @@
-"""Word errors are counted as they are defined, and an interval says how far a few utterances can be trusted."""
+"""Both ways hear the same utterances of a language, until enough words have been said."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from benchmarks.word_error_rate import counts, normal, percent, with_interval
-
-
-@pytest.mark.parametrize(
-    ("written", "compared"),
-    [
-        ("Today, only platforms ONE and three!", "today only platforms one and three"),
-        ("600,000 or 12%, 3.5", "600000 or 12 35"),
-        ("L'été « déjà »", "l été déjà"),
-        ("— …", ""),
-    ],
-)
-def test_case_punctuation_and_separators_do_not_count(written: str, compared: str) -> None:
-    assert normal(written) == compared
+from babblefish.domain import Samples
+from benchmarks.support.harness import Clip
+from benchmarks.word_error_rate import of_language
 
 
-def test_wrong_missing_and_additional_words_count_and_so_do_the_words_said() -> None:
-    found = counts([("a b c d", "a x c"), ("a b", "a b c"), ("a b c", "")])
-    assert found.tolist() == [[2, 4], [1, 2], [3, 3]]
-    assert percent(found) == pytest.approx(100 * 6 / 9)
+def clip(text: str) -> Clip:
+    return Clip("clip", "eng", {"eng": text}, np.zeros(16_000, dtype=np.float32))
 
 
-def test_the_interval_is_that_of_utterances_drawn_again() -> None:
-    all_alike = with_interval(np.array([[1, 10]] * 12))
-    assert all_alike == {"percent": 10.0, "from": 10.0, "to": 10.0}
-    unlike = with_interval(np.array([[10, 10]] + [[0, 10]] * 9))
-    assert unlike["percent"] == 10.0
-    assert unlike["from"] == 0.0
-    assert unlike["to"] == pytest.approx(30.0)
+def test_errors_are_counted_on_the_same_utterances_until_there_are_enough_words() -> None:
+    said = ["Press one, please.", "Your mailbox is full.", "Goodbye to you."]
+    heard = {"ours": iter(["Press 1 please"] * 2 + ["Your mailbox was full"]), "stock": iter([""] * 3)}
+
+    def ours(_samples: Samples, _lang: str) -> str:
+        return next(heard["ours"])
+
+    def stock(_samples: Samples, _lang: str) -> str:
+        return next(heard["stock"])
+
+    kinds = zip(("clips", "prompts", "prompts"), (clip(text) for text in said), strict=True)
+    found = of_language(kinds, {"ours": ours, "stock": stock}, most_words=7)
+    assert found["words_by_kind"] == {"clips": 3, "prompts": 4}
+    assert found["utterances_by_kind"] == {"clips": 1, "prompts": 1}
+    assert found["word_error_rate"]["ours"]["percent"] == 14.3
+    assert found["word_error_rate"]["stock"]["percent"] == 100.0
+    assert found["word_error_rate"]["ours less stock"]["percent"] == -85.7
+    assert found["heard_nothing"] == {"ours": 0, "stock": 2}
 
 
-def test_the_interval_is_the_same_every_time() -> None:
-    counted = np.array([[wrong, 10] for wrong in (0, 3, 1, 5, 0, 0, 2)])
-    assert with_interval(counted) == with_interval(counted)
-
-
-def test_a_difference_is_taken_utterance_by_utterance() -> None:
-    hard_and_easy = np.array([[9, 10], [0, 10]] * 10)
-    one_word_better = hard_and_easy - [[1, 0], [0, 0]] * 10
-    assert with_interval(one_word_better, hard_and_easy)["percent"] == -5.0
-    assert with_interval(one_word_better, hard_and_easy)["to"] < 0
-    assert with_interval(hard_and_easy, hard_and_easy) == {"percent": 0.0, "from": 0.0, "to": 0.0}
+def test_a_language_without_speech_has_no_rate() -> None:
+    assert of_language(iter(()), {}, most_words=100) == {"words": 0}

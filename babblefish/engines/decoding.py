@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -21,6 +22,9 @@ _MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py). Article 1 of
 the Universal Declaration of Human Rights has 0.8 to 1.5 in any language."""
 
+_UNKNOWN = re.compile(r"\s*<\s*unk\s*>", re.IGNORECASE)
+"""What a model wrote where its training texts had a letter that its vocabulary lacks."""
+
 _MAX_PERIOD = 8
 _MIN_REPEATS = 4
 _MIN_LOOP = 8
@@ -36,6 +40,24 @@ def max_speech_tokens(duration_s: float) -> int:
 def max_translation_tokens(source_tokens: int) -> int:
     """Return how many tokens the translation of a text of this many may have."""
     return _TOKENS_PER_TOKEN * source_tokens + _EXTRA_TOKENS
+
+
+def last_word_start(pieces: Sequence[str]) -> int:
+    """Return where to cut a text of more than ``MAX_SOURCE_TOKENS`` tokens: before a word where there is one.
+
+    Args:
+        pieces: Its first tokens as SentencePiece writes them, one more than may stay together.
+    """
+    word_starts = (index for index in range(MAX_SOURCE_TOKENS, 0, -1) if pieces[index].startswith("\u2581"))
+    return next(word_starts, MAX_SOURCE_TOKENS)
+
+
+def without_unknown(text: str) -> str:
+    """Return a text without the literal ``<unk>`` that SeamlessM4T learned to write, letter by letter.
+
+    Its tokens are ordinary ones, so no tokenizer drops it, and models that may not write it write worse.
+    """
+    return _UNKNOWN.sub("", text).strip()
 
 
 def is_repetitive(text: str) -> bool:

@@ -18,7 +18,13 @@ import tokenizers
 
 from babblefish.domain import Deadline, EngineError, Quality, UnknownLanguageError
 from babblefish.engines.contracts import Route
-from babblefish.engines.decoding import MAX_SOURCE_TOKENS, is_looping, is_repetitive, max_translation_tokens
+from babblefish.engines.decoding import (
+    MAX_SOURCE_TOKENS,
+    is_looping,
+    is_repetitive,
+    last_word_start,
+    max_translation_tokens,
+)
 from babblefish.engines.text_splitting import has_words, space, split_line
 from babblefish.languages import FLORES_CODES, flores_code, language_of
 
@@ -126,7 +132,7 @@ class Nllb:
         """Return the tokens of each sentence of a line, those of a long one in several parts."""
         if not has_words(line):
             return []
-        sentences = split_line(line, space(language_of(source)), max_characters=0)
+        sentences = split_line(line, space(language_of(source)))
         tokens = (self._tokenizer.encode(sentence, add_special_tokens=False).tokens for sentence in sentences)
         return [part for sentence in tokens for part in _cut(sentence)]
 
@@ -160,8 +166,7 @@ class Nllb:
 def _cut(tokens: list[str]) -> Iterator[list[str]]:
     """Cut what is too long for one row, before a word where there is one."""
     while len(tokens) > MAX_SOURCE_TOKENS:
-        word_starts = (index for index in range(MAX_SOURCE_TOKENS, 0, -1) if tokens[index].startswith("\u2581"))
-        end = next(word_starts, MAX_SOURCE_TOKENS)
+        end = last_word_start(tokens)
         yield tokens[:end]
         tokens = tokens[end:]
     yield tokens

@@ -15,6 +15,10 @@ _FIRST_CHARACTERS = 50
 _LONGEST_CHARACTERS = 240
 """About 15 s of speech, which bounds the time between two checks of the deadline."""
 
+_LONGEST_CLAUSE_CHARACTERS = 120
+"""A clause beyond this length, about 8 s of speech, has lost its marks: it is cut between two words. Recognisers write
+whole utterances so."""
+
 _SHORTEST_CHARACTERS = 25
 """No cut leaves less on either side: Kokoro hurries over a few words on their own, and each piece costs the synthesis
 of 0.6 s of silence around it, which is trimmed."""
@@ -40,6 +44,7 @@ _SENTENCE_END = re.compile(
     r"|\s*\n\s*"
 )
 _CLAUSE_END = re.compile("[,;:\u2013\u2014]\\s+|\\s+(?=[\u2013\u2014(\u00ab])|[\u3001\uff0c\uff1b\uff1a]\\s*")
+_SPACE = re.compile(r"\s+")
 _SYLLABLE = re.compile("[\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 _SHORT_WORD = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z")
@@ -59,7 +64,7 @@ def space(lang: str) -> str:
     return "" if lang in _WITHOUT_SPACES else " "
 
 
-def split_line(line: str, between: str, max_characters: int) -> list[str]:
+def split_line(line: str, between: str, max_characters: int = 0) -> list[str]:
     """Split a line with words into sentences; each piece has words.
 
     Args:
@@ -93,7 +98,8 @@ def split_pieces(text: str) -> list[str]:
 
     Returns:
         Whole sentences where they fit into ``_FIRST_CHARACTERS`` or, later, into twice the longest piece before; a
-        longer sentence is cut at a comma or the like, or stays whole where it has none.
+        longer sentence is cut at a comma or the like. Without any it stays whole up to
+        ``_LONGEST_CLAUSE_CHARACTERS``, and is cut at a space beyond.
     """
     rest = deque(split_sentences(text))
     pieces: list[str] = []
@@ -121,16 +127,23 @@ def _length(text: str) -> int:
 
 
 def _cut(sentence: str, limit: int) -> tuple[str, str]:
-    """Cut a sentence after the last clause that ends within ``limit``, else after the first clause."""
-    whole = _length(sentence)
-    if whole <= limit:
+    """Cut a sentence after the last clause that ends within ``limit``, else after the first clause or between words."""
+    if _length(sentence) <= limit:
         return sentence, ""
-    ends = [(end.end(), _length(sentence[: end.end()])) for end in _CLAUSE_END.finditer(sentence)]
-    ends = [end for end in ends if _SHORTEST_CHARACTERS <= end[1] <= whole - _SHORTEST_CHARACTERS]
+    ends = _ends(_CLAUSE_END, sentence)
+    if not ends or (ends[0][1] > max(limit, _LONGEST_CLAUSE_CHARACTERS)):
+        ends = (_ends(_SPACE, sentence) if _length(sentence) > _LONGEST_CLAUSE_CHARACTERS else []) or ends
     if not ends:
         return sentence, ""
     end, _ = max((end for end in ends if end[1] <= limit), default=ends[0])
     return sentence[:end].strip(), sentence[end:]
+
+
+def _ends(pattern: re.Pattern[str], sentence: str) -> list[tuple[int, int]]:
+    """Return where a sentence may be cut: index and length so far of each match that leaves enough on both sides."""
+    whole = _length(sentence)
+    ends = [(end.end(), _length(sentence[: end.end()])) for end in pattern.finditer(sentence)]
+    return [end for end in ends if _SHORTEST_CHARACTERS <= end[1] <= whole - _SHORTEST_CHARACTERS]
 
 
 def last_clause_end(text: str) -> int:

@@ -29,7 +29,7 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
 
 def open_engine(folder: Path, **options: Any) -> SeamlessSpeechTranslator:
     engine = SeamlessSpeechTranslator(load(folder, "float32"), 1, lambda *_: ("fra", 0.75), **options)
-    engine._text = lambda row: str(row.tokens)  # type: ignore[method-assign] - what random weights say is no text
+    engine._text = lambda row: (str(row.tokens), True)  # type: ignore[method-assign] - what random weights say is no text
     return engine
 
 
@@ -262,7 +262,7 @@ def test_silence_among_others_is_no_speech_for_its_speaker_alone(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = open_engine(checkpoint)
-    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens) if row.tokens[:1] == first else None)
+    monkeypatch.setattr(engine, "_text", lambda row: (str(row.tokens) if row.tokens[:1] == first else None, True))
     pair = [ask(samples) for samples in UTTERANCES[:2]]
     tokens = [engine._decoder.greedy_search(*_alone(engine, request)) for request in pair]
     first = tokens[0][0].tokens[:1]

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from babblefish.engines.decoding import is_looping  # noqa: E402 - only where torch is
+from babblefish.engines.seamless.decoder import Hypothesis  # noqa: E402
 from babblefish.engines.seamless.model import DType, load  # noqa: E402
 from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402
 
@@ -71,6 +72,7 @@ def alone(engine: SeamlessSpeechTranslator, samples: Samples, code: str, beams: 
         num_beams=beams,
         do_sample=False,
         max_new_tokens=LIMIT,
+        suppress_tokens=[1],
         generate_speech=False,
     ).sequences
     return [int(token) for token in ids[0][2:]]
@@ -115,6 +117,7 @@ def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: SeamlessSp
     ids = torch.tensor([[3, language, *row.tokens]])
     with torch.inference_mode():
         logits = engine._model(encoder_outputs=(encoded,), decoder_input_ids=ids).logits
+    logits[..., 1] = -torch.inf  # the unknown is never written
     logprobs = logits.log_softmax(dim=-1)[0, 1:]
     chosen = [float(logprobs[place, token]) for place, token in enumerate([*row.tokens, 3])]
     assert row.mean_logprob == pytest.approx(np.mean(chosen), abs=1e-4)
@@ -127,7 +130,7 @@ def test_transcript_and_translations_come_from_one_encoder_pass(
     engine = open_engine(checkpoint, beams=beams)
     passes: list[int] = []
     engine._model.speech_encoder.encoder.register_forward_hook(lambda *_: passes.append(1))
-    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
+    monkeypatch.setattr(engine, "_text", lambda row: (str(row.tokens), True))
     wanted = ("fra", "pol", "ara")
     heard = engine.translate(request(hear(THREE_LANGUAGES), "eng", lambda _: wanted))
     assert len(passes) == 1
@@ -139,7 +142,7 @@ def test_transcript_and_translations_come_from_one_encoder_pass(
 def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessSpeechTranslator) -> None:
     speech = hear(THREE_LANGUAGES)
     heard = engine.translate(request(speech, "pol", lambda _: ("eng", "fra")))
-    said = engine._tokenizer.decode(alone(engine, speech, "pol", 1), skip_special_tokens=True).strip()
+    said = engine._text_of(alone(engine, speech, "pol", 1))[0]
     assert said
     assert heard.transcript.text == said
     assert 0 < heard.transcript.confidence <= 1
@@ -183,6 +186,54 @@ def test_a_target_that_it_does_not_write_is_left_out(engine: SeamlessSpeechTrans
 def test_no_words_are_no_speech(engine: SeamlessSpeechTranslator) -> None:
     with pytest.raises(NoSpeechError):
         engine.translate(request(hear(NOTHING_IN_ENGLISH), "eng", nothing))
+
+
+def write(engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> None:
+    """Let the decoder write these texts, the transcript's first."""
+    tokens = engine._text_of.__self__.tokens  # type: ignore[attr-defined]
+    rows = [Hypothesis(tokens(text), -0.1, ended=True) for text in texts]
+    monkeypatch.setattr(engine._decoder, "step", lambda states: [setattr(one, "hypotheses", rows) for one in states])
+    monkeypatch.setattr("babblefish.engines.seamless.decoder.DecoderState.running", False)
+
+
+def test_a_translation_that_lacks_a_word_is_a_draft_and_shows_no_sign_of_it(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the order of the table of languages.
+    write(engine, monkeypatch, ["Dzień <unk> dobry.", "The soup is hot<unk>.", "Bonjour ce soir."])
+    heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "fra")))
+    assert heard.transcript.text == "Dzień dobry."
+    assert heard.translations == {"eng": "The soup is hot.", "fra": "Bonjour ce soir."}
+    assert [heard.quality(lang, Quality.GOOD) for lang in ("eng", "fra")] == [Quality.DRAFT, Quality.GOOD]
+
+
+def test_nothing_but_words_it_lacks_is_no_speech(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, monkeypatch, ["<unk> <unk>."])
+    with pytest.raises(NoSpeechError):
+        engine.translate(request(hear(0), "pol", nothing))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_the_token_for_the_unknown_is_never_written(checkpoint: Path, dtype: DType, beams: int) -> None:
+    loaded = load(checkpoint, dtype)
+    decoder, hears = loaded.decoder, torch.randn(1, 12, 32)
+    languages = {"eng": loaded.languages["eng"], "cmn": loaded.languages["cmn"]}
+    with torch.inference_mode():
+        state = decoder.start(hears, languages, 3, never)
+        logits = decoder._logits([state])
+    tokens = decoder._lm_head.tokens(torch.arange(logits.shape[1]), state.blocks)
+    allowed = {token for token, logit in zip(tokens, logits[0].tolist(), strict=True) if logit > -float("inf")}
+    assert {0, 2, 3} < allowed
+    assert 1 not in allowed
+    if dtype == "float32":
+        loaded.model.lm_head.weight.data[1] = loaded.model.lm_head.weight.data[3] * 100
+        search = decoder.greedy_search if beams == 1 else decoder.beam_search
+        rest = (never,) if beams == 1 else (beams,)
+        rows = search(hears, languages, 8, *rest, Deadline.after(60))  # type: ignore[operator]
+        assert all(1 not in row.tokens for row in rows)
 
 
 def test_a_translation_that_loops_stops_early_and_is_left_out(engine: SeamlessSpeechTranslator) -> None:
@@ -249,6 +300,6 @@ def test_int8_stays_close_to_float32(engine: SeamlessSpeechTranslator, checkpoin
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
     engine = open_engine(checkpoint, dtype)
-    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
+    monkeypatch.setattr(engine, "_text", lambda row: (str(row.tokens), True))
     heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "deu")))
     assert set(heard.translations) == {"eng", "deu"}

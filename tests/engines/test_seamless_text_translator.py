@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
-from babblefish.engines.contracts import Route
+from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
@@ -62,9 +62,9 @@ class Scripted:
         self._row = row
         monkeypatch.setattr(engine, "_decode", self._decode)
 
-    def _decode(self, tokens: list[int], *_: Any) -> Hypothesis:
-        self.asked.append(self._tokenizer.decode(tokens))
-        return self._row or Hypothesis(tokens, -0.1, ended=True)
+    def _decode(self, rows: Sequence[list[int]], *_: Any) -> list[Hypothesis]:
+        self.asked += [self._tokenizer.decode(tokens) for tokens in rows]
+        return [self._row or Hypothesis(tokens, -0.1, ended=True) for tokens in rows]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,8 @@ def test_a_text_becomes_token_for_token_what_transformers_makes_of_it(
     made = set()
     for target in set(CODES) - {source}:
         options = {"tgt_lang": to_seamless(target), "num_beams": 1, "do_sample": False, "max_new_tokens": LIMIT}
-        row = engine._decode(engine._loaded.tokens(text), source, target, Deadline.after(60))
+        options |= {"suppress_tokens": [1]}
+        (row,) = engine._decode([engine._loaded.tokens(text)], source, target, Deadline.after(60))
         ours = [3, engine._loaded.languages[target], *row.tokens] + [3] * row.ended
         assert ours == alone.generate(asked, **options)[0].tolist()
         assert ours == whole.generate(asked, generate_speech=False, **options).sequences[0].tolist()
@@ -100,7 +101,7 @@ def test_there_is_a_good_way_between_any_two_languages_of_the_checkpoint(engine:
 
 def test_what_is_said_is_the_text_of_the_tokens(engine: SeamlessTextTranslator) -> None:
     text, route = ENDS
-    row = engine._decode(engine._loaded.tokens(text), *route, Deadline.after(60))
+    (row,) = engine._decode([engine._loaded.tokens(text)], *route, Deadline.after(60))
     assert row.ended
     said = engine.translate(text, way(engine, *route), Deadline.after(60))
     assert said == engine._loaded.tokenizer.decode(row.tokens).strip()
@@ -116,26 +117,39 @@ def test_line_breaks_and_lines_without_words_stay(
     assert scripted.asked == ["The dinner is ready.", "The soup is still hot."]
 
 
-def test_short_sentences_are_translated_together_and_long_ones_alone(
-    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_sentence_is_translated_by_itself(engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted = Scripted(engine, monkeypatch)
-    monkeypatch.setattr(text_translator, "_MAX_CHARACTERS", 50)
-    text = "The dinner is ready. The soup is hot. The children are playing in the garden behind the house. The end."
+    text = "The dinner is ready. The soup is hot. The end."
     assert engine.translate(text, way(engine, "eng", "fra"), Deadline.after(60)) == text
-    assert scripted.asked == [
-        "The dinner is ready. The soup is hot.",
-        "The children are playing in the garden behind the house.",
-        "The end.",
-    ]
+    assert scripted.asked == ["The dinner is ready.", "The soup is hot.", "The end."]
+
+
+def test_sentences_decoded_together_say_what_each_says_alone(engine: SeamlessTextTranslator) -> None:
+    rows = [engine._loaded.tokens(sentence) for sentence in SENTENCES * 2]
+    together = engine._decode(rows, "eng", "deu", Deadline.after(60))
+    alone = [engine._decode([row], "eng", "deu", Deadline.after(60))[0] for row in rows]
+    assert [row.tokens for row in together] == [row.tokens for row in alone]
+    assert len({tuple(row.tokens) for row in together}) > 1
 
 
 def test_between_chinese_sentences_is_no_space(engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch) -> None:
     Scripted(engine, monkeypatch)
-    monkeypatch.setattr(text_translator, "_MAX_CHARACTERS", 5)
     text = "The dinner is ready. The soup is hot."
     said = engine.translate(text, way(engine, "eng", "cmn"), Deadline.after(60))
     assert said == "The dinner is ready.The soup is hot."
+
+
+def test_a_word_that_the_vocabulary_lacks_is_left_out_of_a_doubtful_translation(
+    engine: SeamlessTextTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = Scripted(engine, monkeypatch)
+    text, route = "The dinner is ready. The <unk> is hot.", way(engine, "eng", "fra")
+    said = engine.translate_utterance(TextRequest(text, route, Deadline.after(60)))
+    assert scripted.asked[1].replace(" ", "") == "The<unk>ishot."
+    assert said == TextTranslation("The dinner is ready. The is hot.", is_doubtful=True)
+    assert engine.translate(text, route, Deadline.after(60)) == said.text
+    whole = engine.translate_utterance(TextRequest(SENTENCES[0], route, Deadline.after(60)))
+    assert whole == TextTranslation(SENTENCES[0])
 
 
 def test_a_text_that_never_ends_is_cut_into_parts(
@@ -190,5 +204,5 @@ def test_the_deadline_is_checked_between_tokens_and_before_the_first(
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
 def test_int8_and_bfloat16_translate(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
     engine = SeamlessTextTranslator(load(checkpoint, dtype), threads=1)
-    monkeypatch.setattr(engine, "_text", lambda row: str(row.tokens))
+    monkeypatch.setattr(engine, "_text", lambda row: (str(row.tokens), True))
     assert engine.translate(SENTENCES[0], way(engine, "eng", "pol"), Deadline.after(60)) != "[]"

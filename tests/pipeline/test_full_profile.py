@@ -41,6 +41,9 @@ PATIENCE_S = 60.0
 SAYS = dict(zip(("eng", "fra", "pol", "deu"), tiny_seamless.SENTENCES, strict=False))
 """What the tiny SeamlessM4T has learnt to say in each language, whatever it hears."""
 
+WRITES = SAYS | {"deu": SAYS["deu"].replace("Guten Abend,", "Guten <unk> Abend<unk>,")}
+"""The same as it writes it: in German it lacks words, as the published model often does."""
+
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,7 +56,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for made in (seamless, speakers, kokoro):
         made.mkdir()
-    tiny_seamless.make_checkpoint(seamless, says=SAYS)
+    tiny_seamless.make_checkpoint(seamless, says=WRITES)
     make_wespeaker(speakers)
     tiny_kokoro.make_checkpoint(kokoro, KOKORO_VOICES)
     return folder
@@ -120,7 +123,7 @@ async def test_one_speaks_french_and_each_hears_it_in_their_language_and_voice(f
     for result in results.values():
         assert (result["source_lang"], result["source_text"], result["speaker_name"]) == ("fra", SAYS["fra"], "Pierre")
     qualities = {lang: result["quality"] for lang, result in results.items()}
-    assert qualities == {"fra": "original", "eng": "good", "pol": "good", "deu": "good"}
+    assert qualities == {"fra": "original", "eng": "good", "pol": "good", "deu": "draft"}
     voices = {lang: result["tts_voice"] for lang, result in results.items()}
     # The tiny vocoder has no German.
     assert voices == {"fra": None, "eng": "kokoro:af_heart", "pol": "seamless:pol", "deu": "espeak:de"}

@@ -63,6 +63,19 @@ def test_a_sentence_without_a_comma_stays_whole() -> None:
     assert split_pieces(sentence) == [sentence]
 
 
+@pytest.mark.parametrize("rest", ["", ", and there the story ends at last without another word"])
+def test_a_text_without_marks_is_cut_between_words_so_that_it_is_heard_early(rest: str) -> None:
+    text = "so we went to the market and bought apples and pears and then it began to rain and we ran all the way " * 3
+    pieces = split_pieces(text.strip() + rest)
+    assert len(pieces[0]) <= 50
+    assert max(map(len, pieces)) <= 240
+    assert " ".join(pieces) == text.strip() + rest
+
+
+def test_a_text_without_marks_or_spaces_stays_whole() -> None:
+    assert split_pieces("การ" * 60) == ["การ" * 60]
+
+
 def test_pieces_grow_to_at_most_twice_the_longest_before() -> None:
     text = " ".join(["The bus will come soon, they say."] * 40)
     lengths = [len(piece) for piece in split_pieces(text)]

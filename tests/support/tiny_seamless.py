@@ -39,7 +39,7 @@ _VOCABULARY_SIZE = 150
 
 def make_tokenizer(folder: Path) -> SeamlessM4TTokenizer:
     """Train a tokenizer and save it, with a token per language behind the words."""
-    train_vocabulary(folder, SENTENCES, _VOCABULARY_SIZE)
+    train_vocabulary(folder, SENTENCES, _VOCABULARY_SIZE, required_chars="<>")
     settings = {
         "tokenizer_class": "SeamlessM4TTokenizer",
         "additional_special_tokens": [f"__{lang}__" for lang in LANGUAGES],
@@ -134,6 +134,7 @@ def make_checkpoint(
     characters = ["<pad>", "<unk>", "<s>", "</s>", *letters, "▁"]
     model = make_model(make_config(len(tokenizer), len(characters)), seed)
     if says:
+        tokenizer.backend_tokenizer.encode_special_tokens = True  # "<unk>" is written letter by letter
         rows = [
             [3, languages[lang], *tokenizer(sentence, add_special_tokens=False)["input_ids"], 3]
             for lang, sentence in says.items()

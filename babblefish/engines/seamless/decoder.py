@@ -25,6 +25,10 @@ from babblefish.domain import Deadline
 from babblefish.engines.seamless.int8 import Int8Linear
 from babblefish.engines.seamless.lm_head import LMHead
 
+_UNKNOWN_TOKEN = 1
+"""For what the vocabulary lacks (fairseq's number). The published model writes it mostly for apostrophes and end marks,
+and no text would show it, so the likeliest token that has a text is written instead."""
+
 StopsEarly = Callable[[Sequence[int]], bool]
 """Says of a hypothesis' tokens so far that it should stop, as it repeats itself."""
 
@@ -163,7 +167,7 @@ class Decoder:
         self._model = model
         self._decoder = model.text_decoder
         self._layers = [_Layer(layer) for layer in model.text_decoder.layers]
-        self._lm_head = LMHead(model.lm_head, token_texts)
+        self._lm_head = LMHead(model.lm_head, token_texts, never=_UNKNOWN_TOKEN)
         self._heads: int = model.config.decoder_attention_heads
         self._start_token: int = model.generation_config.decoder_start_token_id
         self._eos_token: int = model.generation_config.eos_token_id
@@ -236,6 +240,7 @@ class Decoder:
             num_beams=beams,
             do_sample=False,
             max_new_tokens=max_tokens,
+            suppress_tokens=[_UNKNOWN_TOKEN],
             stopping_criteria=[_CheckDeadline(deadline)],
             output_scores=True,
             return_dict_in_generate=True,

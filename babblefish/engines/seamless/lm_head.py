@@ -30,15 +30,17 @@ def token_scripts(text: str) -> frozenset[str]:
 class LMHead:
     """Logits over the blocks of the vocabulary that are wanted."""
 
-    def __init__(self, layer: nn.Module, token_texts: Sequence[str] | None) -> None:
+    def __init__(self, layer: nn.Module, token_texts: Sequence[str] | None, never: int | None = None) -> None:
         """Cut an int8 layer into blocks; a layer of floats stays whole, as its rows are the embedding's too.
 
         Args:
             layer: The model's output layer, ``[width]`` to ``[vocabulary]``.
             token_texts: The text of every token, or None to keep the layer whole. Tokens beyond the last text, which
                 the model has for reasons of alignment, are in the block of every language.
+            never: A token that is never written, or None.
         """
         self._whole = layer
+        self._never = never
         self._scripts: list[frozenset[str]] = []
         self._layers: list[Int8Linear] = []
         self._tokens: list[Tensor] = []
@@ -46,6 +48,8 @@ class LMHead:
             return
         members: dict[frozenset[str], list[int]] = defaultdict(list)
         for token in range(layer.out_features):
+            if token == never:
+                continue
             members[token_scripts(token_texts[token]) if token < len(token_texts) else frozenset()].append(token)
         self._scripts = list(members)
         self._tokens = [torch.tensor(tokens) for tokens in members.values()]
@@ -60,6 +64,8 @@ class LMHead:
         """Map ``[rows, width]`` to logits ``[rows, tokens]`` over the tokens of these blocks, in ascending order."""
         if not self._layers:
             logits: Tensor = self._whole(x)
+            if self._never is not None:
+                logits[:, self._never] = -torch.inf
             return logits
         return torch.cat([self._layers[index](x) for index in sorted(blocks)], dim=-1)
 

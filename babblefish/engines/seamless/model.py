@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import SeamlessM4TFeatureExtractor, SeamlessM4TTokenizer, SeamlessM4Tv2Model
 
 from babblefish.domain import EngineError
+from babblefish.engines.decoding import without_unknown
 from babblefish.engines.seamless import int8
 from babblefish.engines.seamless.checkpoint import Checkpoint, empty_model
 from babblefish.engines.seamless.decoder import Decoder
@@ -47,6 +48,12 @@ class SeamlessModel:
         # The tokenizer's own call sets the language for every thread.
         ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+    def text(self, tokens: Sequence[int]) -> tuple[str, bool]:
+        """Return the text of tokens, and whether it is whole: without a place where a letter or word is missing."""
+        written: str = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        text = without_unknown(written)
+        return text, text == written
 
     def encode_text(self, tokens: list[int], lang: str) -> Tensor:
         """Encode a text in a language (ISO 639-3) as ``[1, tokens + 2, width]``."""

@@ -90,7 +90,7 @@ class SeamlessSpeechTranslator:
         self._beams = beams
         self._max_batch = max_batch
         self._model = loaded.model
-        self._tokenizer = loaded.tokenizer
+        self._text_of = loaded.text
         self._features = loaded.features
         self._languages = loaded.languages
         self._decoder = loaded.decoder
@@ -104,7 +104,8 @@ class SeamlessSpeechTranslator:
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance and translate it, all languages in one batch.
 
-        A translation that repeats itself is left out, so that the caller can translate the transcript instead.
+        A translation that repeats itself is left out, so that the caller can translate the transcript instead. One that
+        lacks a letter or word is doubtful.
 
         Raises:
             NoSpeechError: There are no words in it, or only a loop, which the model writes for noise.
@@ -246,18 +247,23 @@ class SeamlessSpeechTranslator:
             NoSpeechError: The first, the transcript, has no words.
         """
         texts = dict(zip(utterance.languages, map(self._text, hypotheses), strict=True))
-        (lang, transcript), *translations = texts.items()
+        (lang, (transcript, _)), *translations = texts.items()
         utterance.timings_ms["decode"] = (time.perf_counter() - utterance.decoding_since_s) * 1000.0
         if transcript is None:
             raise NoSpeechError("no words were recognised")
         confidence = math.exp(min(0.0, hypotheses[0].mean_logprob))
         utterance.outcome = SpeechTranslation(
             transcript=Transcript(transcript, lang, utterance.lang_confidence, confidence),
-            translations={code: text for code, text in translations if text is not None},
+            translations={code: text for code, (text, _) in translations if text is not None},
             timings_ms=utterance.timings_ms,
+            # A gap in the transcript is none in the translations, which are made from the speech.
+            doubtful=frozenset(code for code, (_, is_whole) in translations if not is_whole),
         )
 
-    def _text(self, hypothesis: Hypothesis) -> str | None:
-        """Return a hypothesis' text, or None where it has no words, repeats itself or was cut short."""
-        text: str = self._tokenizer.decode(hypothesis.tokens, skip_special_tokens=True).strip()
-        return text if hypothesis.ended and has_words(text) and not is_repetitive(text) else None
+    def _text(self, hypothesis: Hypothesis) -> tuple[str | None, bool]:
+        """Return a hypothesis' text and whether nothing is missing in it.
+
+        The text is None where it has no words, repeats itself or was cut short.
+        """
+        text, is_whole = self._text_of(hypothesis.tokens)
+        return text if hypothesis.ended and has_words(text) and not is_repetitive(text) else None, is_whole

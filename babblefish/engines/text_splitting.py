@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
 
 _FIRST_CHARACTERS = 50
 """Limit of the first piece, where it can be cut: about 3 s of speech."""
@@ -43,12 +45,18 @@ _SENTENCE_END = re.compile(
     rf"[{_SENTENCE_MARKS}]+{_CLOSING}\s+|[{_SENTENCE_MARKS}{_WIDE_SENTENCE_MARKS}]*[{_WIDE_SENTENCE_MARKS}]+{_CLOSING}\s*"
     r"|\s*\n\s*"
 )
-_CLAUSE_END = re.compile("[,;:\u2013\u2014]\\s+|\\s+(?=[\u2013\u2014(\u00ab])|[\u3001\uff0c\uff1b\uff1a]\\s*")
-_SPACE = re.compile(r"\s+")
+_CLAUSE_END = re.compile(
+    "[,;:]\\s+|[\u2013\u2014]\\s+(?![\\d\\s])|\\s+(?=[(\u00ab]|[\u2013\u2014](?!\\s*\\d))"
+    "|(?:(?<!\\d)[\u3001\uff0c\uff1b\uff1a]|[\u3001\uff0c\uff1b\uff1a](?!\\d))\\s*"
+)
+"""No dash or wide mark within a range, a time or a number."""
+_SPACE = re.compile(r"(?<![\d\s])\s+|(?<=\d)\s+(?![\d\s])")
+"""Not between two digits."""
 _SYLLABLE = re.compile("[\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
-_SHORT_WORD = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z")
-"""A capitalised word this short before a full stop is taken for an abbreviation (Dr., Sra., M.)."""
+_NO_END = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z|(?<![\w.,])\d{1,2}\.\s+\Z")
+"""A capitalised word this short before a full stop is taken for an abbreviation (Dr., Sra., M.), and a number for an
+ordinal (am 3. Mai)."""
 
 _WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
 """Languages with no space between sentences."""
@@ -84,13 +92,17 @@ def split_line(line: str, between: str, max_characters: int = 0) -> list[str]:
 
 def split_sentences(text: str) -> list[str]:
     """Split a text at the ends of its sentences and at its line breaks; no piece is empty."""
-    sentences, start = [], 0
+    ends = [0, *_sentence_ends(text), len(text)]
+    return [sentence for start, end in pairwise(ends) if (sentence := text[start:end].strip())]
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    start = 0
     for end in _SENTENCE_END.finditer(text):
-        short = _SHORT_WORD.search(text, start, end.end())
-        if not (short and short[1][0].isupper()) or "\n" in end[0]:
-            sentences.append(text[start : end.end()].strip())
+        goes_on = _NO_END.search(text, start, end.end())
+        if "\n" in end[0] or not goes_on or (goes_on[1] and not goes_on[1][0].isupper()):
             start = end.end()
-    return [sentence for sentence in (*sentences, text[start:].strip()) if sentence]
+            yield start
 
 
 def split_pieces(text: str) -> list[str]:
@@ -148,5 +160,5 @@ def _ends(pattern: re.Pattern[str], sentence: str) -> list[tuple[int, int]]:
 
 def last_clause_end(text: str) -> int:
     """Return where the last finished clause or sentence of a text that is still being written ends, 0 if none has."""
-    ends = [end.end() for pattern in (_SENTENCE_END, _CLAUSE_END) for end in pattern.finditer(text)]
+    ends = (*_sentence_ends(text), *(end.end() for end in _CLAUSE_END.finditer(text)))
     return max(ends, default=0)

@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 
+from babblefish import numerals
 from babblefish.audio import pcm
 from babblefish.audio.segmenter import SpeechMeter
 from babblefish.domain import (
@@ -57,6 +58,7 @@ from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
+from babblefish.spoken_form import spoken_form
 from babblefish.terms import NO_TERMS, Terms
 
 _log = logging.getLogger(__name__)
@@ -462,19 +464,21 @@ class Pipeline:
         translator = self.engines.text_translator
         if translator is None:
             raise EngineError("there is no text translator")
+        ends = route.path[0], route.path[-1]
         owner, cost_s = (of.utterance.owner, of.utterance.duration_s) if of else (NOBODY, 1.0)
         run = partial(self._workers.text.run, owner=owner, cost_s=cost_s)
         async with _until(deadline):
             if of is None or not isinstance(translator, ConversationTranslator):
-                return TextTranslation(await run(translator.translate, text, route, deadline))
-            loop = asyncio.get_running_loop()
+                translated = TextTranslation(await run(translator.translate, text, route, deadline))
+            else:
+                loop = asyncio.get_running_loop()
 
-            def tell(so_far: str) -> None:
-                loop.call_soon_threadsafe(on_clause, so_far)
+                def tell(so_far: str) -> None:
+                    loop.call_soon_threadsafe(on_clause, _as_written(so_far, text, *ends))
 
-            ends = route.path[0], route.path[-1]
-            request = TextRequest(text, route, deadline, of.context(*ends), of.terms.between(text, *ends), tell)
-            return await run(translator.translate_utterance, request)
+                request = TextRequest(text, route, deadline, of.context(*ends), of.terms.between(text, *ends), tell)
+                translated = await run(translator.translate_utterance, request)
+        return replace(translated, text=_as_written(translated.text, text, *ends))
 
     async def _translate_speech(
         self, job: UtteranceJob, target_langs: Collection[str]
@@ -549,13 +553,18 @@ def _corrected(transcript: Transcript, terms: Terms) -> Transcript:
     return replace(transcript, text=terms.corrected(transcript.text, transcript.lang))
 
 
+def _as_written(text: str, said: str, said_lang: str, lang: str) -> str:
+    """Return a translation as its language is written, where a translator keeps to the source's ways."""
+    return numerals.rewritten(text, lang, said, said_lang)
+
+
 def _begin_synthesis(
     synthesizer: Synthesizer, text: str, lang: str, deadline: Deadline, timings: Timings, asked_s: float
 ) -> Iterator[Speech]:
-    """Begin to speak a text, in the worker's thread."""
+    """Begin to speak a text, in the worker's thread; numbers and signs become words for the voice alone."""
     if "synthesis_queue" not in timings.own_ms:
         timings.add({"synthesis_queue": _since_ms(asked_s)})
-    return synthesizer.synthesize(text, lang, deadline)
+    return synthesizer.synthesize(spoken_form(text, lang), lang, deadline)
 
 
 def _wav_base64(speeches: list[Speech]) -> str:

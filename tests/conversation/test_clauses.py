@@ -148,3 +148,27 @@ async def test_what_cannot_be_translated_from_the_transcript_is_translated_from_
     result = listener.of_type("result")[0]
     assert (result["translation"], result["quality"]) == ("<eng> bonjour tout le monde", "good")
     assert [set(request.choose_targets("fra")) for request in fakes.speech_translator.requests] == [set(), {"eng"}]
+
+
+async def test_captions_have_numbers_in_their_languages_format_and_voices_in_words(
+    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator
+) -> None:
+    rest = threading.Event()
+
+    def make(request: TextRequest) -> TextTranslation:
+        request.on_clause("il coûte 2,500 dollars,")
+        rest.wait(10)
+        return TextTranslation("il coûte 2,500 dollars, ou 2.5 %")
+
+    translator.make = make
+    listener = await running.client(target_lang="fra", audio="stream", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng")
+    await speaker.say(speech(23))
+    partial = (await listener.wait_for("partial"))[-1]
+    assert partial["translation"] == "il coûte 2\u202f500 dollars,"
+    await until(lambda: fakes.synthesizer.spoken == ["il coûte deux mille cinq cents dollars,"])
+    rest.set()
+    await listener.wait_for("result")
+    await until(lambda: any(piece["last"] for piece in listener.of_type("speech")))
+    assert listener.of_type("result")[0]["translation"] == "il coûte 2\u202f500 dollars, ou 2,5 %"
+    assert fakes.synthesizer.spoken[1:] == ["ou deux virgule cinq pour cent"]

@@ -253,7 +253,7 @@ async def test_order_is_kept_when_a_listener_changes_to_captions_only(fakes: Fak
 
 async def test_languages_are_synthesized_side_by_side(fakes: Fakes, gate: threading.Event) -> None:
     """A slow Spanish voice does not keep the English listener waiting."""
-    fakes.synthesizer.before = lambda text: gate.wait(10) and None if "<spa>" in text else None
+    fakes.synthesizer.before = lambda text: gate.wait(10) and None if text.startswith("spa") else None
     async with serving(Settings(parallel_syntheses=2), fakes.engines) as running:
         english = await running.client(target_lang="eng")
         spanish = await running.client(target_lang="spa")

@@ -34,6 +34,7 @@ PHRASES: dict[int, tuple[str, str]] = {
     12: ("fra", "comment allez vous ce soir"),
     21: ("eng", "good evening my dear friends"),
     22: ("eng", "the train leaves at seven"),
+    23: ("eng", "it costs 2,500 dollars or 2.5"),
     31: ("pol", "dobry wieczór drodzy przyjaciele"),
 }
 

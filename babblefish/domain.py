@@ -171,12 +171,14 @@ class SpeakerMatch:
         confidence: Similarity to the speaker's centroid, corrected for length and clipped to [0, 1]; 1.0 for a new
             speaker.
         is_new: Whether the speaker is first heard in this utterance.
+        is_likely: Whether there is too little speech to be sure, and the name is the likely one.
     """
 
     speaker_id: str
     name: str
     confidence: float
     is_new: bool = False
+    is_likely: bool = False
 
 
 UNKNOWN_SPEAKER = SpeakerMatch(UNKNOWN_SPEAKER_ID, "Unknown speaker", 0.0)

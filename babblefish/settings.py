@@ -297,7 +297,9 @@ class ConversationSettings(_Part):
         le=1,
         description="Length-corrected similarity from which two voices are the same, instead of the encoder's own.",
     )
-    speaker_min_s: float = Field(1.0, ge=0, description="Less speech than this never creates a new speaker.")
+    speaker_min_s: float = Field(
+        1.0, ge=0, description="Less speech than this, all words of a voice together, never creates a new speaker."
+    )
 
 
 class LogSettings(_Part):

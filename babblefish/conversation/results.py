@@ -41,6 +41,7 @@ def result_message(
         speaker_id=speaker.speaker_id,
         speaker_name=speaker_name or speaker.name,
         speaker_confidence=round(speaker.confidence, 3),
+        speaker_likely=speaker.is_likely,
         source_text=transcript.text,
         source_lang=transcript.lang,
         source_confidence=round(transcript.confidence, 3),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -27,11 +28,29 @@ _MEMORY_S = 60.0
 """A centroid counts as no more speech than this, so that a voice known for long still moves with its microphone."""
 
 _UPDATE_MARGIN = 0.1
-"""An utterance moves a centroid only if it is this far above the threshold: a doubtful match must not pull it away."""
+"""An utterance moves a centroid only if it is this far above the threshold: a doubtful match must not pull it away.
+Neither is it added to what too little is known of."""
 
 _SAME_CLIENT_BONUS = 0.05
 """Added for the voice last heard through the same client. Measured with ``benchmarks.speaker_identification``: more
 accurate even if all speakers share one client; twice as much would merge voices there."""
+
+
+_ONLY_VOICE_BONUS = 0.25
+"""Added instead for the only voice that a client has carried, where there is too little speech to be sure: a phone
+mostly stays with one person, and what is said of that is marked as likely."""
+
+_MOST_GLIMPSES = 32
+"""Voices of which too little was heard; further ones take the place of the oldest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Glimpse:
+    """A voice of which too little was heard to make it known: its embedding, seconds of speech, and client."""
+
+    embedding: Embedding
+    speech_s: float
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +109,7 @@ class SpeakerRegistry:
 
     Args:
         scale: Of the encoder that makes the embeddings.
-        min_s: Speech shorter than this never makes a new voice.
+        min_s: Speech shorter than this, all utterances of a voice together, never makes a new voice.
         threshold: Corrected similarity from which an utterance belongs to a known voice; None takes the scale's.
         limit: Most voices known at once. One more, and the one not heard for longest is forgotten, of those
             without a given name first.
@@ -115,6 +134,7 @@ class SpeakerRegistry:
         self._clock = clock
         self._records = {record.known.speaker_id: record for record in snapshot.records}
         self._next_number = snapshot.next_number
+        self._glimpses: deque[_Glimpse] = deque(maxlen=_MOST_GLIMPSES)
 
     def identify(
         self, embedding: Embedding, duration_s: float, client_id: str, suggested_name: str = ""
@@ -129,30 +149,83 @@ class SpeakerRegistry:
                 voice bears it; further voices on the client get a number.
 
         Returns:
-            The voice with the highest corrected similarity if that reaches the threshold, else a new one; for speech
-            too short to make one, that voice where it is plausible and known on this client, or ``unknown``.
+            The voice with the highest corrected similarity if that reaches the threshold, else a new one. Speech too
+            short to make one is added to what was heard of the same voice through this client before, and makes one
+            together with it once that is enough. Until then it is likely that voice where that is plausible and known
+            on this client; likely the client's own name, without an id, where the client has carried no voice yet;
+            or ``unknown``.
         """
         speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
-        best, similarity, score = self._best(embedding, speech_s, client_id)
-        confidence = min(1.0, max(0.0, similarity))
-        if best is not None and score >= self._threshold:
-            best = self._heard(best, client_id)
-            if score >= self._threshold + _UPDATE_MARGIN:
-                centroid = _mean(best.centroid, best.speech_s, embedding, speech_s)
-                best = replace(best, centroid=centroid, speech_s=min(best.speech_s + speech_s, _MEMORY_S))
-            self._put(best)
-            return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
-        if duration_s >= self._min_s:
+        match = self._known(embedding, speech_s, client_id)
+        if match is None and duration_s < self._min_s:
+            embedding, speech_s = self._gathered(embedding, speech_s, client_id)
+            if speech_s < self._min_s:
+                return self._likely(embedding, speech_s, client_id, suggested_name)
+            match = self._known(embedding, speech_s, client_id)
+        if match is None:
             known = self._create(embedding, speech_s, client_id, suggested_name)
-            return SpeakerMatch(known.speaker_id, known.name, 1.0, is_new=True)
+            match = SpeakerMatch(known.speaker_id, known.name, 1.0, is_new=True)
+        return match
+
+    def _known(self, embedding: Embedding, speech_s: float, client_id: str) -> SpeakerMatch | None:
+        """Return the known voice that this surely is, having learnt from it, or None."""
+        best, similarity, score = self._best(embedding, speech_s, client_id)
+        if best is None or score < self._threshold:
+            return None
+        best = self._heard(best, client_id)
+        if score >= self._threshold + _UPDATE_MARGIN:
+            centroid = _mean(best.centroid, best.speech_s, embedding, speech_s)
+            best = replace(best, centroid=centroid, speech_s=min(best.speech_s + speech_s, _MEMORY_S))
+        self._put(best)
+        return SpeakerMatch(best.known.speaker_id, best.known.name, _clipped(similarity))
+
+    def _gathered(self, embedding: Embedding, speech_s: float, client_id: str) -> tuple[Embedding, float]:
+        """Add what was said to what was heard of the same voice through the same client before; keep the sum.
+
+        Returns:
+            The sum's embedding, and its seconds of speech.
+        """
+        best: _Glimpse | None = None
+        best_similarity = self._threshold + _UPDATE_MARGIN
+        for glimpse in self._glimpses:
+            if glimpse.client_id != client_id:
+                continue
+            similarity = self._similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
+            if similarity >= best_similarity:
+                best, best_similarity = glimpse, similarity
+        if best is not None:
+            self._glimpses.remove(best)
+            embedding = _mean(best.embedding, best.speech_s, embedding, speech_s)
+            speech_s += best.speech_s
+        if speech_s < self._min_s:
+            self._glimpses.append(_Glimpse(embedding, speech_s, client_id))
+        return embedding, speech_s
+
+    def _likely(self, embedding: Embedding, speech_s: float, client_id: str, suggested_name: str) -> SpeakerMatch:
+        """Return whose voice it likely is that said too little to be sure."""
+        carried = {
+            record.known.speaker_id
+            for record in self._records.values()
+            if client_id in (record.first_client_id, record.last_client_id)
+        }
+        bonus = _ONLY_VOICE_BONUS if len(carried) == 1 else _SAME_CLIENT_BONUS
+        best, similarity, score = self._best(embedding, speech_s, client_id, bonus)
+        confidence = _clipped(similarity)
         # On another client than its own a short word is not taken: a stranger's would bear somebody else's name.
-        if (
-            best is not None
-            and score >= self._scale.plausible
-            and client_id in (best.first_client_id, best.last_client_id)
-        ):
-            return SpeakerMatch(best.known.speaker_id, best.known.name, confidence)
+        if best is not None and score >= self._scale.plausible and best.known.speaker_id in carried:
+            return SpeakerMatch(best.known.speaker_id, best.known.name, confidence, is_likely=True)
+        if suggested_name and not carried and not self._is_shared(embedding, speech_s, client_id):
+            return replace(UNKNOWN_SPEAKER, name=suggested_name, is_likely=True)
         return replace(UNKNOWN_SPEAKER, confidence=confidence)
+
+    def _is_shared(self, embedding: Embedding, speech_s: float, client_id: str) -> bool:
+        """Say whether what was heard through a client so far is implausible as one voice."""
+        return any(
+            self._similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
+            < self._scale.plausible - _ONLY_VOICE_BONUS
+            for glimpse in self._glimpses
+            if glimpse.client_id == client_id
+        )
 
     def rename(self, speaker_id: str, name: str) -> None:
         """Give a voice a name.
@@ -222,16 +295,21 @@ class SpeakerRegistry:
     def _put(self, record: SpeakerRecord) -> None:
         self._records[record.known.speaker_id] = record
 
-    def _best(self, embedding: Embedding, speech_s: float, client_id: str) -> tuple[SpeakerRecord | None, float, float]:
+    def _best(
+        self, embedding: Embedding, speech_s: float, client_id: str, bonus: float = _SAME_CLIENT_BONUS
+    ) -> tuple[SpeakerRecord | None, float, float]:
         """Return the best match, its corrected similarity, and that with the bonus of the client."""
         best: tuple[SpeakerRecord | None, float, float] = (None, 0.0, -math.inf)
         for record in self._records.values():
-            reliability = self._scale.reliability(speech_s) * self._scale.reliability(record.speech_s)
-            similarity = float(record.centroid @ embedding) / math.sqrt(reliability)
-            score = similarity + (_SAME_CLIENT_BONUS if record.last_client_id == client_id else 0.0)
+            similarity = self._similarity(embedding, speech_s, record.centroid, record.speech_s)
+            score = similarity + (bonus if record.last_client_id == client_id else 0.0)
             if score > best[2]:
                 best = (record, similarity, score)
         return best
+
+    def _similarity(self, first: Embedding, first_s: float, second: Embedding, second_s: float) -> float:
+        reliability = self._scale.reliability(first_s) * self._scale.reliability(second_s)
+        return float(first @ second) / math.sqrt(reliability)
 
     def _heard(self, record: SpeakerRecord, client_id: str) -> SpeakerRecord:
         known = replace(record.known, samples=record.known.samples + 1, last_heard_s=self._clock())
@@ -256,6 +334,10 @@ class SpeakerRegistry:
         """Return ``Speaker <n>`` that nobody bears, even where somebody chose such a name."""
         taken = {record.known.name for record in self._records.values()}
         return next(name for free in itertools.count(number) if (name := f"Speaker {free}") not in taken)
+
+
+def _clipped(similarity: float) -> float:
+    return min(1.0, max(0.0, similarity))
 
 
 def _mean(first: Embedding, first_s: float, second: Embedding, second_s: float) -> Embedding:

@@ -82,6 +82,7 @@ class Result(_Message):
 
     Attributes:
         seq: 1, 2, 3 … counts the room's utterances that became a result; results arrive in this order.
+        speaker_likely: Whether too little was said to be sure of the voice, and the name is the likely one.
         source_lang: ISO 639-3 of the language spoken.
         source_confidence: Mean token probability of ``source_text``, 0 to 1.
         source_lang_confidence: Probability of ``source_lang``, 0 to 1; 1 if the client declared it.
@@ -107,6 +108,7 @@ class Result(_Message):
     speaker_id: str
     speaker_name: str
     speaker_confidence: float
+    speaker_likely: bool = False
     source_text: str
     source_lang: str
     source_confidence: float

@@ -147,6 +147,21 @@ def test_how_late_a_caption_was_is_told_when_asked(page: Page, server: ScriptedS
     expect(late).to_have_count(0)
 
 
+def test_a_name_that_is_only_likely_has_a_question_mark_and_can_be_changed(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.send(
+        result(1, speaker_id="unknown", speaker_name="Anna", speaker_likely=True),
+        result(2, speaker_name="Anna", speaker_likely=True),
+        result(3, speaker_name="Anna"),
+    )
+    names = page.locator("#captions .who")
+    expect(names).to_have_text(["Anna"] * 3)
+    marks = [names.nth(index).evaluate("who => getComputedStyle(who, '::after').content") for index in range(3)]
+    assert ["?" in mark for mark in marks] == [True, True, False]
+    titles = [names.nth(index).get_attribute("title") for index in range(3)]
+    assert titles == ["probably", "probably · Rename this speaker", "Rename this speaker"]
+
+
 # Hearing
 
 

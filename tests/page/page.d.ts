@@ -32,6 +32,7 @@ interface Said {
   utterance_id: string;
   speaker_id: string;
   speaker_name: string;
+  speaker_likely?: boolean;
   quality: Quality;
   source_text: string;
   source_lang: string;

@@ -50,6 +50,13 @@ test("a voice that was named has its name in what it said before", () => {
   assert.deepEqual(JSON.parse(kept.as("json")).map(({ speaker }) => speaker), ["Jeanne", "Speaker 2"]);
 });
 
+test("a name that is only likely is written with a question mark, also after it was changed", () => {
+  const kept = transcript(line(1, 0, { speaker_likely: true }));
+  assert.match(kept.as("txt"), /Speaker 1\?: Hello/);
+  kept.rename("speaker_1", "Jeanne");
+  assert.match(kept.as("srt"), /Jeanne\?: Hello/);
+});
+
 test("subtitles count from the first line and stay as long as reading takes", () => {
   const long = "a".repeat(64); // 75 characters with the name: five seconds
   const srt = transcript(line(1, 0), line(2, 3_600_000, { translation: long })).as("srt");

@@ -1,4 +1,8 @@
-"""Recognises words that a room has heard already: through a second microphone, or from its own loudspeakers."""
+"""Recognises what a room has heard already: through a second microphone, or from its own loudspeakers.
+
+It goes by words and time. People repeat what a loudspeaker says, too, to confirm it: whether a voice is a person's is
+for others to say (``SpeakerRegistry.likeness_of_person``, ``SyntheticVoices``).
+"""
 
 from __future__ import annotations
 
@@ -50,18 +54,28 @@ class EchoGuard:
         self._heard: deque[_Heard] = deque(maxlen=_REMEMBERED)
         self._spoken: deque[_Spoken] = deque(maxlen=_REMEMBERED)
 
-    def check(self, utterance: Utterance, transcript: Transcript) -> None:
+    def check(self, utterance: Utterance, transcript: Transcript, is_person: bool = False) -> None:
         """Accept an utterance as new, and remember it.
+
+        Args:
+            utterance: That was said.
+            transcript: Its words.
+            is_person: Whether it sounds like a person, who may repeat what a loudspeaker says.
 
         Raises:
             DuplicateUtteranceError, EchoError: As ``compare``.
         """
-        self.compare(utterance, transcript)
+        self.compare(utterance, transcript, is_person)
         words = _normal(transcript.text)
         self._heard.append(_Heard(utterance.client_id, words, *_times(utterance)))
 
-    def compare(self, utterance: Utterance, transcript: Transcript) -> None:
+    def compare(self, utterance: Utterance, transcript: Transcript, is_person: bool = False) -> None:
         """Compare an utterance, or the beginning of one, with what is remembered.
+
+        Args:
+            utterance: That was said.
+            transcript: Its words.
+            is_person: As ``check`` has it.
 
         Raises:
             DuplicateUtteranceError: Another member's microphone heard the same words at the same time.
@@ -74,9 +88,22 @@ class EchoGuard:
                 overlap = said.client_id != utterance.client_id and said.from_s < until_s and from_s < said.until_s
                 if overlap and _same(words, said.words):
                     raise DuplicateUtteranceError("another microphone in the room has already heard this")
-            for spoken in self._spoken:
-                if spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words):
-                    raise EchoError("this is the server's own speech, heard from a loudspeaker")
+        if not is_person and self.repeats_speech(utterance, transcript):
+            raise EchoError("this is the server's own speech, heard from a loudspeaker")
+
+    def repeats_speech(self, utterance: Utterance, transcript: Transcript) -> bool:
+        """Say whether the words are what a loudspeaker in the room has just said, whoever says them."""
+        words = _normal(transcript.text)
+        from_s, _ = _times(utterance)
+        return len(words.split()) >= _MIN_WORDS and any(
+            spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words)
+            for spoken in self._spoken
+        )
+
+    def is_quiet(self, utterance: Utterance) -> bool:
+        """Say whether no loudspeaker in the room can have been heard in an utterance."""
+        from_s, _ = _times(utterance)
+        return all(spoken.until_s <= from_s for spoken in self._spoken)
 
     def spoke(self, text: str, lang: str, duration_s: float) -> None:
         """Remember that speech of this length is being played to the room from now on."""

@@ -24,6 +24,7 @@ from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.conversation.turns import Turns
 from babblefish.domain import (
     UNKNOWN_SPEAKER,
+    UNKNOWN_SPEAKER_ID,
     BabbleFishError,
     NotYoursError,
     OverloadedError,
@@ -235,7 +236,7 @@ class Room:
             bind_contextvars(utterance_id=job.utterance_id, client_id=job.utterance.client_id)
             recognition = await self._recognise(said, channels)
             await self._turns.all_passed(job.turn)
-            self._echo.check(job.utterance, recognition.transcript)
+            await self._refuse_what_was_heard(recognition)
             entry = self._remember(recognition, self._identify(recognition, sender))
             self._turns.pass_on(job.turn)
             await self._delivery.serve(channels, entry, recognition, partial(show, sender, self.members, recognition))
@@ -253,6 +254,27 @@ class Room:
             for channel in channels:
                 channel.settle()
             self._end(job, sender, outcome)
+
+    async def _refuse_what_was_heard(self, recognition: Recognition) -> None:
+        """Accept an utterance as new.
+
+        Raises:
+            DuplicateUtteranceError, EchoError: As ``EchoGuard.check``.
+        """
+        utterance, transcript = recognition.job.utterance, recognition.transcript
+        is_person = self._echo.repeats_speech(utterance, transcript) and await self._is_person(recognition)
+        self._echo.check(utterance, transcript, is_person)
+
+    async def _is_person(self, recognition: Recognition) -> bool:
+        """Say whether an utterance sounds like a person known here, and more so than like the voice that speaks."""
+        if recognition.embedding is None:
+            return False
+        speech_s = recognition.job.utterance.speech_s or 0.0
+        likeness = self.speakers.likeness_of_person(recognition.embedding, speech_s)
+        if likeness is None:
+            return False
+        synthetic = await self._pipeline.likeness_of_voice(recognition)
+        return synthetic is None or likeness > synthetic
 
     async def _recognise(self, said: _Said, channels: list[Channel]) -> Recognition:
         """Recognise an utterance, and let what waits take its turn then."""
@@ -291,8 +313,11 @@ class Room:
         if recognition.embedding is None:
             self.recorder.lost("speaker")
             return UNKNOWN_SPEAKER
-        speech_s = recognition.job.utterance.speech_s or 0.0
+        utterance = recognition.job.utterance
+        speech_s = utterance.speech_s or 0.0
         match = self.speakers.identify(recognition.embedding, speech_s, sender.client_id, sender.name)
+        if match.speaker_id != UNKNOWN_SPEAKER_ID and not match.is_likely and self._echo.is_quiet(utterance):
+            self.speakers.heard_in_quiet(match.speaker_id)
         if match.is_new:
             message = server_messages.Speaker(speaker_id=match.speaker_id, name=match.name)
             broadcast(self.members.values(), message)

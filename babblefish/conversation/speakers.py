@@ -81,6 +81,7 @@ class SpeakerRecord:
         speech_s: Seconds of speech in the centroid, at most a minute.
         first_client_id: The client through which the voice was first heard.
         last_client_id: The client through which it was last heard.
+        is_person: Whether it was heard while no loudspeaker was speaking.
     """
 
     known: KnownSpeaker
@@ -89,6 +90,7 @@ class SpeakerRecord:
     speech_s: float
     first_client_id: str
     last_client_id: str
+    is_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,30 @@ class SpeakerRegistry:
             if glimpse.client_id == client_id
         )
 
+    def heard_in_quiet(self, speaker_id: str) -> None:
+        """Take a voice for a person's, as no loudspeaker was speaking when it was heard.
+
+        Raises:
+            UnknownSpeakerError: No voice has this id.
+        """
+        self._put(replace(self._get(speaker_id), is_person=True))
+
+    def likeness_of_person(self, embedding: Embedding, duration_s: float) -> float | None:
+        """Return the corrected similarity to the person it sounds most like, or None where it sounds like nobody known.
+
+        Args:
+            embedding: Unit vector of the utterance.
+            duration_s: Length of the utterance in seconds.
+        """
+        speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
+        similarities = (
+            self._similarity(embedding, speech_s, record.centroid, record.speech_s)
+            for record in self._records.values()
+            if record.is_person
+        )
+        likeness = max(similarities, default=-math.inf)
+        return likeness if likeness >= self._threshold else None
+
     def rename(self, speaker_id: str, name: str) -> None:
         """Give a voice a name.
 
@@ -265,6 +291,7 @@ class SpeakerRegistry:
             speech_s=min(keep.speech_s + drop.speech_s, _MEMORY_S),
             first_client_id=keep.first_client_id,
             last_client_id=latest.last_client_id,
+            is_person=keep.is_person or drop.is_person,
         )
         del self._records[drop_id]
         self._put(merged)

@@ -56,6 +56,7 @@ from babblefish.pipeline.job import Timings, UtteranceJob
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.spoken_text import SpokenText
+from babblefish.pipeline.synthetic_voices import SyntheticVoices
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 from babblefish.spoken_form import spoken_form
@@ -155,6 +156,7 @@ class Pipeline:
         self._gate = IdleGate(settings.hangover_ms / 1000.0, pace.interim_cost_valid_s)
         self._workers = workers
         self._settings = settings
+        self._voices = SyntheticVoices(engines.speaker_encoder, workers.speaker)
         self._preparing = asyncio.Semaphore(1)
         self._idle = asyncio.Event()
         """Set while no utterance is being served."""
@@ -366,6 +368,7 @@ class Pipeline:
             async with contextlib.aclosing(self._synthesize(job, text, own)) as synthesizing:
                 async for speech in synthesizing:
                     made.append(speech)
+                    self._voices.spoke(speech)
                     wav = await self._encode([speech], owner) if pieces else None
                     yield SpokenPiece(speech.duration_s, speech.voice, own.own_ms, wav)
         except BabbleFishError as error:
@@ -452,6 +455,16 @@ class Pipeline:
         """Return the voice that speaks this language, or None where no engine does."""
         synthesizer = self.engines.synthesizer_for(lang)
         return synthesizer.voice(lang) if synthesizer else None
+
+    async def likeness_of_voice(self, recognition: Recognition) -> float | None:
+        """Return how much an utterance sounds like the voice that speaks its language, or None where nobody can tell.
+
+        It is a similarity as ``VoiceScale`` has it.
+        """
+        if recognition.embedding is None:
+            return None
+        speech_s = recognition.job.utterance.speech_s or 0.0
+        return await self._voices.likeness(self.voice(recognition.transcript.lang), recognition.embedding, speech_s)
 
     async def _translate_text(
         self,

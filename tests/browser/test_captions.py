@@ -162,6 +162,22 @@ def test_a_name_that_is_only_likely_has_a_question_mark_and_can_be_changed(page:
     assert titles == ["probably", "probably · Rename this speaker", "Rename this speaker"]
 
 
+def test_words_heard_with_doubt_are_marked_where_they_are_not_translated(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    original = {
+        "source_lang": "eng",
+        "source_text": "Two",
+        "translation": "Two",
+        "quality": "original",
+        "path": ("eng",),
+    }
+    server.send(result(1, source_confidence=0.3, **original), result(2, source_confidence=0.5, **original))
+    captions = page.locator("#captions > li")
+    expect(captions).to_have_count(2)
+    expect(captions.nth(0).locator(".mark")).to_have_text(["unsure"])
+    expect(captions.nth(1).locator(".mark")).to_have_count(0)
+
+
 # Hearing
 
 

@@ -80,3 +80,18 @@ def test_speech_queues_up_behind_speech_that_is_being_played() -> None:
     guard.spoke("good evening my dear friends", "eng", 2.0)
     with pytest.raises(EchoError):
         guard.check(*said("good evening my dear friends", "a", 122.0))
+
+
+def test_a_person_may_say_what_a_loudspeaker_says_but_not_what_another_phone_hears() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    guard.spoke("good evening my dear friends", "eng", 2.0)
+    guard.check(*said("good evening my dear friends", "a", 102.5), is_person=True)
+    with pytest.raises(DuplicateUtteranceError):
+        guard.check(*said("good evening my dear friends", "b", 102.5), is_person=True)
+
+
+def test_it_is_quiet_until_a_loudspeaker_speaks_and_again_when_it_has_spoken() -> None:
+    guard = EchoGuard(lambda: 100.0)
+    assert guard.is_quiet(said("hello", "a", 100.0)[0])
+    guard.spoke("good evening my dear friends", "eng", 2.0)
+    assert [guard.is_quiet(said("hello", "a", ended_at_s)[0]) for ended_at_s in (103.0, 108.0)] == [False, True]

@@ -262,3 +262,15 @@ def test_a_snapshot_does_not_change_with_the_registry(registry: SpeakerRegistry)
     np.testing.assert_array_equal(snapshot.records[0].centroid, centroid)
     assert snapshot == replace(snapshot, next_number=2)
     assert Snapshot() == Snapshot((), 1)
+
+
+def test_a_person_is_who_was_heard_in_quiet(registry: SpeakerRegistry) -> None:
+    registry.identify(voice(0), 5.0, "anna")
+    assert registry.likeness_of_person(voice(0), 5.0) is None
+    registry.heard_in_quiet("speaker_1")
+    registry.identify(voice(0), 5.0, "anna")
+    assert registry.likeness_of_person(voice(0), 5.0) == pytest.approx(1.1, abs=0.1)
+    assert registry.likeness_of_person(voice(0, similarity=0.5), 5.0) is None
+    registry.identify(voice(1), 5.0, "bob")
+    registry.merge("speaker_2", "speaker_1")
+    assert registry.likeness_of_person(voice(0), 5.0) is not None

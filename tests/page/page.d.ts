@@ -36,6 +36,7 @@ interface Said {
   quality: Quality;
   source_text: string;
   source_lang: string;
+  source_confidence?: number;
   translation: string;
   target_lang: string;
   requested_lang?: string;

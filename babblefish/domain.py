@@ -252,6 +252,19 @@ class InvalidAudioError(BabbleFishError):
     code = "invalid_audio"
 
 
+class BadAudioError(BabbleFishError):
+    """What a client sends as Int16 PCM at 16 kHz is something else, by the looks of it."""
+
+    code = "bad_audio"
+
+    def __init__(self, looks_like: str) -> None:
+        """Say what it looks like, as "a WebM file", and what it should be."""
+        super().__init__(
+            f"this looks like {looks_like}; send the samples alone: 16-bit signed integers, little-endian, 16000 a "
+            "second, one channel"
+        )
+
+
 class RecordingTooLongError(BabbleFishError):
     """A recording longer than the limit for one request."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from fastapi.responses import FileResponse
 from starlette.websockets import WebSocketDisconnect
 
 from babblefish.audio import pcm
+from babblefish.audio.format_check import FormatCheck
 from babblefish.audio.segmenter import Segment
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
+    BadAudioError,
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
@@ -149,6 +152,8 @@ class _Stream:
         self._with_voice = with_voice
         self._segmenter = interpreter.segmenter()
         self._pcm = pcm.Pcm16Stream()
+        self._format_check: FormatCheck | None = FormatCheck(whole_frames=False)
+        """None once the client has been told."""
         # One more is refused as overloaded, as it would come too late to be of use; of a recording it waits.
         self._segments: asyncio.Queue[Segment] = asyncio.Queue(interpreter.settings.utterances_per_client)
 
@@ -180,6 +185,9 @@ class _Stream:
 
     async def _take(self, message: Mapping[str, Any]) -> list[Segment]:
         if message.get("bytes") is not None:
+            if self._format_check and (found := self._format_check.feed(message["bytes"], time.monotonic())):
+                self._format_check = None
+                await self._send(_error(BadAudioError(found)))
             samples = self._pcm.feed(message["bytes"])
             return await self._interpreter.workers.sockets.run(self._segmenter.feed, samples)
         if isinstance(client_messages.parse_message(message["text"]), client_messages.Flush):

@@ -15,24 +15,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from babblefish.audio.signatures import format_of
 from babblefish.domain import SAMPLE_RATE_HZ, InvalidAudioError, RecordingTooLongError, Samples
-
-_SIGNATURES = (
-    ("wav", b"RIFF", 8, b"WAVE"),
-    ("wav", b"RF64", 8, b"WAVE"),
-    ("aiff", b"FORM", 8, b"AIFF"),
-    ("aiff", b"FORM", 8, b"AIFC"),
-    ("flac", b"fLaC", 0, b""),
-    ("ogg", b"OggS", 0, b""),
-    ("mp3", b"ID3", 0, b""),
-    ("mp4", b"", 4, b"ftyp"),
-    ("matroska", b"\x1a\x45\xdf\xa3", 0, b""),
-    ("amr", b"#!AMR", 0, b""),
-    ("caf", b"caff", 0, b""),
-    ("au", b".snd", 0, b""),
-)
-"""FFmpeg's demuxer, what a file of its begins with, and where what else must stand; ``mp4`` also reads M4A and MOV,
-``matroska`` also WebM."""
 
 _SYNC, _SYNC_MASK = 0xFFE0, 0xFFE0
 _LAYER, _ADTS = 0x0006, 0x0000
@@ -112,9 +96,8 @@ def decode(data: bytes, longest_s: float) -> Samples:
 
 def _demuxer(data: bytes) -> str | None:
     """Return the demuxer for a file by its first bytes, None where it is no format that is read here."""
-    for demuxer, start, place, further in _SIGNATURES:
-        if data.startswith(start) and data.startswith(further, place):
-            return demuxer
+    if (demuxer := format_of(data)) is not None:
+        return demuxer
     word = int.from_bytes(data[:2], "big")
     if word & _SYNC_MASK != _SYNC:
         return None

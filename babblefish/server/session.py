@@ -15,6 +15,7 @@ from functools import partial
 from fastapi import WebSocket, WebSocketDisconnect
 
 from babblefish.audio import pcm
+from babblefish.audio.format_check import FormatCheck
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Outbox
@@ -23,6 +24,7 @@ from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     BabbleFishError,
+    BadAudioError,
     GlossaryFullError,
     InvalidMessageError,
     NoSpeechError,
@@ -91,6 +93,8 @@ class Session:
         self._voice_detector = voice_detector
         self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
         self._pcm = pcm.Pcm16Stream()
+        self._format_check: FormatCheck | None = FormatCheck(whole_frames=join.mode == "utterance")
+        """None once the client has been told."""
         self._fed_samples = 0
         self._utterance_id = _new_id()
         """Of what is being said, or will be said next."""
@@ -267,6 +271,9 @@ class Session:
         return await self._inbox.get()
 
     async def _audio(self, data: bytes, arrived_s: float) -> None:
+        if self._format_check and (looks_like := self._format_check.feed(data, arrived_s)):
+            self._format_check = None
+            self._failed(BadAudioError(looks_like))
         if self._segmenter is None:
             samples = pcm.pcm16_to_float(data)
             self.room.recorder.audio(len(samples))

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from babblefish.audio import pcm
+from babblefish.audio.pcm import wav_bytes
 from babblefish.settings import Settings
 from legacy import realtime_server, realtime_server_multispeaker, realtime_server_tts
 from legacy.realtime import LONGEST_S
@@ -154,6 +155,16 @@ async def test_of_a_recording_sent_in_one_frame_nothing_is_lost(fakes: Fakes) ->
         await client.send('{"type": "flush"}')
         said = [(await hear(client))["text"] for _ in range(5)]
     assert said == ["bonjour tout le monde", "good evening my dear friends"] * 2 + ["bonjour tout le monde"]
+
+
+async def test_who_sends_no_pcm_is_told_so_once_and_served_on(fakes: Fakes) -> None:
+    async with serving(realtime_server.create_app, SETTINGS, fakes.engines) as server, talking_to(server) as client:
+        await client.send(wav_bytes(silence(0.3), 16000))
+        await client.send(wav_bytes(silence(0.3), 16000))
+        error = await hear(client)
+        assert (error["code"], "a WAV file" in error["message"]) == ("bad_audio", True)
+        await say(client, BONJOUR)
+        assert (await hear(client))["type"] == "result"
 
 
 async def test_frames_that_end_within_a_sample_are_joined(fakes: Fakes) -> None:

@@ -39,6 +39,22 @@ async def test_a_frame_that_is_no_utterance_is_answered(running: Running, frame:
     await still_works(client)
 
 
+@pytest.mark.parametrize("mode", ["utterance", "stream"])
+async def test_who_sends_no_pcm_is_told_so_once_and_served_on(running: Running, mode: str) -> None:
+    client = await running.client(target_lang="fra", audio="none", mode=mode)
+    floats = (speech(12) * np.sin(np.arange(32000))).astype("<f4").tobytes()
+    for start in range(0, len(floats), 32000):
+        await client.send(floats[start : start + 32000])
+    await client.catch_up()
+    (told,) = [error for error in client.of_type("error") if error["code"] == "bad_audio"]
+    assert (told["fatal"], told["utterance_id"]) == (False, None)
+    assert "32-bit float samples" in told["message"]
+    before = len(client.of_type("result"))
+    await client.stream(np.concatenate([silence(1), speech(11), silence(1)]), 4000)
+    await client.wait_until(lambda: "bonjour tout le monde" in [r["source_text"] for r in client.of_type("result")])
+    assert len(client.of_type("result")) > before
+
+
 async def test_a_frame_without_speech_never_reaches_the_translator(running: Running, fakes: Fakes) -> None:
     client = await running.client(target_lang="fra")
     await client.say(np.full(32000, 0.002, dtype=np.float32))

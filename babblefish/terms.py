@@ -57,6 +57,8 @@ _SOUNDS = tuple(
 )
 """Spellings that languages of the Latin script have for nearly the same sound."""
 
+_VOWELS = frozenset("aeiou")
+
 _MISHEARD = ((12, 2), (7, 1), (4, 0))
 """Letters of a term's sound, and how many of them may be heard wrongly; what is shorter is like too many words."""
 
@@ -173,7 +175,7 @@ def _heard(text: str, spelling: str) -> Iterator[tuple[int, int]]:
     if allowed is None:
         return
     free_from = 0
-    for group in _groups(text).get(sound[0], ()):
+    for group in _groups(text).get(_initial(sound), ()):
         if group.start < free_from or group.words > len(parts) + _MORE_WORDS:
             continue
         if Levenshtein.distance(group.sound, sound, score_cutoff=allowed) <= allowed:
@@ -183,7 +185,7 @@ def _heard(text: str, spelling: str) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=64)
 def _groups(text: str) -> Mapping[str, Sequence[_Group]]:
-    """Return every word of a text, and each with the words after it, as far as one term may reach; by their initial."""
+    """Return every word of a text, and each with those after it, as far as a term may reach, by their beginning."""
     words = _words(text)
     groups: dict[str, list[_Group]] = defaultdict(list)
     for at, first in enumerate(words):
@@ -192,8 +194,13 @@ def _groups(text: str) -> Mapping[str, Sequence[_Group]]:
             if len(group) < size or not _is_joined(text, group):
                 break
             sound = _sound("".join(word.folded for word in group))
-            groups[sound[:1]].append(_Group(sound, size, first.start, group[-1].end))
+            groups[_initial(sound)].append(_Group(sound, size, first.start, group[-1].end))
     return dict(groups)
+
+
+def _initial(sound: str) -> str:
+    """Return what a term and what was heard of it begin with alike: vowels are easily taken for each other."""
+    return "a" if sound[:1] in _VOWELS else sound[:1]
 
 
 def _is_joined(text: str, group: Sequence[_Word]) -> bool:

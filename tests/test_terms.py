@@ -76,6 +76,11 @@ def test_what_is_right_or_something_else_stays_as_it_was_heard(text: str) -> Non
     assert TERMS.corrected(text, "eng") == text
 
 
+@pytest.mark.parametrize("heard", ["Akonkwo called.", "Okonquo called.", "Ukonkwo called."])
+def test_the_vowel_that_a_term_begins_with_may_be_heard_wrongly(heard: str) -> None:
+    assert Terms((Term("Okonkwo"),)).corrected(heard, "eng") == "Okonkwo called."
+
+
 def test_short_words_are_never_taken_for_a_term() -> None:
     assert Terms((Term("Ola"), Term("Kim"))).corrected("Hola, come in, all of you.", "eng") == (
         "Hola, come in, all of you."

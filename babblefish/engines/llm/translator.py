@@ -21,7 +21,9 @@ _SHORT_WORDS = 6
 other one.", which cannot be understood without it, and not for a whole sentence."""
 
 _MOST_CONTEXT = 2
-"""Utterances before it that a short one is read with."""
+_MOST_CONTEXT_CHARACTERS = 160
+"""Utterances before it that a short one is read with, and their length in both languages: about 40 tokens, half a
+second. Two long ones would take as long as three translations."""
 
 _EXTRA_TOKENS = 24
 """How many tokens a translation may have beyond one for each letter that was said; none needs as many."""
@@ -81,7 +83,7 @@ class LlmTranslator:
         between = space(target_lang)
         whole = TextTranslation("")
         is_short = len(request.text.split()) <= _SHORT_WORDS
-        context = request.context[-_MOST_CONTEXT:] if is_short else ()
+        context = _latest(request.context) if is_short else ()
         for said in split_line(request.text, space(source_lang), _MAX_CHARACTERS):
 
             def on_clause(so_far: str, before: str = whole.text) -> None:
@@ -184,6 +186,16 @@ class LlmTranslator:
         if fault is None and not has_words(text):
             fault = guards.Fault.LENGTH
         return text, fault
+
+
+def _latest(context: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the last utterances of a context, as many as are worth their time."""
+    characters = 0
+    for count, (said, translated) in enumerate(reversed(context[-_MOST_CONTEXT:])):
+        characters += len(said) + len(translated)
+        if characters > _MOST_CONTEXT_CHARACTERS:
+            return context[len(context) - count :]
+    return context[-_MOST_CONTEXT:]
 
 
 def _as_written(said: str) -> str:

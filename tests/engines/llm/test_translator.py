@@ -83,6 +83,20 @@ def test_an_answer_instead_of_a_translation_is_made_again() -> None:
     assert model.temperatures[0] == 0.0 < model.temperatures[1]
 
 
+@pytest.mark.parametrize(
+    ("lengths", "read"),
+    [([10, 10, 10], 2), ([10, 40, 41], 1), ([200, 10], 1), ([10, 81], 0), ([79], 1), ([], 0)],
+)
+def test_a_short_utterance_is_read_with_the_last_ones_before_it_that_are_short_too(
+    lengths: list[int], read: int
+) -> None:
+    context = tuple((f"{number}" + length * "a", length * "b") for number, length in enumerate(lengths))
+    model = ScriptedModel(French=["Non."])
+    translator(model).translate_utterance(asked("No.", "eng", "fra", context=context))
+    was_read = [said for said, _ in context if said in model.prompts[0]]
+    assert was_read == [said for said, _ in context][len(context) - read :]
+
+
 def test_what_fails_with_its_context_is_tried_without_it() -> None:
     model = ScriptedModel(French=["No, not this one.", "Non, pas celui-ci."])
     context = (("Is it this one?", "C'est celui-ci ?"),)

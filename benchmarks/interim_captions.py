@@ -75,9 +75,9 @@ class _Pair:
         """Return the messages of each utterance that was found in a clip."""
         speaker, listener = self._people[clip.lang], self._people[_LISTENER[clip.lang]]
         by_utterance: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for message in await say(speaker, listener, clip, released):
+        [heard] = await say(speaker, [listener], clip, released)
+        for message in heard:
             by_utterance[message["utterance_id"]].append(message)
-        speaker.messages.clear()
         return list(by_utterance.values())
 
 

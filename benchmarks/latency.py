@@ -1,37 +1,47 @@
-"""End of speech → caption and → first spoken word, per stage: a French and an English speaker who hear each other.
+"""End of speech → caption and → first spoken word, per stage, in six languages: with one listener, and with three.
 
 The clips are streamed to the real server at the pace of speech. Latencies count from the last speech the voice
-detector found, so the silence that ends an utterance is in them.
+detector found, so the silence that ends an utterance is in them. With three listeners those of an utterance are the
+last one's. What a pair has to read before its first translation shows in ``first_clip``, apart from the rest.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
 import time
 from collections import defaultdict
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from babblefish.cli.demo import TRAILING_SILENCE_S
 from babblefish.client import Client, connect
 from benchmarks.support import harness
 
-_LISTENER = {"fra": "eng", "eng": "fra"}
-_PATIENCE_S = 30.0
+_SPOKEN = ("fra", "deu", "spa", "ita", "por", "eng")
+_LISTENS = {lang: ("eng",) for lang in _SPOKEN} | {"eng": ("fra",)}
+_THREE_LISTEN = {"fra": ("eng", "spa", "ita"), "eng": ("fra", "spa", "ita")}
+
+_LOST_S = 20.0
+"""Nothing comes any more of a clip of which nothing has come for so long."""
 
 _RESULT_S = 1.5
 """The last result is there this long after its utterance, of which there may be several in a clip."""
 
 
-async def say(speaker: Client, listener: Client, clip: harness.Clip, released: bool = False) -> list[dict[str, Any]]:
-    """Play a clip and return what its listener gets, up to the last piece of speech of each utterance found in it.
+async def say(
+    speaker: Client, listeners: Sequence[Client], clip: harness.Clip, released: bool = False
+) -> list[list[dict[str, Any]]]:
+    """Play a clip and return what each listener gets, up to the last piece of speech of each utterance found in it.
 
     Each message has the seconds since the clip's beginning beside its own fields, as ``arrived_s``.
 
     Args:
         speaker: Who plays it.
-        listener: Whose messages they are.
+        listeners: Whose messages they are.
         clip: Of some seconds.
         released: Whether push-to-talk is released at the clip's end, instead of silence following.
     """
@@ -44,62 +54,123 @@ async def say(speaker: Client, listener: Client, clip: harness.Clip, released: b
             await asyncio.sleep(_RESULT_S)
 
     playing = asyncio.create_task(play())
-    messages: list[dict[str, Any]] = []
-    spoken = 0
-    async with asyncio.timeout(_PATIENCE_S + clip.duration_s):
+
+    async def hear(listener: Client) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        spoken = 0
+        silent_since_s = started_s
         while not playing.done() or spoken < sum(message["type"] == "result" for message in messages) or not spoken:
+            if playing.done() and time.monotonic() - silent_since_s > _LOST_S:
+                break
             try:
                 message = await asyncio.wait_for(anext(listener), 1.0)
             except TimeoutError:
                 continue
             if message["type"] in ("partial", "result", "speech"):
-                messages.append(message | {"arrived_s": time.monotonic() - started_s})
+                silent_since_s = time.monotonic()
+                messages.append(message | {"arrived_s": silent_since_s - started_s})
             spoken += message["type"] == "speech" and message["last"]
             spoken += message["type"] == "result" and message["status"] == "final"
-    return messages
+        return messages
+
+    heard = await asyncio.gather(*map(hear, listeners))
+    speaker.messages.clear()
+    return heard
 
 
-async def _converse(port: int, clips: list[harness.Clip]) -> dict[str, Any]:
-    def joining(lang: str) -> AbstractAsyncContextManager[Client]:
-        return connect(harness.url(port), target_lang=lang, name=lang, mode="stream", audio="stream")
+@dataclass
+class _Latencies:
+    """Of the utterances of one speaker, in milliseconds."""
 
-    captions: dict[str, list[float]] = defaultdict(list)
-    first_audio: dict[str, list[float]] = defaultdict(list)
-    stages: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    split = 0
-    async with joining("fra") as french, joining("eng") as english:
-        person = {"fra": french, "eng": english}
-        for clip in clips:
-            speaker, listener = person[clip.lang], person[_LISTENER[clip.lang]]
-            messages = await say(speaker, listener, clip)
-            speaker.messages.clear()
-            way = f"{clip.lang} → {_LISTENER[clip.lang]}"
-            results = [message for message in messages if message["type"] == "result"]
-            split += len(results) - 1
-            for result in results:
-                captions[way].append(result["latency_ms"])
-            spoken = [message for message in messages if message["type"] == "speech" and message["last"]]
-            for message in results + spoken:
+    captions: list[float] = field(default_factory=list)
+    words: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    split: int = 0
+    lost: int = 0
+
+    def add(self, heard: list[list[dict[str, Any]]]) -> None:
+        """Note what the listeners got of one clip."""
+        captions: dict[str, float] = defaultdict(float)
+        words: dict[str, float] = defaultdict(float)
+        for message in (message for messages in heard for message in messages if message["type"] != "partial"):
+            is_result = message["type"] == "result"
+            if is_result or message["last"]:
                 for stage, ms in message["timings"].items():
-                    stages[way][stage].append(ms)
-            firsts = [message for message in messages if message["type"] == "speech" and message["index"] == 0]
-            first_audio[way] += [message["latency_ms"] for message in firsts]
-    return {
-        "utterances_split": split,
-        "caption_ms": {way: harness.spread(values) for way, values in captions.items()},
-        "first_audio_ms": {way: harness.spread(values) for way, values in first_audio.items()},
-        "stages_ms": {
-            way: {stage: harness.spread(values) for stage, values in found.items()} for way, found in stages.items()
-        },
-    }
+                    self.stages[stage].append(ms)
+            if is_result or (message["index"] == 0 and message["audio"]):
+                latest, utterance_id = captions if is_result else words, message["utterance_id"]
+                latest[utterance_id] = max(latest[utterance_id], message["latency_ms"])
+        self.captions += captions.values()
+        self.words += words.values()
+        self.split += max(len(captions) - 1, 0)
+        self.lost += not captions
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "caption_ms": harness.spread(self.captions),
+            "first_word_ms": harness.spread(self.words),
+            "split": self.split,
+            "lost": self.lost,
+            "stages_ms": {stage: harness.spread(values) for stage, values in self.stages.items()},
+        }
+
+
+async def _speak(port: int, lang: str, targets: Sequence[str], rounds: int) -> tuple[_Latencies, _Latencies]:
+    """Have one speaker's clips said in a room of their own; returns those of the first clip, and of the rest."""
+    first, rest = _Latencies(), _Latencies()
+    room = f"{lang}-{len(targets)}"
+    async with AsyncExitStack() as stack:
+
+        async def joined(target: str, name: str) -> Client:
+            joining = connect(
+                harness.url(port), room=room, target_lang=target, name=name, mode="stream", audio="stream"
+            )
+            return await stack.enter_async_context(joining)
+
+        speaker = await joined(lang, "speaker")
+        listeners = [await joined(target, f"listener {target}") for target in targets]
+        for number, clip in enumerate(harness.clips([lang]) * rounds):
+            heard = await say(speaker, listeners, clip)
+            (rest if number else first).add(heard)
+    return first, rest
+
+
+async def _measure(port: int, listens: dict[str, tuple[str, ...]], rounds: int) -> dict[str, Any]:
+    by_way: dict[str, Any] = {}
+    captions: list[float] = []
+    words: list[float] = []
+    for lang, targets in listens.items():
+        first, rest = await _speak(port, lang, targets, rounds)
+        by_way[f"{lang} → {', '.join(targets)}"] = {
+            "first_clip": {"caption_ms": first.captions, "first_word_ms": first.words},
+            **rest.figures(),
+        }
+        captions += rest.captions
+        words += rest.words
+    return {"caption_ms": harness.spread(captions), "first_word_ms": harness.spread(words), "by_way": by_way}
+
+
+def _ratio(three: dict[str, Any], one: dict[str, Any], figure: str) -> float:
+    """Return how many times as long three listeners wait as one, for the same speakers."""
+
+    def median(measured: dict[str, Any]) -> float:
+        ways = measured["by_way"].items()
+        return statistics.mean(way[figure]["median"] for name, way in ways if name.split(" → ")[0] in _THREE_LISTEN)
+
+    return round(median(three) / median(one), 2)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Hold the conversation."""
-    clips = harness.clips(["fra", "eng"]) * options.rounds
+    """Measure both on one server."""
     with harness.server_process() as (port, _):
-        return asyncio.run(_converse(port, clips))
+        one = asyncio.run(_measure(port, _LISTENS, options.rounds))
+        three = asyncio.run(_measure(port, _THREE_LISTEN, options.rounds))
+    return {
+        "one_listener": one,
+        "three_listeners": three,
+        "three_over_one": {figure: _ratio(three, one, figure) for figure in ("caption_ms", "first_word_ms")},
+    }
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, rounds=3)
+    harness.main(__doc__, measure, rounds=2)

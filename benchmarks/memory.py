@@ -1,11 +1,10 @@
-"""Peak memory of the server in the embedded profile, and of the Apertium programs beside it, as conversation grows."""
+"""Peak memory of the server in the embedded profile, as conversation grows."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,6 @@ def _peak_mb(pid: int) -> float:
     return round(int(found[1]) * 1024 / 1e6)
 
 
-def _children_mb(pid: int) -> float:
-    """Sum the translation processes' own (proportional) memory."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
-    total_kb = 0
-    for child in children:
-        rollup = Path(f"/proc/{child}/smaps_rollup")
-        if rollup.is_file():
-            found = re.search(r"^Pss:\s+(\d+) kB", rollup.read_text(), re.MULTILINE)
-            total_kb += int(found[1]) if found else 0
-    return round(total_kb * 1024 / 1e6)
-
-
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, talk to it in three languages, then in six, and read the kernel's own peak each time."""
     said = conversation.recordings(options.rounds)
@@ -40,7 +27,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             figures[f"{len(langs)}_languages"] = {
                 "results": results,
                 "server_peak_mb": _peak_mb(server.pid),
-                "apertium_mb": _children_mb(server.pid),
             }
         return figures
 

@@ -252,6 +252,8 @@ def _from_text(
         if not ways:
             by_pair[f"{source}-{target}"] = "no path"
             continue
+        # What a listener would be shown without a translation: from English, what there is of any language.
+        ways["untranslated"] = Way((source,), str)
         said, references = ([utterance.texts[lang] for utterance in utterances] for lang in (source, target))
         rows = by_pair[f"{source}-{target}"] = compare(ways, said, references, together)
         path = best(rows)

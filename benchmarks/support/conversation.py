@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from babblefish.cli.demo import TRAILING_SILENCE_S
@@ -14,7 +15,8 @@ LANGS = ("eng", "fra", "spa", "ita", "pol", "deu")
 _FILES = ("spa", "pol")
 """Those who get the speech of an utterance as one file."""
 
-_LISTEN_ON_S = 10.0
+_LISTEN_ON_S = 20.0
+"""Nothing more is waited for when no result has come for so long."""
 
 
 def recordings(rounds: int) -> dict[str, list[harness.Clip]]:
@@ -34,6 +36,7 @@ async def hold(port: int, langs: Sequence[str], said: dict[str, list[harness.Cli
         The number of results that arrived at all listeners.
     """
     results = 0
+    all_said = asyncio.Barrier(len(langs))
 
     async def listen(lang: str) -> None:
         nonlocal results
@@ -41,8 +44,13 @@ async def hold(port: int, langs: Sequence[str], said: dict[str, list[harness.Cli
         async with connect(harness.url(port), target_lang=lang, mode="stream", audio=audio, backlog=None) as client:
             for clip in said.get(lang, ()):
                 await client.stream(clip.samples, paced=True, silence_s=TRAILING_SILENCE_S)
-            await asyncio.sleep(_LISTEN_ON_S)
-            results += len(client.of_type("result"))
+            # Who left earlier would be one fewer to translate for.
+            await all_said.wait()
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    heard = len(client.of_type("result"))
+                    await client.wait_until(lambda before=heard: len(client.of_type("result")) > before, _LISTEN_ON_S)
+            results += heard
 
     async with asyncio.TaskGroup() as tasks:
         for lang in langs:

@@ -1,24 +1,30 @@
 """Single words through the endpointing and the Whisper engine: right, wrong, doubled or lost.
 
-Numbers, days, yes, no and thanks in five languages, spoken by the embedded voices, each with the language declared and
-with it unknown. What a voice says is the same in every run on one machine, and so is what is heard.
+Numbers, days, yes, no and thanks in five languages, spoken by the embedded voices, each with the language declared, with
+it unknown, and with it unknown in a room of two languages (English and this one; French and English): before the speaker
+has said anything else there, after three sure utterances in the same language, and after three in the other one. What a
+voice says is the same in every run on one machine, and so is what is heard.
 
 A word is right where nothing else is heard; a number may be written in digits. It is doubled where it, or another word,
-is heard twice or more, and lost where there is no result. A doubled word is not right.
+is heard twice or more, and lost where there is no result. A doubled word is not right. A language is right whatever is
+heard, and doubted where what is made of it would be a draft for that reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from babblefish.audio.pcm import resample
-from babblefish.audio.segmenter import Segmenter
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples
-from babblefish.engines.contracts import SpeechRequest
+from babblefish.audio.segmenter import Segment, Segmenter
+from babblefish.conversation.expected_languages import expectation
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples, Transcript
+from babblefish.engines.contracts import LEAST_LANG_CONFIDENCE, SpeechRequest
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.silero import Silero
@@ -80,17 +86,31 @@ def _spoken(engine: Kokoro, word: str, lang: str) -> Samples:
     return np.concatenate([silences[0], *pieces, silences[1]])
 
 
-def _heard(model: Whisper, samples: Samples, source_langs: frozenset[str], settings: Settings) -> str | None:
-    """Return what is recognised in the utterances of a recording, None where nothing is."""
-    segmenter = Segmenter(Silero().open_stream(), settings)
-    texts = []
-    for segment in [*segmenter.feed(samples), *segmenter.flush()]:
-        request = SpeechRequest(segment.samples, Deadline.after(60), source_langs=source_langs)
-        try:
-            texts.append(model.translate(request).transcript.text)
-        except NoSpeechError:
-            continue
-    return " ".join(texts) or None
+def _ways(lang: str) -> dict[str, tuple[frozenset[str], dict[str, float]]]:
+    """Return what is declared and what is expected, each way that a word is said."""
+    other = "fra" if lang == "eng" else "eng"
+    room, none = {lang, other}, frozenset[str]()
+    return {
+        "declared": (frozenset({lang}), {}),
+        "automatic": (none, {}),
+        "first in a room": (none, expectation([], room)),
+        "after three": (none, expectation([lang] * 3, room)),
+        "after three others": (none, expectation([other] * 3, room)),
+    }
+
+
+def _heard(
+    model: Whisper, segments: list[Segment], source_langs: frozenset[str], expected_langs: Mapping[str, float]
+) -> list[Transcript]:
+    """Return what is recognised in the utterances of a recording."""
+    found = []
+    for segment in segments:
+        request = SpeechRequest(
+            segment.samples, Deadline.after(60), source_langs=source_langs, expected_langs=expected_langs
+        )
+        with contextlib.suppress(NoSpeechError):
+            found.append(model.translate(request).transcript)
+    return found
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,17 +119,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model = Whisper(install.locate("whisper-base", settings.model_dir), options.threads)
     voices = [install.locate(name, settings.model_dir) for name in ("kokoro-int8", "kokoro-voices")]
     engine = Kokoro(OnnxRunner(*voices, options.threads))
-    counted: dict[str, dict[str, Counter[str]]] = {"declared": {}, "automatic": {}}
+    counted: dict[str, dict[str, Counter[str]]] = {way: {} for way in _ways("eng")}
+    languages: dict[str, Counter[str]] = {way: Counter() for way in counted}
     others: dict[str, list[str]] = {way: [] for way in counted}
     for lang in _NUMBERS:
         for word, accepted in _words(lang).items():
-            samples = _spoken(engine, word, lang)
-            for way, source_langs in (("declared", frozenset({lang})), ("automatic", frozenset[str]())):
-                heard = _heard(model, samples, source_langs, settings)
+            segmenter = Segmenter(Silero().open_stream(), settings)
+            segments = [*segmenter.feed(_spoken(engine, word, lang)), *segmenter.flush()]
+            for way, (source_langs, expected_langs) in _ways(lang).items():
+                transcripts = _heard(model, segments, source_langs, expected_langs)
+                heard = " ".join(transcript.text for transcript in transcripts) or None
                 found = outcome(accepted, heard)
                 counted[way].setdefault(lang, Counter())[found] += 1
+                if transcripts:
+                    is_right = {transcript.lang for transcript in transcripts} == {lang}
+                    is_sure = min(transcript.lang_confidence for transcript in transcripts) >= LEAST_LANG_CONFIDENCE
+                    languages[way][(_RIGHT if is_right else _WRONG) + ("" if is_sure else ", doubted")] += 1
                 if found != _RIGHT:
-                    others[way].append(f"{lang} {word}: {found} {heard or ''}".strip())
+                    spoken = " ".join(transcript.lang for transcript in transcripts)
+                    others[way].append(f"{lang} {word}: {found} {spoken} {heard or ''}".strip())
     outcomes = (_RIGHT, _WRONG, _DOUBLED, _LOST)
     return {
         "words": sum(len(_words(lang)) for lang in _NUMBERS),
@@ -121,6 +149,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             way: {lang: {name: of[name] for name in outcomes} for lang, of in by_lang.items()}
             for way, by_lang in counted.items()
         },
+        "language": {way: dict(sorted(of.items())) for way, of in languages.items()},
         "not_right": others,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from babblefish.audio.segmenter import Segment, Segmenter
@@ -34,17 +34,25 @@ class EarlyRecognition:
     work was in vain; so it begins only while nobody else needs the engines.
     """
 
-    def __init__(self, pipeline: Pipeline, target_langs: Callable[[], set[str]], terms: Callable[[], Terms]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        target_langs: Callable[[], set[str]],
+        terms: Callable[[], Terms],
+        expected_langs: Callable[[], Mapping[str, float]],
+    ) -> None:
         """Follow a client.
 
         Args:
             pipeline: With the engines.
             target_langs: Returns the languages that its room hears at this moment.
             terms: Returns the glossary of its room.
+            expected_langs: Returns the languages that it is likely to speak.
         """
         self._pipeline = pipeline
         self._target_langs = target_langs
         self._terms = terms
+        self._expected_langs = expected_langs
         self._begun: BegunRecognition | None = None
         self._end_sample = 0
         """Of the newest stretch of speech that was taken for the end of an utterance."""
@@ -66,6 +74,7 @@ class EarlyRecognition:
         self.give_up()
         self._end_sample = segment.end_sample
         job = self._pipeline.begin(utterance(segment), self._terms())
+        job.expected_langs = self._expected_langs()
         recognising = asyncio.create_task(self._pipeline.recognise(job, self._target_langs()))
         recognising.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._begun = BegunRecognition(job, recognising)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from babblefish.audio.segmenter import Segmenter
 from babblefish.conversation.echo import EchoGuard
+from babblefish.conversation.expected_languages import expected_langs
 from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History
 from babblefish.conversation.members import Member, broadcast, offer
@@ -108,6 +109,7 @@ class InterimCaptions:
         if job is None:
             return
         job.context = self._history.context
+        job.expected_langs = expected_langs(self._member, self._members.values())
         self._next_s = self._clock() + self._pace.interim_every_s
         self._job = job
         self._task = asyncio.create_task(self._caption(job, target_langs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ from babblefish.conversation.outbox import Envelope, Outbox
 from babblefish.domain import NOBODY, Owner
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
+
+_REMEMBERED = 5
+"""Utterances whose language is remembered."""
 
 
 @dataclass(eq=False)
@@ -47,6 +51,7 @@ class Member:
         missed_until: Newest ``seq`` that was not sent to it, and will not be unless it resumes.
         captioned: Utterances of this client that the others have read an interim caption of, and nothing else yet.
         told_talking: Whether the others believe that it talks.
+        spoken_langs: The languages of its last utterances that were sure, the newest last.
     """
 
     client_id: str
@@ -65,6 +70,7 @@ class Member:
     captioned: set[str] = field(default_factory=set)
     is_talking: bool = False
     told_talking: bool = False
+    spoken_langs: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def send(self, message: ServerMessage) -> None:
         """Encode a message for this client alone."""

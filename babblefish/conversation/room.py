@@ -14,6 +14,7 @@ from structlog.contextvars import bind_contextvars
 from babblefish.conversation.delivery import Channel, Delivery, open_channels
 from babblefish.conversation.early import BegunRecognition, EarlyRecognition
 from babblefish.conversation.echo import EchoGuard
+from babblefish.conversation.expected_languages import expected_langs, remember
 from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History, HistoryEntry
 from babblefish.conversation.interim import InterimCaptions, show, take_back
@@ -158,9 +159,14 @@ class Room:
             enabled=self._settings.partials,
         )
 
-    def anticipate(self) -> EarlyRecognition:
+    def anticipate(self, member: Member) -> EarlyRecognition:
         """Return what recognises an utterance of one client while its end is being made sure of."""
-        return EarlyRecognition(self._pipeline, self._heard_here, lambda: self.glossary.terms)
+        return EarlyRecognition(
+            self._pipeline,
+            self._heard_here,
+            lambda: self.glossary.terms,
+            lambda: expected_langs(member, self.members.values()),
+        )
 
     def rename_speaker(self, speaker_id: str, name: str, by: Member) -> None:
         """Give a voice its name for everyone.
@@ -237,6 +243,7 @@ class Room:
             recognition = await self._recognise(said, channels)
             await self._turns.all_passed(job.turn)
             await self._refuse_what_was_heard(recognition)
+            remember(sender, recognition.transcript)
             entry = self._remember(recognition, self._identify(recognition, sender))
             self._turns.pass_on(job.turn)
             await self._delivery.serve(channels, entry, recognition, partial(show, sender, self.members, recognition))
@@ -283,6 +290,7 @@ class Room:
             if said.begun is not None:
                 recognition = self._pipeline.also_in(await said.begun.recognising, target_langs)
             else:
+                said.job.expected_langs = expected_langs(said.sender, self.members.values())
                 recognition = await self._pipeline.recognise(said.job, target_langs)
         finally:
             self._recognising -= 1

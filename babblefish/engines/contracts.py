@@ -18,6 +18,10 @@ from babblefish.domain import Deadline, Quality, Samples, Speech, Transcript
 Embedding = NDArray[np.float32]
 """A voice as a unit vector, shape ``[dim]``, float32."""
 
+LEAST_LANG_CONFIDENCE = 0.6
+"""Probability of a language below which everything made from it is doubtful. Of recorded prompts with less, 30 % were
+in the language they seemed to be in where nothing was expected, and 60 % where two languages were."""
+
 
 class VoiceStream(Protocol):
     """Voice activity of one stream of audio; holds that stream's state."""
@@ -98,8 +102,11 @@ class SpeechTranslation:
             start: The text's language.
             promised: What it has where nothing is doubtful.
         """
-        doubted = promised is Quality.GOOD and not self.doubtful.isdisjoint({start, self.transcript.lang})
-        return Quality.DRAFT if doubted else promised
+        is_doubted = (
+            not self.doubtful.isdisjoint({start, self.transcript.lang})
+            or self.transcript.lang_confidence < LEAST_LANG_CONFIDENCE
+        )
+        return Quality.DRAFT if promised is Quality.GOOD and is_doubted else promised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +122,8 @@ class SpeechRequest:
         interim: Whether it is still being spoken, and will be translated again as a whole: then fast matters more than
             sure, so it gets no second try.
         hot_words: Called with the language spoken; returns words and names that are likely in it, as it writes them.
+        expected_langs: ISO 639-3 → how much speaks for a language before anything is heard, in utterances that were in
+            it; any other language may be spoken, too. Empty where nothing is known.
     """
 
     samples: Samples
@@ -123,6 +132,7 @@ class SpeechRequest:
     source_langs: frozenset[str] = frozenset()
     interim: bool = False
     hot_words: Callable[[str], Sequence[str]] = lambda _: ()
+    expected_langs: Mapping[str, float] = field(default_factory=dict)
 
 
 class SpeechTranslator(Protocol):

@@ -65,6 +65,17 @@ _MIN_MEAN_LOGPROB_SHORT = -1.5
 """The mean over the two tokens of a single word says less: of 110 words that voices said one by one, in clips of 0.9 to
 1.5 s, many that were right lay between -1 and -1.5."""
 
+_ANY_LANGUAGE = 0.01
+"""What speaks for any language, in utterances that were in it."""
+
+_AS_PROBABLE_S = 2.0
+_MOST_PROBABLE = 2.0
+"""The length of an utterance at which Whisper's probabilities of languages are what they say, and the power they are
+raised to at most. Of 1,875 recorded prompts in five languages, 40 % of those below 1.2 s are in the likeliest language
+and 98 % of those from 4 s on. With the power, and two languages expected alike, 61 % of those given 0.6 to 0.7 are
+right, 82 % of those given 0.7 to 0.8, and 93 % of those given 0.8 to 0.9. To decode in the two likeliest languages and
+keep the likelier text made more wrong than right."""
+
 _LETTERS_PER_S = 18.0
 _LETTERS_PER_DIGIT = 4
 """Fast speech, and how long the name of a digit is: voices that say a word twice are at 16 letters a second of sound,
@@ -241,7 +252,9 @@ class Whisper:
         window_s = min(_FULL_WINDOW_S, duration_s + _PADDING_S)
         encoded = self._encode(samples, window_s, timings_ms)
         deadline.check()
-        lang, lang_confidence = self._language(encoded, request.source_langs, timings_ms)
+        lang, lang_confidence = self._language(
+            encoded, request.source_langs, request.expected_langs, duration_s, timings_ms
+        )
         tasks = [self._transcribe]
         if "eng" in request.choose_targets(lang) and "eng" in self.targets(lang):
             tasks.append(self._translate)
@@ -273,15 +286,19 @@ class Whisper:
             doubtful=frozenset(code for code, row in rows if row.unlikely),
         )
 
-    def detect_language(self, samples: Samples, source_langs: Collection[str] = ()) -> tuple[str, float]:
+    def detect_language(
+        self, samples: Samples, source_langs: Collection[str], expected_langs: Mapping[str, float]
+    ) -> tuple[str, float]:
         """Return the language spoken (ISO 639-3) and its probability, for engines without detection; one encoder pass.
 
         Args:
             samples: Shape ``[n]``, 16 kHz; what is beyond 30 s is ignored.
             source_langs: Languages it may be in; none means any.
+            expected_langs: As ``SpeechRequest`` has them.
         """
-        window_s = min(_FULL_WINDOW_S, len(samples) / SAMPLE_RATE_HZ + _PADDING_S)
-        return self._language(self._encode(samples, window_s, {}), source_langs, {})
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        window_s = min(_FULL_WINDOW_S, duration_s + _PADDING_S)
+        return self._language(self._encode(samples, window_s, {}), source_langs, expected_langs, duration_s, {})
 
     def _encode(self, samples: Samples, window_s: float, timings_ms: dict[str, float]) -> ctranslate2.StorageView:
         started_s = time.perf_counter()
@@ -294,7 +311,12 @@ class Whisper:
         return encoded
 
     def _language(
-        self, encoded: ctranslate2.StorageView, source_langs: Collection[str], timings_ms: dict[str, float]
+        self,
+        encoded: ctranslate2.StorageView,
+        source_langs: Collection[str],
+        expected_langs: Mapping[str, float],
+        duration_s: float,
+        timings_ms: dict[str, float],
     ) -> tuple[str, float]:
         """Return the language spoken and its probability among the possible ones.
 
@@ -305,11 +327,10 @@ class Whisper:
             return possible.pop(), 1.0
         started_s = time.perf_counter()
         (detected,) = self._model.detect_language(encoded)
-        ranked = [(from_whisper(token.strip("<|>")), probability) for token, probability in detected]
+        heard = {from_whisper(token.strip("<|>")): float(probability) for token, probability in detected}
         _add(timings_ms, "detect_language", started_s)
-        ranked = [(lang, probability) for lang, probability in ranked if lang in possible] or ranked
-        lang, probability = ranked[0]  # the likeliest
-        return lang, float(probability / max(sum(each for _, each in ranked), 1e-9))
+        heard = {lang: probability for lang, probability in heard.items() if lang in possible} or heard
+        return _likeliest(heard, expected_langs, duration_s)
 
     def _decode_with(
         self,
@@ -398,6 +419,20 @@ class Whisper:
         code = LANGUAGES[lang].whisper
         token: int | None = self._tokenizer.token_to_id(f"<|{code}|>") if code else None
         return token
+
+
+def _likeliest(heard: Mapping[str, float], expected_langs: Mapping[str, float], duration_s: float) -> tuple[str, float]:
+    """Return the likeliest language and its probability, by Bayes' rule where something was expected.
+
+    A short utterance says little of its language, however sure the model is of it.
+    """
+    power = min(_MOST_PROBABLE, duration_s / _AS_PROBABLE_S) if expected_langs else 1.0
+    likely = {
+        lang: probability**power * (_ANY_LANGUAGE + expected_langs.get(lang, 0.0))
+        for lang, probability in heard.items()
+    }
+    lang = max(likely, key=likely.__getitem__)
+    return lang, likely[lang] / max(sum(likely.values()), 1e-300)
 
 
 def _most_tokens(lang: str, duration_s: float) -> int:

@@ -57,6 +57,7 @@ class UtteranceJob:
             utterance that has ended.
         turn: Its place in the order of its room: 1, 2, 3 …; not every turn becomes a result.
         terms: The glossary of its conversation when it began.
+        expected_langs: Languages that its speaker is likely to speak, as ``SpeechRequest`` has them.
         context: Returns what was said before it in two languages, oldest first, as ``TextRequest`` has it.
     """
 
@@ -66,6 +67,7 @@ class UtteranceJob:
     is_interim: bool = False
     turn: int = 0
     terms: Terms = NO_TERMS
+    expected_langs: Mapping[str, float] = field(default_factory=dict)
     context: Callable[[str, str], tuple[tuple[str, str], ...]] = lambda _source, _target: ()
 
     @property

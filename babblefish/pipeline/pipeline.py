@@ -505,7 +505,13 @@ class Pipeline:
 
         utterance = job.utterance
         request = SpeechRequest(
-            utterance.samples, job.deadline, targets, utterance.source_langs, job.is_interim, job.terms.written
+            utterance.samples,
+            job.deadline,
+            targets,
+            utterance.source_langs,
+            job.is_interim,
+            job.terms.written,
+            job.expected_langs,
         )
         translation = await self._ask_speech_translator(request, utterance)
         translation = replace(translation, transcript=_corrected(translation.transcript, job.terms))

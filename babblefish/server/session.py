@@ -122,7 +122,7 @@ class Session:
         self._rooms = rooms
         self.room: Room = rooms.open(join.room)
         self._interim = self.room.follow(self.member)
-        self._early = self.room.anticipate()
+        self._early = self.room.anticipate(self.member)
         self.connected_at = datetime.now(UTC)
 
     async def run(self, ready: server_messages.Ready) -> None:
@@ -162,7 +162,7 @@ class Session:
         """Open the room again, as it may have been forgotten, being empty, while the handshake was answered."""
         self.room = self._rooms.open(self.room.name)
         self._interim = self.room.follow(self.member)
-        self._early = self.room.anticipate()
+        self._early = self.room.anticipate(self.member)
 
     def gone(self) -> None:
         """Let nobody wait for this session any longer."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from babblefish.conversation.expected_languages import expectation
 from babblefish.settings import Settings
-from tests.support.fakes import Fakes, make_fakes, speech
+from tests.support.fakes import Fakes, make_fakes, silence, speech
 from tests.support.serving import Running, serving
 
 
@@ -46,3 +47,69 @@ async def test_a_member_who_declared_what_they_speak_brings_that_and_not_what_th
         await client.say(speech(11))
         await client.wait_for("result")
     assert [request.source_langs for request in fakes.speech_translator.requests] == [{"eng", "ita"}]
+
+
+def _expected(fakes: Fakes) -> list[dict[str, float]]:
+    return [dict(request.expected_langs) for request in fakes.speech_translator.requests]
+
+
+async def test_a_room_of_one_language_expects_nothing_and_one_of_two_both_alike(running: Running, fakes: Fakes) -> None:
+    client = await running.client(target_lang="eng", audio="none")
+    await client.say(speech(11))
+    await client.wait_for("result")
+    fakes.speech_translator.requests.clear()
+    other = await running.client(target_lang="spa", source_lang="pol", audio="none")
+    await other.say(speech(31))
+    await other.wait_for("result")
+    (expected,) = _expected(fakes)
+    assert expected.keys() == {"eng", "spa", "pol"}
+    assert len(set(expected.values())) == 1
+
+
+async def test_what_a_client_spoke_last_is_expected_of_it_and_not_of_others(running: Running, fakes: Fakes) -> None:
+    client, other = [await running.client(target_lang="eng", audio="none") for _ in range(2)]
+    for phrase in (31, 11, 12):
+        await client.say(speech(phrase))
+        await client.wait_for("result")
+    await other.say(speech(21))
+    await other.wait_for("result")
+    first, second, third, others = _expected(fakes)
+    assert first == others == {}
+    assert second["pol"] > second["eng"]
+    assert third["fra"] > third["pol"] > third["eng"]
+
+
+async def test_a_language_that_is_not_sure_is_not_expected_again_and_makes_a_draft(
+    running: Running, fakes: Fakes
+) -> None:
+    client = await running.client(target_lang="eng", audio="none")
+    qualities = []
+    for confidence in (0.7, 0.5, 0.9):
+        fakes.speech_translator.lang_confidence = confidence
+        await client.say(speech(11))
+        qualities.append((await client.wait_for("result"))[-1]["quality"])
+    assert qualities == ["good", "draft", "good"]
+    assert _expected(fakes) == [{}, {}, {}]
+
+
+async def test_what_a_client_spoke_is_expected_in_its_interim_and_early_recognitions(
+    running: Running, fakes: Fakes
+) -> None:
+    client = await running.client(target_lang="eng", mode="stream", audio="none")
+    for _ in range(2):
+        await client.stream(speech(11))
+        await client.stream(silence(1.0))
+        await client.wait_for("result")
+    expected = _expected(fakes)
+    assert expected[0] == {}
+    assert expected[-1]["fra"] > expected[-1]["eng"]
+
+
+def test_it_takes_several_utterances_to_make_another_language_likelier() -> None:
+    room = {"eng", "fra"}
+    fluent = expectation(["fra"] * 5, room)
+    changed = expectation(["fra"] * 4 + ["eng"], room)
+    for_good = expectation(["fra"] * 2 + ["eng"] * 3, room)
+    assert fluent["fra"] > 5 * fluent["eng"]
+    assert changed["fra"] > changed["eng"]
+    assert for_good["eng"] > for_good["fra"]

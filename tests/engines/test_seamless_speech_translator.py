@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def nothing(_: str) -> tuple[str, ...]:
     return ()
 
 
-def french(_: Samples, __: Collection[str]) -> tuple[str, float]:
+def french(_: Samples, __: Collection[str], ___: Mapping[str, float]) -> tuple[str, float]:
     return "fra", 0.75
 
 

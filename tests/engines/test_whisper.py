@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,16 @@ import numpy as np
 import pytest
 
 from babblefish.cli.demo import read_speech
+from babblefish.conversation.expected_languages import expectation
 from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.decoding import max_speech_tokens
 from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens, _said_once, _sounding_s
+from babblefish.languages import language_code
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.article_1 import ARTICLE_1
-from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
+from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +116,7 @@ def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisp
 def test_the_likeliest_of_the_possible_languages_is_taken_and_unknown_ones_are_not(
     whisper: Whisper, possible: set[str], taken: set[str]
 ) -> None:
-    heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible)
+    heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible, {})
     assert heard in taken
     assert 0 < confidence <= 1
 
@@ -127,7 +130,7 @@ def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> N
 
 
 def test_the_language_alone_is_detected_for_other_engines(whisper: Whisper) -> None:
-    lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH))
+    lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), (), {})
     assert lang == "fra"
     assert 0.9 < confidence <= 1.0
 
@@ -406,3 +409,30 @@ def test_repetition_is_seen_in_the_text_itself() -> None:
 def test_the_deadline_is_checked_between_steps(whisper: Whisper) -> None:
     with pytest.raises(DeadlineExceededError):
         whisper.translate(SpeechRequest(read_speech(ENGLISH_SPEECH), Deadline.after(-1), nothing))
+
+
+def shared(file: str) -> Any:
+    if not (SHARED_AUDIO / file).exists():
+        pytest.skip("the shared recordings are not here")
+    return read_speech(SHARED_AUDIO / file)
+
+
+@pytest.mark.parametrize(
+    ("file", "lang"),
+    [("04_wronglang_fra_non.wav", "fra"), ("04_wronglang_ita_cinque.wav", "ita"), ("05_hesitating_fra.wav", "fra")],
+)
+def test_a_word_is_heard_in_the_language_that_was_spoken_before(whisper: Whisper, file: str, lang: str) -> None:
+    samples = shared(f"cases/{file}")
+    heard, _ = whisper.detect_language(samples, (), expectation([lang], {lang, "eng"}))
+    assert heard == lang
+
+
+@pytest.mark.parametrize(("said", "before"), itertools.permutations(("en", "fr", "de", "es", "it", "pt"), 2))
+def test_a_sentence_in_another_language_of_the_room_is_heard_in_that_one(
+    whisper: Whisper, said: str, before: str
+) -> None:
+    samples = shared(f"test_{said}_norm.wav" if said != "pt" else "test_pt.wav")
+    codes = {code: language_code(code) for code in (said, before)}
+    heard, confidence = whisper.detect_language(samples, (), expectation([codes[before]] * 5, set(codes.values())))
+    assert heard == codes[said]
+    assert confidence > 0.9

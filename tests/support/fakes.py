@@ -104,6 +104,7 @@ class FakeSpeechTranslator:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         self.delay_s = 0.0
+        self.lang_confidence = 0.9
         self.before: Callable[[int], None] = lambda phrase: None
         self.requests: list[SpeechRequest] = []
 
@@ -121,7 +122,7 @@ class FakeSpeechTranslator:
             raise NoSpeechError("no words were recognised")
         lang, text = PHRASES[phrase]
         return SpeechTranslation(
-            transcript=Transcript(text, lang, 0.9, 0.9),
+            transcript=Transcript(text, lang, self.lang_confidence, 0.9),
             translations={target: f"<{target}> {text}" for target in request.choose_targets(lang)},
             timings_ms={"encode": 1.0, "decode": 1.0},
         )

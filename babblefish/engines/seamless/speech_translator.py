@@ -71,7 +71,7 @@ class SeamlessSpeechTranslator:
         self,
         loaded: SeamlessModel,
         threads: int,
-        detect_language: Callable[[Samples, Collection[str]], tuple[str, float]],
+        detect_language: Callable[[Samples, Collection[str], Mapping[str, float]], tuple[str, float]],
         beams: int = 1,
         max_batch: int = 8,
     ) -> None:
@@ -192,7 +192,7 @@ class SeamlessSpeechTranslator:
         lang, confidence = next(iter(request.source_langs), ""), 1.0
         if len(request.source_langs) != 1 or lang not in self._languages:
             started_s = time.perf_counter()
-            lang, confidence = self._detect_language(request.samples, request.source_langs)
+            lang, confidence = self._detect_language(request.samples, request.source_langs, request.expected_langs)
             utterance.timings_ms["detect_language"] = (time.perf_counter() - started_s) * 1000.0
         if lang not in self._languages:
             raise EngineError(f"SeamlessM4T does not write {LANGUAGES[lang].name if lang in LANGUAGES else lang}")

@@ -1,0 +1,50 @@
+"""Which languages are to be expected of somebody, before a word of an utterance is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+
+from babblefish.conversation.members import Member
+from babblefish.domain import Transcript
+from babblefish.wire import server_messages
+
+_SURE = 0.9
+"""Probability from which a language is remembered. Of 1,875 recorded prompts after utterances in another language, 93 %
+of those with so much were in the language they seemed to be in."""
+
+_FADING = 0.8
+"""What each utterance since then leaves of one: two people on one microphone, or somebody who changes languages, make
+themselves known."""
+
+_OF_THE_ROOM = 0.5
+"""What a language of the room counts for, in utterances of the speaker."""
+
+
+def expected_langs(member: Member, members: Iterable[Member]) -> dict[str, float]:
+    """Return the languages that a member of these is likely to speak; see ``expectation``."""
+    langs = {lang for each in members for lang in (each.target_lang, each.source_lang)}
+    return expectation(member.spoken_langs, langs.difference((server_messages.AUTO, server_messages.ROOM)))
+
+
+def expectation(spoken_langs: Sequence[str], room_langs: Set[str]) -> dict[str, float]:
+    """Return how much speaks for a language, as ``SpeechRequest.expected_langs`` has it.
+
+    A room of a single language says nothing: whoever is alone there, or not understood, speaks any other.
+
+    Args:
+        spoken_langs: The languages of the speaker's last utterances, the newest last.
+        room_langs: What the members of the room speak or hear.
+    """
+    expected: dict[str, float] = {}
+    for age, lang in enumerate(reversed(spoken_langs)):
+        expected[lang] = expected.get(lang, 0.0) + _FADING**age
+    if expected or len(room_langs) > 1:
+        for lang in room_langs:
+            expected[lang] = expected.get(lang, 0.0) + _OF_THE_ROOM
+    return expected
+
+
+def remember(member: Member, transcript: Transcript) -> None:
+    """Keep the language of an utterance, where it is sure."""
+    if transcript.lang_confidence >= _SURE:
+        member.spoken_langs.append(transcript.lang)

@@ -1,8 +1,8 @@
 """Single words through the endpointing and the Whisper engine: right, wrong, doubled or lost.
 
-Numbers, days, yes, no and thanks in five languages, spoken by the embedded voices, each with the language declared, with
-it unknown, and with it unknown in a room of two languages (English and this one; French and English): before the speaker
-has said anything else there, after three sure utterances in the same language, and after three in the other one. What a
+Numbers, days, yes, no and thanks in five languages, spoken by the embedded voices: with the language declared, with it
+unknown, and with it unknown in a room of two languages (this one and English; English and French): before the speaker
+has said anything there, after three sure utterances in the same language, and after three in the other one. What a
 voice says is the same in every run on one machine, and so is what is heard.
 
 A word is right where nothing else is heard; a number may be written in digits. It is doubled where it, or another word,

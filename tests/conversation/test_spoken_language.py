@@ -68,11 +68,11 @@ async def test_a_room_of_one_language_expects_nothing_and_one_of_two_both_alike(
 
 async def test_what_a_client_spoke_last_is_expected_of_it_and_not_of_others(running: Running, fakes: Fakes) -> None:
     client, other = [await running.client(target_lang="eng", audio="none") for _ in range(2)]
-    for phrase in (31, 11, 12):
+    for count, phrase in enumerate((31, 11, 12), 1):
         await client.say(speech(phrase))
-        await client.wait_for("result")
+        await client.wait_for("result", count)
     await other.say(speech(21))
-    await other.wait_for("result")
+    await other.wait_for("result", 4)
     first, second, third, others = _expected(fakes)
     assert first == others == {}
     assert second["pol"] > second["eng"]
@@ -84,10 +84,10 @@ async def test_a_language_that_is_not_sure_is_not_expected_again_and_makes_a_dra
 ) -> None:
     client = await running.client(target_lang="eng", audio="none")
     qualities = []
-    for confidence in (0.7, 0.5, 0.9):
+    for count, confidence in enumerate((0.7, 0.5, 0.9), 1):
         fakes.speech_translator.lang_confidence = confidence
         await client.say(speech(11))
-        qualities.append((await client.wait_for("result"))[-1]["quality"])
+        qualities.append((await client.wait_for("result", count))[-1]["quality"])
     assert qualities == ["good", "draft", "good"]
     assert _expected(fakes) == [{}, {}, {}]
 
@@ -96,13 +96,15 @@ async def test_what_a_client_spoke_is_expected_in_its_interim_and_early_recognit
     running: Running, fakes: Fakes
 ) -> None:
     client = await running.client(target_lang="eng", mode="stream", audio="none")
-    for _ in range(2):
-        await client.stream(speech(11))
-        await client.stream(silence(1.0))
-        await client.wait_for("result")
-    expected = _expected(fakes)
-    assert expected[0] == {}
-    assert expected[-1]["fra"] > expected[-1]["eng"]
+    await client.stream(speech(11))
+    await client.stream(silence(1.0))
+    await client.wait_for("result")
+    fakes.speech_translator.requests.clear()
+    await client.stream(speech(12))
+    await client.stream(silence(1.0))
+    await client.wait_for("result", 2)
+    assert fakes.speech_translator.requests
+    assert all(expected["fra"] > expected["eng"] for expected in _expected(fakes))
 
 
 def test_it_takes_several_utterances_to_make_another_language_likelier() -> None:

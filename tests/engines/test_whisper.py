@@ -427,7 +427,7 @@ def test_a_word_is_heard_in_the_language_that_was_spoken_before(whisper: Whisper
     assert heard == lang
 
 
-@pytest.mark.parametrize(("said", "before"), itertools.permutations(("en", "fr", "de", "es", "it", "pt"), 2))
+@pytest.mark.parametrize(("said", "before"), [*itertools.permutations(("en", "fr", "de", "es", "it", "pt"), 2)])
 def test_a_sentence_in_another_language_of_the_room_is_heard_in_that_one(
     whisper: Whisper, said: str, before: str
 ) -> None:

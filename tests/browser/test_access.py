@@ -63,6 +63,7 @@ def talk(server: ScriptedServer) -> None:
             source_text="Good morning. Shall we begin with the budget for next year?",
             translation="Good morning. Shall we begin with the budget for next year?",
             quality=Quality.ORIGINAL,
+            source_lang_confidence=0.5,
         ),
         result(
             3,

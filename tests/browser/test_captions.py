@@ -309,6 +309,22 @@ def test_the_spoken_language_can_be_left_to_the_rooms(page: Page, server: Script
     wait_until(page, lambda: server.controls == [{"type": "set", "source_lang": "room"}], "the server is asked")
 
 
+def test_a_tap_says_which_language_somebody_speaks_where_that_is_in_doubt(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    server.send(
+        result(1, client_id="me", source_lang="tha"),
+        result(2, source_lang_confidence=0.5),
+        result(3, client_id="me", source_lang="spa", source_lang_confidence=0.5),
+    )
+    doubt = page.locator(".doubt")
+    # What it seems to be, what was spoken before, and what is heard here.
+    expect(doubt).to_have_text("I speak:SpanishThaiEnglishFrench")
+    doubt.get_by_role("button", name="I speak: Thai").click()
+    expect(doubt).to_have_count(0)
+    wait_until(page, lambda: server.controls == [{"type": "set", "source_lang": "tha"}], "the server is asked")
+    expect(page.get_by_label("I speak")).to_have_value("tha")
+
+
 def test_a_link_names_the_room_the_person_and_the_language(page: Page, server: ScriptedServer) -> None:
     page.goto(f"{server.url}?room=hall&name=Marta&target_lang=spa")
     page.get_by_role("button", name="Join").click()

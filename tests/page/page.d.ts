@@ -37,6 +37,7 @@ interface Said {
   source_text: string;
   source_lang: string;
   source_confidence?: number;
+  source_lang_confidence?: number;
   translation: string;
   target_lang: string;
   requested_lang?: string;
@@ -48,6 +49,7 @@ interface Said {
 }
 
 interface Result extends Said {
+  source_lang_confidence: number;
   client_id: string;
   seq: number;
   timestamp: string;
@@ -172,6 +174,8 @@ interface ConnectionHandlers {
 interface CaptionHandlers {
   rename(speakerId: string, was: string): void;
   replay(utteranceId: string): void;
+  likely(): string[];
+  speak(lang: string): void;
 }
 
 /** A caption of what somebody is saying at this moment. */

@@ -341,7 +341,9 @@ class Pipeline:
             _log.warning("no caption in %s from speech: %s", lang, error)
             return None
         text = translation.translations.get(lang)
-        return Caption(text, lang, translation.quality(lang, quality), (spoken, lang)) if text else None
+        # Declared here, the language is as much in doubt as it was when it was detected.
+        quality = replace(translation, transcript=recognition.transcript).quality(lang, quality)
+        return Caption(text, lang, quality, (spoken, lang)) if text else None
 
     async def speak(
         self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False

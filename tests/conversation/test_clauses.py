@@ -134,9 +134,13 @@ async def test_a_doubtful_translation_is_shown_as_a_draft(
     assert listener.of_type("result")[0]["quality"] == "draft"
 
 
+@pytest.mark.parametrize(("confidence", "quality"), [(0.9, "good"), (0.5, "draft")])
 async def test_what_cannot_be_translated_from_the_transcript_is_translated_from_speech(
-    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator
+    running: Running, fakes: Fakes, translator: ScriptedConversationTranslator, confidence: float, quality: str
 ) -> None:
+    confidences = iter((confidence, 1.0))  # the second time the language is declared
+    fakes.speech_translator.before = lambda _: setattr(fakes.speech_translator, "lang_confidence", next(confidences))
+
     def make(_: TextRequest) -> TextTranslation:
         raise MistranslatedError("not usable", ("echo", "echo"))
 
@@ -146,7 +150,7 @@ async def test_what_cannot_be_translated_from_the_transcript_is_translated_from_
     await speaker.say(speech(11))
     await listener.wait_for("result")
     result = listener.of_type("result")[0]
-    assert (result["translation"], result["quality"]) == ("<eng> bonjour tout le monde", "good")
+    assert (result["translation"], result["quality"]) == ("<eng> bonjour tout le monde", quality)
     assert [set(request.choose_targets("fra")) for request in fakes.speech_translator.requests] == [set(), {"eng"}]
 
 

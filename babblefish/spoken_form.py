@@ -21,6 +21,7 @@ from babblefish.spoken_words import Reader, is_noun, reader
 
 _Say = Callable[[re.Match[str]], str]
 
+_NARROW_BLANK = re.compile("[\u00a0\u2009\u202f]")
 _BLANK = "[ \u00a0\u2009\u202f]?"
 
 _LONGEST = 20_000
@@ -35,8 +36,10 @@ def spoken_form(text: str, lang: str) -> str:
         lang: ISO 639-3; the text of a language that is not in ``spoken_words.WORDS`` stays as it is.
     """
     speaker = _speaker(lang)
-    if speaker is None or len(text) > _LONGEST or not _MARKED.search(text):
+    if speaker is None or len(text) > _LONGEST:
         return text
+    if not _MARKED.search(text):
+        return _NARROW_BLANK.sub(" ", text)
     return speaker.read(unicodedata.normalize("NFC", text))
 
 
@@ -78,7 +81,7 @@ _TIME = re.compile(
     rf"(?:{_BLANK}(?P<half>[AaPp])\.?{_BLANK}[Mm]\b\.?)?(?:{_BLANK}Uhr\b)?"
 )
 _TIMES_OTHERWISE = {
-    "eng": r"(?<![\w.,:])(?P<h>1?\d)[.]?(?P<m>(?<=\.)[0-5]\d)? ?(?P<half>[AaPp])\.?[Mm]\b\.?",
+    "eng": r"(?<![\w.,:])(?P<h>1?\d)(?:\.(?P<m>[0-5]\d))? ?(?P<half>[AaPp])\.?[Mm]\b\.?",
     "fra": r"(?<![\w.,:])(?P<h>[01]?\d|2[0-4]) ?[hH] ?(?P<m>[0-5]\d)(?!\w)",
     "por": r"(?<![\w.,:])(?P<h>[01]?\d|2[0-4]) ?h ?(?P<m>[0-5]\d)(?!\w)(?: ?min\b)?",
     "ita": r"(?:(?<=lle )|(?<=ore ))(?P<h>[01]?\d|2[0-4])\.(?P<m>[0-5]\d)(?![\w.,])",

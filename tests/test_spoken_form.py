@@ -18,6 +18,7 @@ SAID = {
         ("$2.50, $5 million or $50k", "two dollars and fifty cents, five million dollars or fifty thousand dollars"),
         ("About 2.5 km, 3,400 m", "About two point five kilometers, three thousand four hundred meters"),
         ("At 7:30, 7:05 p.m. or 7am", "At seven thirty, seven oh five P M or seven A M"),
+        ("I have 7. Am I late?", "I have seven. Am I late?"),
         ("from 10:30-11:00", "from ten thirty to eleven o'clock"),
         ("Drive 50 km/h, not 10-15 mph.", "Drive fifty kilometers per hour, not ten to fifteen miles per hour."),
         ("-5 °C and 20%", "minus five degrees Celsius and twenty percent"),

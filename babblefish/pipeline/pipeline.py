@@ -61,6 +61,7 @@ from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 from babblefish.spoken_form import spoken_form
 from babblefish.terms import NO_TERMS, Terms
+from babblefish.typography import typeset
 
 _log = logging.getLogger(__name__)
 
@@ -576,7 +577,7 @@ def _corrected(transcript: Transcript, terms: Terms) -> Transcript:
 
 def _as_written(text: str, said: str, said_lang: str, lang: str) -> str:
     """Return a translation as its language is written, where a translator keeps to the source's ways."""
-    return numerals.rewritten(text, lang, said, said_lang)
+    return typeset(numerals.rewritten(text, lang, said, said_lang), lang)
 
 
 def _begin_synthesis(

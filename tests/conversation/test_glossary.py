@@ -190,7 +190,7 @@ async def test_recognition_translation_and_speech_go_by_the_glossary(
     fakes: Fakes, engines: Engines, translator: ScriptedConversationTranslator, settings: Settings
 ) -> None:
     heard(fakes, ("eng", "ask mister kovalchik about the water heater"))
-    translator.make = lambda request: TextTranslation(f"fr: {request.text}")
+    translator.make = lambda request: TextTranslation(f"fr {request.text}")
     async with serving(settings, engines) as running:
         dan = await running.client(target_lang="eng")
         await running.client(target_lang="fra", glossary="Kowalczyk=fra:|Kovaltchik;water heater=fra:chauffe-eau")
@@ -204,8 +204,8 @@ async def test_recognition_translation_and_speech_go_by_the_glossary(
     (asked,) = translator.requests
     assert asked.text == "ask mister Kowalczyk about the water heater"
     assert asked.terms == (("Kowalczyk", "Kowalczyk"), ("water heater", "chauffe-eau"))
-    assert result["translation"] == "fr: ask mister Kowalczyk about the water heater"
-    assert fakes.synthesizer.spoken == ["fr: ask mister Kovaltchik about the water heater"]
+    assert result["translation"] == "fr ask mister Kowalczyk about the water heater"
+    assert fakes.synthesizer.spoken == ["fr ask mister Kovaltchik about the water heater"]
 
 
 async def test_an_interim_caption_goes_by_the_glossary_as_well(

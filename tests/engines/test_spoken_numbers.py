@@ -45,7 +45,8 @@ def voices() -> list[Synthesizer]:
         ("spa", "El coche nuevo cuesta 3.400 €, y hay que pagar un 25 % más.", {"3400", "25"}),
         ("ita", "La macchina nuova costa 3.400 €, e bisogna pagare il 25% in più.", {"3400", "25"}),
         ("por", "O carro novo custa R$ 3.400, e é preciso pagar mais 25%.", {"3400", "25"}),
-        ("deu", "Das neue Auto kostet 3.400 €, und man fährt damit 120 km/h.", {"120", "pro", "stunde"}),
+        ("deu", "Ich zahle heute 5.000 € für das Auto.", {"5000", "euro"}),
+        ("pol", "Samochód kosztuje 5 000 zł.", {"5000", "złotych"}),
     ],
 )
 def test_numbers_and_units_are_heard_as_they_were_meant(

@@ -276,8 +276,9 @@ class Room:
         """Say whether an utterance sounds like a person known here, and more so than like the voice that speaks."""
         if recognition.embedding is None:
             return False
-        speech_s = recognition.job.utterance.speech_s or 0.0
-        likeness = self.speakers.likeness_of_person(recognition.embedding, speech_s)
+        utterance = recognition.job.utterance
+        speech_s = utterance.speech_s or 0.0
+        likeness = self.speakers.likeness_of_person(recognition.embedding, speech_s, utterance.client_id)
         if likeness is None:
             return False
         synthetic = await self._pipeline.likeness_of_voice(recognition)

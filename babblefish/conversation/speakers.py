@@ -237,18 +237,19 @@ class SpeakerRegistry:
         """
         self._put(replace(self._get(speaker_id), is_person=True))
 
-    def likeness_of_person(self, embedding: Embedding, duration_s: float) -> float | None:
-        """Return the corrected similarity to the person it sounds most like, or None where it sounds like nobody known.
+    def likeness_of_person(self, embedding: Embedding, duration_s: float, client_id: str) -> float | None:
+        """Return the corrected similarity to the person on this client it sounds most like, or None where to none.
 
         Args:
             embedding: Unit vector of the utterance.
             duration_s: Length of the utterance in seconds.
+            client_id: The client it came from; among more voices, a loudspeaker sounds the sooner like one of them.
         """
         speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
         similarities = (
             self._similarity(embedding, speech_s, record.centroid, record.speech_s)
             for record in self._records.values()
-            if record.is_person
+            if record.is_person and client_id in (record.first_client_id, record.last_client_id)
         )
         likeness = max(similarities, default=-math.inf)
         return likeness if likeness >= self._threshold else None

@@ -264,13 +264,14 @@ def test_a_snapshot_does_not_change_with_the_registry(registry: SpeakerRegistry)
     assert Snapshot() == Snapshot((), 1)
 
 
-def test_a_person_is_who_was_heard_in_quiet(registry: SpeakerRegistry) -> None:
+def test_a_person_is_who_was_heard_in_quiet_and_on_this_client(registry: SpeakerRegistry) -> None:
     registry.identify(voice(0), 5.0, "anna")
-    assert registry.likeness_of_person(voice(0), 5.0) is None
+    assert registry.likeness_of_person(voice(0), 5.0, "anna") is None
     registry.heard_in_quiet("speaker_1")
     registry.identify(voice(0), 5.0, "anna")
-    assert registry.likeness_of_person(voice(0), 5.0) == pytest.approx(1.1, abs=0.1)
-    assert registry.likeness_of_person(voice(0, similarity=0.5), 5.0) is None
+    assert registry.likeness_of_person(voice(0), 5.0, "anna") == pytest.approx(1.1, abs=0.1)
+    assert registry.likeness_of_person(voice(0, similarity=0.5), 5.0, "anna") is None
+    assert registry.likeness_of_person(voice(0), 5.0, "bob") is None
     registry.identify(voice(1), 5.0, "bob")
     registry.merge("speaker_2", "speaker_1")
-    assert registry.likeness_of_person(voice(0), 5.0) is not None
+    assert registry.likeness_of_person(voice(0), 5.0, "bob") is not None

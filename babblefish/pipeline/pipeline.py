@@ -54,6 +54,7 @@ from babblefish.engines.contracts import (
 from babblefish.pipeline.idle_gate import IdleGate
 from babblefish.pipeline.job import Timings, UtteranceJob
 from babblefish.pipeline.pace import Pace
+from babblefish.pipeline.phrasebook import Phrasebook
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.synthetic_voices import SyntheticVoices
@@ -81,6 +82,7 @@ class Recognition:
             not asked for.
         texts: Language → text made from the speech itself; holds the transcript too.
         plans: Target language → plan.
+        is_doubtful: Whether the speech translator doubts the transcript, so that a translation of it is a draft.
     """
 
     job: UtteranceJob
@@ -88,6 +90,7 @@ class Recognition:
     embedding: Embedding | None
     texts: Mapping[str, str]
     plans: Mapping[str, CaptionPlan]
+    is_doubtful: bool = False
 
     def targets_by_plan(self) -> dict[CaptionPlan, frozenset[str]]:
         """Group the target languages that share a caption."""
@@ -158,6 +161,7 @@ class Pipeline:
         self._workers = workers
         self._settings = settings
         self._voices = SyntheticVoices(engines.speaker_encoder, workers.speaker)
+        self._phrasebook = Phrasebook()
         self._preparing = asyncio.Semaphore(1)
         self._idle = asyncio.Event()
         """Set while no utterance is being served."""
@@ -277,6 +281,9 @@ class Pipeline:
 
     async def interim_text(self, recognition: Recognition, plan: CaptionPlan) -> str | None:
         """Return the text of an interim caption, or None where the text translator is busy or fails."""
+        text = self._phrase(recognition, plan.lang)
+        if text is not None:
+            return text
         text = recognition.texts.get(plan.start)
         if text is None or plan.route is None:
             return text
@@ -310,6 +317,9 @@ class Pipeline:
         self, recognition: Recognition, plan: CaptionPlan, timings: Timings, on_clause: Callable[[str], None]
     ) -> tuple[Caption, tuple[str, ...]]:
         transcript = recognition.transcript
+        if (phrase := self._phrase(recognition, plan.lang)) is not None:
+            quality = Quality.DRAFT if recognition.is_doubtful else Quality.GOOD
+            return Caption(phrase, plan.lang, quality, (transcript.lang, plan.lang)), ()
         text = recognition.texts.get(plan.start)
         faults: tuple[str, ...] = ()
         try:
@@ -328,6 +338,13 @@ class Pipeline:
                 if (caption := await self._caption_from_speech(recognition, plan.lang)) is not None:
                     return caption, faults
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,)), faults
+
+    def _phrase(self, recognition: Recognition, lang: str) -> str | None:
+        """Return what the phrasebook makes of the transcript, where the glossary has nothing to say to it."""
+        transcript = recognition.transcript
+        if recognition.job.terms.between(transcript.text, transcript.lang, lang):
+            return None
+        return self._phrasebook.translation(transcript.text, transcript.lang, lang)
 
     async def _caption_from_speech(self, recognition: Recognition, lang: str) -> Caption | None:
         """Translate from the speech itself what could not be translated from the transcript, or return None."""
@@ -431,6 +448,8 @@ class Pipeline:
         route = translator.route(source_lang, target_lang) if translator else None
         if route is None:
             raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
+        if (phrase := self._phrasebook.translation(text, source_lang, target_lang)) is not None:
+            return Caption(phrase, target_lang, Quality.GOOD, (source_lang, target_lang))
         deadline = Deadline.after(self._settings.utterance_deadline_s)
         translated = await self._translate_text(text, route, deadline)
         return Caption(translated.text, target_lang, route.quality, route.path)
@@ -568,7 +587,7 @@ def _recognition(
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
     sure = {lang: replace(plan, quality=translation.quality(plan.start, plan.quality)) for lang, plan in plans.items()}
-    return Recognition(job, transcript, embedding, texts, sure)
+    return Recognition(job, transcript, embedding, texts, sure, transcript.lang in translation.doubtful)
 
 
 def _corrected(transcript: Transcript, terms: Terms) -> Transcript:

@@ -212,7 +212,7 @@ def _echoes(source: str, target: str, source_lang: str, target_lang: str) -> boo
     if (
         len(written) >= _SHARED
         and len(left) > _MOSTLY * len(written)
-        and any(len(word) > 2 for word in {*left} & plain)
+        and any(len(word) > 2 and word.islower() for word in left)  # and not names alone
     ):
         return True
     groups = {group for group in _in_a_row(said) if all(word in plain and word.isalpha() for word in group)}

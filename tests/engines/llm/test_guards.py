@@ -57,6 +57,7 @@ GOOD = (
     ("deu", "Herr Bäcker kommt aus München.", "ita", "Il signor Bäcker viene da Monaco."),
     ("eng", "Mr. Nowak is waiting outside.", "pol", "Na zewnątrz czeka pan Nowak."),
     ("pol", "Widziałam pana Nowaka na dworcu.", "eng", "I saw Mr. Nowak at the station."),
+    ("deu", "Klaus Schwarz wohnt in London.", "eng", "Klaus Schwarz lives in London."),
     ("eng", "My seat is 14C.", "spa", "Mi asiento es el 14C."),
     ("eng", "Good morning, did you sleep?", "cmn", "早上好你睡了吗"),
     ("cmn", "请问地铁站在哪里", "eng", "Excuse me, where is the subway station?"),

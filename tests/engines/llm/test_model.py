@@ -137,3 +137,36 @@ def test_it_leads_between_the_languages_that_it_writes_and_understands_polish(tr
     assert translator.route("eng", "pol") is None
     assert translator.route("eng", "kor") is None
     assert translator.route("eng", "eng") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "source", "target", "right"),
+    [
+        ("Bitte.", "deu", "eng", {"please"}),
+        ("Morgen.", "deu", "eng", {"tomorrow", "morning"}),
+        ("Salut.", "fra", "eng", {"hello", "hi", "bye"}),
+        ("Ciao!", "ita", "spa", {"hola", "adiós"}),
+        ("Buenas noches.", "spa", "eng", {"good night", "goodnight", "good evening"}),
+        ("Proszę.", "pol", "eng", {"please", "here you are"}),
+    ],
+)
+def test_short_words_that_no_phrasebook_can_have_mean_one_of_the_things_they_may_mean(
+    translator: LlmTranslator, said: str, source: str, target: str, right: set[str]
+) -> None:
+    assert translated(translator, said, source, target).strip("¡!.").lower() in right
+
+
+@pytest.mark.parametrize(
+    ("said", "source", "target", "name"),
+    [
+        ("Smith called this morning.", "eng", "spa", "Smith"),
+        ("My name is Rose Baker.", "eng", "fra", "Rose Baker"),
+        ("Grace King will pick you up at the station.", "eng", "spa", "Grace King"),
+        ("Klaus Schwarz wohnt in London.", "deu", "eng", "Klaus Schwarz"),
+        ("Le docteur Charpentier est en vacances.", "fra", "eng", "Charpentier"),
+    ],
+)
+def test_a_name_that_is_a_word_as_well_stays(
+    translator: LlmTranslator, said: str, source: str, target: str, name: str
+) -> None:
+    assert name in translated(translator, said, source, target)

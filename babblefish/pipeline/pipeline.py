@@ -587,7 +587,8 @@ def _recognition(
     transcript = translation.transcript
     texts = {**translation.translations, transcript.lang: transcript.text}
     sure = {lang: replace(plan, quality=translation.quality(plan.start, plan.quality)) for lang, plan in plans.items()}
-    return Recognition(job, transcript, embedding, texts, sure, transcript.lang in translation.doubtful)
+    is_doubtful = translation.quality(transcript.lang, Quality.GOOD) is Quality.DRAFT
+    return Recognition(job, transcript, embedding, texts, sure, is_doubtful)
 
 
 def _corrected(transcript: Transcript, terms: Terms) -> Transcript:

@@ -170,21 +170,26 @@ def test_a_language_without_phrases_has_no_translation(pair: tuple[str, str], ph
 # In a conversation
 
 
-def heard(fakes: Fakes, lang: str, text: str, doubtful: bool = False) -> None:
+def heard(fakes: Fakes, lang: str, text: str, doubtful: bool = False, lang_confidence: float = 0.9) -> None:
     """Let the recogniser hear these words, whatever is said."""
 
     def translate(request: SpeechRequest) -> SpeechTranslation:
         made = {target: f"<{target}> {text}" for target in request.choose_targets(lang)}
-        return SpeechTranslation(Transcript(text, lang, 0.9, 0.9), made, doubtful=frozenset({lang} if doubtful else ()))
+        return SpeechTranslation(
+            Transcript(text, lang, lang_confidence, 0.9), made, doubtful=frozenset({lang} if doubtful else ())
+        )
 
     fakes.speech_translator.translate = translate  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize(("doubtful", "quality"), [(False, Quality.GOOD), (True, Quality.DRAFT)])
-async def test_a_phrase_is_good_unless_the_transcript_is_doubtful(
-    running: Running, fakes: Fakes, doubtful: bool, quality: Quality
+@pytest.mark.parametrize(
+    ("doubtful", "lang_confidence", "quality"),
+    [(False, 0.9, Quality.GOOD), (True, 0.9, Quality.DRAFT), (False, 0.2, Quality.DRAFT)],
+)
+async def test_a_phrase_is_good_unless_the_transcript_or_its_language_is_doubtful(
+    running: Running, fakes: Fakes, doubtful: bool, lang_confidence: float, quality: Quality
 ) -> None:
-    heard(fakes, "eng", "Thank you.", doubtful)
+    heard(fakes, "eng", "Thank you.", doubtful, lang_confidence)
     speaker, listener = await running.client(target_lang="eng"), await running.client(target_lang="spa")
     await speaker.say(speech(21))
     (result,) = await listener.wait_for("result")

@@ -281,9 +281,6 @@ class Pipeline:
 
     async def interim_text(self, recognition: Recognition, plan: CaptionPlan) -> str | None:
         """Return the text of an interim caption, or None where the text translator is busy or fails."""
-        text = self._phrase(recognition, plan.lang)
-        if text is not None:
-            return text
         text = recognition.texts.get(plan.start)
         if text is None or plan.route is None:
             return text

@@ -13,7 +13,7 @@ from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.pipeline.phrasebook import Phrasebook, read, spoken
 from babblefish.settings import Settings
-from tests.support.fakes import Fakes, silence, speech
+from tests.support.fakes import Fakes, speech
 from tests.support.serving import Running
 
 PHRASES = read()
@@ -212,16 +212,6 @@ async def test_the_glossary_has_its_way(running: Running, fakes: Fakes) -> None:
     await speaker.say(speech(21))
     (result,) = await listener.wait_for("result")
     assert result["translation"] == "<spa> Thank you."
-
-
-async def test_an_interim_caption_is_a_phrase_without_its_last_word(running: Running, fakes: Fakes) -> None:
-    heard(fakes, "eng", "I don't know.")
-    speaker = await running.client(target_lang="fra", mode="stream", audio="none")
-    await speaker.stream(speech(21))
-    (partial,) = await speaker.wait_for("partial")
-    await speaker.stream(silence(1.0))
-    await speaker.wait_for("result")
-    assert (partial["translation"], fakes.calls.count["text fra"]) == ("Je ne sais", 0)
 
 
 async def test_a_phrase_that_is_written_needs_no_translator_either(settings: Settings, fakes: Fakes) -> None:

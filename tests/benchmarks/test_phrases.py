@@ -10,7 +10,7 @@ from benchmarks.phrases import OTHERS, is_right, said
 PHRASES = read(OTHERS)
 
 
-def test_the_phrases_held_back_are_in_every_language_and_not_in_the_phrasebook() -> None:
+def test_phrases_held_back_are_in_every_language_and_not_in_the_phrasebook() -> None:
     assert len(PHRASES) >= 30
     phrasebook = Phrasebook()
     for phrase in PHRASES:

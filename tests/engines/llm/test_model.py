@@ -150,7 +150,7 @@ def test_it_leads_between_the_languages_that_it_writes_and_understands_polish(tr
         ("Proszę.", "pol", "eng", {"please", "here you are"}),
     ],
 )
-def test_short_words_that_no_phrasebook_can_have_mean_one_of_the_things_they_may_mean(
+def test_words_of_two_meanings_have_one_of_them(
     translator: LlmTranslator, said: str, source: str, target: str, right: set[str]
 ) -> None:
     assert translated(translator, said, source, target).strip("¡!.").lower() in right

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples
-from babblefish.languages import to_seamless
+from babblefish.languages import LANGUAGES, spoken_by, to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
@@ -17,7 +18,7 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2Model  # noqa: E402
 
 from babblefish.engines.seamless.model import DType, SeamlessModel, load  # noqa: E402 - only where torch is
-from babblefish.engines.seamless.synthesizer import SeamlessSynthesizer  # noqa: E402
+from babblefish.engines.seamless.synthesizer import SPEAKERS, SeamlessSynthesizer  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,10 @@ def engine(loaded: SeamlessModel) -> SeamlessSynthesizer:
 
 @pytest.fixture(scope="module")
 def reference(checkpoint: Path) -> SeamlessM4Tv2Model:
-    return SeamlessM4Tv2Model.from_pretrained(checkpoint).eval()
+    """What transformers makes of it, with units as long as they are."""
+    model = SeamlessM4Tv2Model.from_pretrained(checkpoint).eval()
+    model.vocoder.dur_predictor.forward = lambda units: units.new_zeros(units.shape[:2])
+    return model
 
 
 def speak(engine: SeamlessSynthesizer, text: str, lang: str) -> Samples:
@@ -57,6 +61,7 @@ def test_the_words_that_transformers_decoded_sound_as_it_speaks_them(
         num_beams=1,
         do_sample=False,
         return_intermediate_token_ids=True,
+        speaker_id=SPEAKERS[to_seamless(target)],
     )
     # The last is left out, be it the end or what was decoded when the limit was reached.
     tokens = spoken.sequences[0, 2:-1].tolist()
@@ -79,7 +84,7 @@ def test_a_text_is_spoken_from_its_own_tokens_in_its_own_language(
         encoder_hidden_states = (reference.text_encoder(ids)[0].detach(),)
 
     monkeypatch.setattr("transformers.GenerationMixin.generate", lambda *_, **__: Decoded)
-    expected, _ = reference.generate(ids, tgt_lang="pol")
+    expected, _ = reference.generate(ids, tgt_lang="pol", speaker_id=SPEAKERS["pol"])
     (speech,) = engine.synthesize(POLISH, "pol", Deadline.after(60))
     np.testing.assert_allclose(speech.samples, expected[0].detach(), atol=1e-5)
     assert (speech.sample_rate_hz, speech.lang, speech.voice) == (16_000, "pol", "seamless:pol")
@@ -144,14 +149,49 @@ def test_characters_that_the_model_does_not_know_are_passed_over(engine: Seamles
     assert len(speak(engine, "The soup 汤 is ready 100 %.", "eng")) > 0
 
 
-def test_control_symbols_are_padding(engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny model never chooses one by itself."""
-    logits = torch.zeros(1, 6, 64)
-    for place, symbol in enumerate((0, 1, 2, 3, 4, 63)):
-        logits[0, place, symbol] = 1.0
+def make_units(engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch, symbols: Sequence[int]) -> None:
+    """Let the text-to-unit model make these; the tiny one never chooses a control symbol by itself."""
+    logits = torch.nn.functional.one_hot(torch.tensor([symbols]), 64)
     monkeypatch.setattr(type(engine._loaded.model.t2u_model), "forward", lambda *_, **__: (logits,))
+
+
+@pytest.mark.parametrize("control", [0, 1, 2, 3])
+def test_speech_ends_at_the_first_control_symbol(
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch, control: int
+) -> None:
+    make_units(engine, monkeypatch, (4, 5, 63, control, 30, 31, control))
     encoded = engine._loaded.encode_text([40, 41], "eng")
-    assert engine._units(encoded, [40, 41], "eng").tolist() == [[1, 1, 1, 1, 0, 59]]
+    assert engine._units(encoded, [40, 41], "eng").tolist() == [[0, 1, 59]]
+    # The upsampling of the tiny vocoder, by 4 and by 2: each unit lasts as long as every other.
+    assert len(speak(engine, ENGLISH, "eng")) == 3 * 8
+
+
+def test_a_text_without_units_is_an_error_of_that_text(
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_units(engine, monkeypatch, (1, 30))
+    with pytest.raises(EngineError, match="no speech"):
+        list(engine.synthesize(ENGLISH, "eng", Deadline.after(60)))
+
+
+def test_each_language_is_spoken_by_a_speaker_of_its_own(
+    engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {lang: SPEAKERS[lang] for lang in ("arb", "deu", "kor", "pol", "rus", "tur", "ukr", "vie")} == {
+        "arb": 0,
+        "deu": 9,
+        "kor": 31,
+        "pol": 39,
+        "rus": 43,
+        "tur": 61,
+        "ukr": 62,
+        "vie": 69,
+    }
+    assert SPEAKERS.keys() >= {to_seamless(code) for code in LANGUAGES if spoken_by(code, "full") == "seamless"}
+    assert len(set(SPEAKERS.values())) == len(SPEAKERS)
+    as_it_is = speak(engine, POLISH, "pol")
+    monkeypatch.setitem(SPEAKERS, "pol", 0)
+    assert not np.array_equal(speak(engine, POLISH, "pol"), as_it_is)
 
 
 def test_the_deadline_is_checked_between_pieces_and_between_the_steps_of_one(

@@ -84,7 +84,7 @@ def make_config(vocabulary: int, characters: int) -> SeamlessM4Tv2Config:
         lang_embed_dim=8,
         spkr_embed_dim=8,
         vocoder_num_langs=len(SPOKEN),
-        vocoder_num_spkrs=2,
+        vocoder_num_spkrs=200,
         vocoder_offset=_OFFSET,
     )
 

@@ -19,8 +19,15 @@ from babblefish.engines.text_splitting import has_words, split_pieces
 from babblefish.engines.torch_threads import use_threads
 from babblefish.languages import to_seamless
 
-_SPEAKER = 0
-"""Of the vocoder's two hundred; the default of the published model."""
+_FIRST_SPEAKERS = (
+    "arb:0 ben:1 cat:2 ces:3 cmn:4 cym:6 dan:7 deu:9 eng:10 est:11 fin:14 fra:15 hin:16 ind:17 ita:29 jpn:30 kor:31 "
+    "mlt:32 nld:35 pes:38 pol:39 por:40 ron:41 rus:43 slk:44 spa:45 swe:46 swh:49 tel:52 tgl:53 tha:54 tur:61 ukr:62 "
+    "urd:63 uzn:66 vie:69"
+)
+SPEAKERS = {lang: int(speaker) for lang, speaker in (pair.split(":") for pair in _FIRST_SPEAKERS.split())}
+"""By the model's language, the speaker that its vocoder learned it from; where there were several, the one that Meta's
+own code takes (the card ``vocoder_v2`` of seamless_communication). No checkpoint carries this table, and the default of
+transformers is the Arabic speaker for all."""
 
 
 class SeamlessSynthesizer:
@@ -45,7 +52,7 @@ class SeamlessSynthesizer:
             if not getattr(tables, table, None):
                 raise EngineError(f"SeamlessM4T cannot speak: its generation configuration has no {table}")
         names = {code: to_seamless(code) for code in loaded.languages}
-        self._names = {code: name for code, name in names.items() if name in tables.t2u_lang_code_to_id}
+        self._names = {code: name for code, name in names.items() if name and name in tables.t2u_lang_code_to_id}
         self._voices: dict[str, int] = {
             code: tables.vocoder_lang_code_to_id[name]
             for code, name in self._names.items()
@@ -80,12 +87,14 @@ class SeamlessSynthesizer:
             deadline.check()
             units = self._units(encoded, tokens, lang)
             deadline.check()
+            if not units.numel():
+                raise EngineError("SeamlessM4T makes no speech of this text")
             return self._sound(units, lang)
         except (RuntimeError, IndexError) as error:
             raise EngineError("SeamlessM4T cannot speak this text") from error
 
     def _units(self, encoded: Tensor, tokens: Sequence[int], lang: str) -> Tensor:
-        """Return the units of a text, shape ``[1, units]``.
+        """Return the units of a text, shape ``[1, units]``, up to the first symbol that is none.
 
         Args:
             encoded: What the text decoder attends to, shape ``[1, positions, width]``.
@@ -104,15 +113,23 @@ class SeamlessSynthesizer:
             states = model.text_decoder(input_ids=decoder_ids, encoder_hidden_states=encoded, use_cache=False)[0]
             logits = model.t2u_model(inputs_embeds=states, char_input_ids=characters, char_count_per_id=counts)[0]
             best = logits.argmax(dim=-1) - model.config.vocoder_offset
-        # Control symbols and languages become padding: the model's own generation does this with the end symbol, and
-        # has no rule for the others, which do not occur.
+        # Padding, the end and the like are where the speech is over, and would be heard.
         is_unit = (best >= 0) & (best < model.config.unit_hifi_gan_vocab_size)
-        return torch.where(is_unit, best, model.config.t2u_pad_token_id)
+        return best[:, : int(is_unit[0].long().cumprod(dim=0).sum())]
 
     def _sound(self, units: Tensor, lang: str) -> Samples:
-        model = self._loaded.model
-        speaker, language = torch.tensor([[_SPEAKER]]), torch.tensor([[self._voices[lang]]])
+        """Return the sound of units, 20 ms each.
+
+        The vocoder has a predictor of how long a unit lasts, for models whose units do not repeat. These do: the text
+        becomes as many as it lasts, so that the predictor would stretch them once more.
+        """
+        vocoder, name = self._loaded.model.vocoder, self._names[lang]
         with torch.inference_mode():
-            waveform, _ = model.vocoder(units, speaker_id=speaker, lang_id=language)
+            units_as_vectors = vocoder.unit_embedding(units)
+            speaker = vocoder.speaker_embedding(torch.tensor([[SPEAKERS.get(name, 0)]]))
+            language = vocoder.language_embedding(torch.tensor([[self._voices[lang]]]))
+            parts = (language, units_as_vectors, speaker)
+            features = torch.cat([part.expand(-1, units.shape[1], -1) for part in parts], dim=-1)
+            waveform = vocoder.hifi_gan(features.transpose(1, 2))
         samples: Samples = waveform[0].numpy()
         return samples

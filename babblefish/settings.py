@@ -268,7 +268,10 @@ class UtteranceSettings(_Part):
     min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
     min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio is refused as `too_short`.")
     max_utterance_s: float = Field(
-        20.0, ge=2.0, le=25.0, description="Longest utterance; longer speech is split at a pause."
+        20.0,
+        ge=2.0,
+        le=25.0,
+        description="Longest utterance; longer speech is split at a pause. Unless set, 15 with SeamlessM4T.",
     )
     utterance_deadline_s: float = Field(
         30.0, gt=0, description="Seconds after which an unfinished utterance is given up with an error."

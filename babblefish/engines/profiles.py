@@ -34,6 +34,9 @@ MEASURED_LLM = "qwen2.5-coder-1.5b-instruct"
 MEMORY_BYTES = 3_500_000_000
 """Memory of the smallest machine that gets a language model by itself: what is sold as 4 GB has a little less."""
 
+_SEAMLESS_UTTERANCE_S = 15.0
+"""What SeamlessM4T's maintainers advise at most: it skips words of utterances of half a minute."""
+
 FULL_PACKAGES = ("torch", "transformers", "sentencepiece", "pyannote.audio")
 
 
@@ -86,6 +89,13 @@ def choose(settings: Settings) -> Profile:
         whisper_model=settings.whisper_model or ("whisper-small" if name == "open" else "whisper-base"),
         llm_model=settings.llm_model or ("eurollm-1.7b-instruct" if name == "open" else MEASURED_LLM),
     )
+
+
+def fitted(settings: Settings, profile: Profile) -> Settings:
+    """Return the settings with the longest utterance that a profile's engines take well, unless somebody set it."""
+    if profile.speech_translator != "seamless" or "max_utterance_s" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"max_utterance_s": _SEAMLESS_UTTERANCE_S})
 
 
 def weights(settings: Settings, profile: Profile) -> list[str]:

@@ -8,7 +8,7 @@ import logging
 
 from babblefish.domain import BabbleFishError, Deadline, DeadlineExceededError, OverloadedError
 from babblefish.engines.contracts import Engines
-from babblefish.engines.profiles import choose
+from babblefish.engines.profiles import choose, fitted
 from babblefish.pipeline.loading import load_engines
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
@@ -36,8 +36,8 @@ class Runtime:
 
     def __init__(self, settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> None:
         """Start the workers; given ``engines`` there is nothing to load."""
-        self.settings = settings
         self.profile = choose(settings)
+        self.settings = settings = fitted(settings, self.profile)
         self.workers = Workers.start(settings)
         self.pipeline: Pipeline | None = None
         self.without: dict[str, str] = {}

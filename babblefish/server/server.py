@@ -45,9 +45,9 @@ class Server:
 
     def __init__(self, settings: Settings, engines: Engines | None = None, pace: Pace | None = None) -> None:
         """Prepare a server; given ``engines`` it is ready at once, otherwise ``load`` loads its profile's."""
-        self.settings = settings
         self.pace = pace or Pace()
         self.runtime = Runtime(settings, engines, self.pace)
+        self.settings = settings = self.runtime.settings
         self.certificate = certificate_of(settings)
         self.access = access_of(settings)
         self.limits = RateLimits(settings)

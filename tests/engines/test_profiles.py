@@ -14,7 +14,7 @@ from babblefish.domain import Deadline, Quality, SetupError, Speech
 from babblefish.engines import profiles, registry
 from babblefish.engines.contracts import Route
 from babblefish.engines.llm import routes
-from babblefish.engines.profiles import choose, weights
+from babblefish.engines.profiles import choose, fitted, weights
 from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, PROFILES, ProfileName
@@ -38,6 +38,16 @@ def test_auto_is_full_where_its_packages_and_weights_are(all_packages: None, mon
     assert (profile.name, profile.reason) == ("full", "everything the full profile needs is installed")
     assert (profile.speech_translator, profile.text_translator) == ("seamless", "seamless")
     assert (profile.speaker_encoder, profile.uses_seamless) == ("pyannote", True)
+
+
+def test_where_seamless_recognises_utterances_are_shorter_unless_somebody_set_their_length() -> None:
+    for given, longest_s in (
+        ({"speech_translator": "seamless"}, 15.0),
+        ({"speech_translator": "seamless", "max_utterance_s": 20.0}, 20.0),
+        ({"speech_translator": "whisper"}, 20.0),
+    ):
+        settings = Settings.model_validate(given)
+        assert fitted(settings, choose(settings)).max_utterance_s == longest_s
 
 
 def test_auto_is_embedded_without_the_packages_and_names_them_with_the_command(

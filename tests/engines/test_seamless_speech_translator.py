@@ -20,6 +20,7 @@ from babblefish.engines.decoding import is_looping  # noqa: E402 - only where to
 from babblefish.engines.seamless.decoder import Hypothesis  # noqa: E402
 from babblefish.engines.seamless.model import DType, load  # noqa: E402
 from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402
+from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -205,6 +206,24 @@ def test_a_translation_that_lacks_a_word_is_a_draft_and_shows_no_sign_of_it(
     assert heard.transcript.text == "Dzień dobry."
     assert heard.translations == {"eng": "The soup is hot.", "fra": "Bonjour ce soir."}
     assert [heard.quality(lang, Quality.GOOD) for lang in ("eng", "fra")] == [Quality.DRAFT, Quality.GOOD]
+
+
+@pytest.mark.parametrize(("duration_s", "is_doubtful"), [(14, True), (7, False)])
+def test_few_words_for_long_speech_are_doubtful(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch, duration_s: int, is_doubtful: bool
+) -> None:
+    write(engine, monkeypatch, ["Dzień.", "The day."])
+    heard = engine.translate(request(hear(0, duration_s * 16_000), "pol", lambda _: ("eng",)))
+    expected = Quality.DRAFT if is_doubtful else Quality.GOOD
+    assert heard.quality("eng", Quality.GOOD) is expected
+
+
+def test_enough_words_for_long_speech_are_not_doubtful(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, monkeypatch, [SENTENCES[2], SENTENCES[0]])
+    heard = engine.translate(request(hear(0, 9 * 16_000), "pol", lambda _: ("eng",)))
+    assert heard.doubtful == frozenset()
 
 
 def test_nothing_but_words_it_lacks_is_no_speech(

@@ -30,6 +30,11 @@ from babblefish.languages import LANGUAGES
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is ignored."""
 
+_LONG_S = 8.0
+_LEAST_TOKENS_PER_S = 1.0
+"""In an utterance this long, fewer tokens than this per second of audio mean that words were skipped: people speak
+three to five, and pauses end an utterance."""
+
 _MAX_LENGTH_RATIO = 1.2
 """Utterances whose lengths differ by no more than this factor are encoded as one batch. Where they differ more, padding
 costs more than a batch saves: 5 s and 3 s take a fifth longer together than one after the other, and 20 s with seven of
@@ -105,7 +110,7 @@ class SeamlessSpeechTranslator:
         """Transcribe an utterance and translate it, all languages in one batch.
 
         A translation that repeats itself is left out, so that the caller can translate the transcript instead. One that
-        lacks a letter or word is doubtful.
+        lacks a letter or word is doubtful, and so is a transcript that is too short for what was said.
 
         Raises:
             NoSpeechError: There are no words in it, or only a loop, which the model writes for noise.
@@ -251,13 +256,17 @@ class SeamlessSpeechTranslator:
         utterance.timings_ms["decode"] = (time.perf_counter() - utterance.decoding_since_s) * 1000.0
         if transcript is None:
             raise NoSpeechError("no words were recognised")
+        doubtful = {code for code, (_, is_whole) in translations if not is_whole}
+        duration_s = len(utterance.samples) / SAMPLE_RATE_HZ
+        if duration_s >= _LONG_S and len(hypotheses[0].tokens) < _LEAST_TOKENS_PER_S * duration_s:
+            doubtful.add(lang)
         confidence = math.exp(min(0.0, hypotheses[0].mean_logprob))
         utterance.outcome = SpeechTranslation(
             transcript=Transcript(transcript, lang, utterance.lang_confidence, confidence),
             translations={code: text for code, (text, _) in translations if text is not None},
             timings_ms=utterance.timings_ms,
             # A gap in the transcript is none in the translations, which are made from the speech.
-            doubtful=frozenset(code for code, (_, is_whole) in translations if not is_whole),
+            doubtful=frozenset(doubtful),
         )
 
     def _text(self, hypothesis: Hypothesis) -> tuple[str | None, bool]:

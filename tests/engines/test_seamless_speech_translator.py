@@ -118,7 +118,7 @@ def test_the_confidence_is_the_mean_probability_of_the_tokens(engine: SeamlessSp
     ids = torch.tensor([[3, language, *row.tokens]])
     with torch.inference_mode():
         logits = engine._model(encoder_outputs=(encoded,), decoder_input_ids=ids).logits
-    logits[..., 1] = -torch.inf  # the unknown is never written
+        logits[..., 1] = -torch.inf  # the unknown is never written
     logprobs = logits.log_softmax(dim=-1)[0, 1:]
     chosen = [float(logprobs[place, token]) for place, token in enumerate([*row.tokens, 3])]
     assert row.mean_logprob == pytest.approx(np.mean(chosen), abs=1e-4)

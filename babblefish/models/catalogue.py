@@ -128,10 +128,12 @@ class HubAsset(FolderAsset):
     Attributes:
         repository: Its name at the hub, owner and model.
         gated: Whether the hub asks for a token of somebody who has accepted the model's conditions.
+        commit: The one that is fetched; None for the newest.
     """
 
     repository: str
     gated: bool = False
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +328,7 @@ _FROM_HUB = (
         non_commercial=True,
         needed_by=("full",),
         repository="facebook/seamless-m4t-v2-large",
+        commit="5f8cc790b19fc3f67a61c105133b20b34e3dcb76",
         approximate_bytes=9_300_000_000,
         # Not the original checkpoints (*.pt) beside them, nor what only those read.
         files=(
@@ -346,6 +349,7 @@ _FROM_HUB = (
             "preprocessor_config.json",
             "tokenizer_config.json",
             "sentencepiece.bpe.model",
+            "model.safetensors.index.json",
             "model*.safetensors",
         ),
     ),
@@ -356,6 +360,7 @@ _FROM_HUB = (
         needed_by=("full",),
         optional_in=("cascade",),
         repository="pyannote/wespeaker-voxceleb-resnet34-LM",
+        commit="837717ddb9ff5507820346191109dc79c958d614",
         approximate_bytes=27_000_000,
         files=_PYANNOTE_FILES,
         needed=("pytorch_model.bin",),
@@ -379,6 +384,7 @@ _FROM_HUB = (
         needed_by=(),
         optional_in=("cascade", "full"),
         repository="hexgrad/Kokoro-82M",
+        commit="f3ff3571791e39611d31c381e3a41a3af07b4987",
         approximate_bytes=355_000_000,
         files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
         needed=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),

@@ -203,13 +203,13 @@ def _token() -> str | Literal[False]:
 
 
 def _list_files(asset: HubAsset) -> _Listing:
-    """Ask the hub what it has: the exact size and hash of every file at the newest commit."""
+    """Ask the hub what it has: the exact size and hash of every file at the asset's commit, or the newest."""
     from huggingface_hub import HfApi
 
     # Public models need no token: without one an expired token does no harm, and nobody learns who fetches them.
     token = _token() if asset.gated else False
     info = HfApi(endpoint=_endpoint(), library_name="babblefish").model_info(
-        asset.repository, files_metadata=True, token=token, timeout=_TIMEOUT_S
+        asset.repository, revision=asset.commit, files_metadata=True, token=token, timeout=_TIMEOUT_S
     )
     siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     names = store.wanted(asset, siblings)

@@ -44,6 +44,7 @@ def hub() -> Iterator[FakeHub]:
             "samples/HEARME.wav": b"RIFF",
         }
         hub.gated.add("pyannote/embedding")
+        hub.commits += [entry.commit for entry in CATALOGUE if isinstance(entry, HubAsset) and entry.commit]
         yield hub
 
 

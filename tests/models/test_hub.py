@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,17 @@ def test_the_manifest_says_what_was_pulled(hub: FakeHub, model_dir: Path) -> Non
     assert {name: file["size_bytes"] for name, file in manifest["files"].items()} == {
         name: len(hub.files[REPOSITORY][name]) for name in PULLED
     }
+
+
+def test_the_commit_of_the_catalogue_is_fetched_and_not_the_newest(hub: FakeHub, model_dir: Path) -> None:
+    install.install(model_dir, (replace(SPEECH, commit=COMMIT),), lambda _: None)
+    assert hub.requests[0].path == f"/api/models/{REPOSITORY}/revision/{COMMIT}"
+    assert is_there(model_dir)
+
+    shutil.rmtree(model_dir / "speech")
+    with pytest.raises(FetchError):
+        install.install(model_dir, (replace(SPEECH, commit="f" * 40),), lambda _: None)
+    assert not is_there(model_dir)
 
 
 def test_two_pulls_at_once_take_turns_and_fetch_everything_once(hub: FakeHub, model_dir: Path) -> None:

@@ -91,6 +91,7 @@ class FakeHub:
         reached: Set when content is asked for.
         hold: Content is not served before this is set.
         requests: In the order they came.
+        commits: Those there are; the first is the newest.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -103,15 +104,18 @@ class FakeHub:
     reached: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
+    commits: list[str] = field(default_factory=lambda: [COMMIT])
     url: str = ""
 
     def fetched(self) -> list[str]:
         """Return the names of the files whose content was asked for."""
         return [
-            request.path.partition(f"/resolve/{COMMIT}/")[2] for request in self.requests if "/resolve/" in request.path
+            request.path.partition("/resolve/")[2].partition("/")[2]
+            for request in self.requests
+            if "/resolve/" in request.path
         ]
 
-    def info(self, repository: str) -> dict[str, object]:
+    def info(self, repository: str, commit: str) -> dict[str, object]:
         siblings = []
         for name, served in self.files[repository].items():
             content = self.stated.get(name, served)
@@ -126,7 +130,7 @@ class FakeHub:
                 }
                 sibling["blobId"] = hashlib.sha1(b"the pointer").hexdigest()
             siblings.append(sibling)
-        return {"id": repository, "sha": COMMIT, "gated": repository in self.gated, "siblings": siblings}
+        return {"id": repository, "sha": commit, "gated": repository in self.gated, "siblings": siblings}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,16 +145,18 @@ class _Handler(BaseHTTPRequestHandler):
         sent = (self.headers[name] for name in ("Range", "Authorization", "Accept-Encoding", "User-Agent"))
         self.hub.requests.append(Request(path, *sent))
         if path.startswith("/api/models/"):
-            repository = path.removeprefix("/api/models/")
-            if repository in self.hub.files:
-                self._answer(200, json.dumps(self.hub.info(repository)).encode())
+            repository, _, revision = path.removeprefix("/api/models/").partition("/revision/")
+            commit = revision or self.hub.commits[0]
+            if repository in self.hub.files and commit in self.hub.commits:
+                self._answer(200, json.dumps(self.hub.info(repository, commit)).encode())
             else:
                 self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
         elif path.startswith("/large/"):
             repository, _, name = path.removeprefix("/large/").partition("//")
             self._serve(self.hub.files[repository][name])
         else:
-            repository, _, name = path.removeprefix("/").partition(f"/resolve/{COMMIT}/")
+            repository, _, rest = path.removeprefix("/").partition("/resolve/")
+            commit, _, name = rest.partition("/")
             content = self.hub.files[repository][name]
             if repository in self.hub.gated and self.headers["Authorization"] != f"Bearer {self.hub.token}":
                 code = 403 if self.headers["Authorization"] else 401
@@ -158,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif len(content) >= LARGE_BYTES:
                 # Another origin than the hub's, so that a token which follows the redirect is seen.
                 elsewhere = self.hub.url.replace("127.0.0.1", "localhost")
-                self._answer(302, b"", {"Location": f"{elsewhere}/large/{repository}//{name}", "X-Repo-Commit": COMMIT})
+                self._answer(302, b"", {"Location": f"{elsewhere}/large/{repository}//{name}", "X-Repo-Commit": commit})
             else:
                 self._serve(content)
 

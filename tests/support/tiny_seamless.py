@@ -136,7 +136,7 @@ def make_checkpoint(
     if says:
         tokenizer.backend_tokenizer.encode_special_tokens = True  # "<unk>" is written letter by letter
         rows = [
-            [3, languages[lang], *tokenizer(sentence, add_special_tokens=False)["input_ids"], 3]
+            [3, languages[lang], *tokenizer.backend_tokenizer.encode(sentence, add_special_tokens=False).ids, 3]
             for lang, sentence in says.items()
         ]
         teach(model.text_decoder, model.lm_head, rows, model.config.hidden_size)

@@ -12,12 +12,11 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-import threading
 import unicodedata
 from collections.abc import Callable
 
 import phonemizer
-from kokoro_onnx.tokenizer import Tokenizer
+from kokoro_onnx.tokenizer import Tokenizer, _espeak_lock
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +37,6 @@ _JOINED = {
 """Kokoro's own symbols for two signs that are one sound. Of fifteen sentences each, spoken with the int8 weights,
 Whisper heard as many words wrong with them as without in Spanish (10.3 %), Italian (9.1 %) and French (8.5 %), and half
 as many in Portuguese (3.6 %)."""
-
-_ESPEAK = threading.Lock()
-"""eSpeak NG has one state for the whole process, so calls from several threads disturb each other."""
 
 _LETTER = "[A-Za-z\u00c0-\u024f\uff21-\uff3a\uff41-\uff5a]"
 _LATIN = re.compile(rf"({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
@@ -88,7 +84,7 @@ class Phonemizer:
 
     def _by_espeak(self, text: str, code: str) -> str:
         tie = False if code.startswith("en") else _TIE
-        with _ESPEAK:
+        with _espeak_lock:  # eSpeak NG has one state for the whole process
             read: str = phonemizer.phonemize(text.strip(), code, preserve_punctuation=True, with_stress=True, tie=tie)
         for signs, symbol in _JOINED.items():
             read = read.replace(signs, symbol)

@@ -40,7 +40,7 @@ def test_auto_is_full_where_its_packages_and_weights_are(all_packages: None, mon
     assert (profile.speaker_encoder, profile.uses_seamless) == ("pyannote", True)
 
 
-def test_where_seamless_recognises_utterances_are_shorter_unless_somebody_set_their_length() -> None:
+def test_utterances_are_shorter_where_seamless_recognises_unless_set() -> None:
     for given, longest_s in (
         ({"speech_translator": "seamless"}, 15.0),
         ({"speech_translator": "seamless", "max_utterance_s": 20.0}, 20.0),

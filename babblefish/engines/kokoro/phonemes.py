@@ -15,8 +15,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-import phonemizer
-from kokoro_onnx.tokenizer import Tokenizer, _espeak_lock
+from kokoro_onnx.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +25,9 @@ logging.getLogger("phonemizer").setLevel(logging.ERROR)
 _LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z]+)*\)")
 """What eSpeak NG's phonemizer puts around a foreign word, ``(en)`` and ``(fr)``; Kokoro would read it out."""
 
-_TIE = "^"
-"""What eSpeak NG puts between two signs that are one sound, which sets "noite" apart from what two words have side by
-side."""
-
 _JOINED = {
-    "a^\u026a": "I", "a^ʊ": "W", "e^\u026a": "A", "o^ʊ": "O", "ə^ʊ": "Q", "ɔ^\u026a": "Y",
-    "d^z": "ʣ", "d^ʒ": "ʤ", "t^s": "ʦ", "t^ʃ": "ʧ", "s^s": "S",
+    "a\u026a": "I", "aʊ": "W", "e\u026a": "A", "oʊ": "O", "əʊ": "Q", "ɔ\u026a": "Y",
+    "dz": "ʣ", "dʒ": "ʤ", "ts": "ʦ", "tʃ": "ʧ", "ss": "S",
 }  # fmt: skip
 """Kokoro's own symbols for two signs that are one sound. Of fifteen sentences each, spoken with the int8 weights,
 Whisper heard as many words wrong with them as without in Spanish (10.3 %), Italian (9.1 %) and French (8.5 %), and half
@@ -83,13 +78,11 @@ class Phonemizer:
         return " ".join(" ".join(read).split())
 
     def _by_espeak(self, text: str, code: str) -> str:
-        tie = False if code.startswith("en") else _TIE
-        with _espeak_lock:  # eSpeak NG has one state for the whole process
-            read: str = phonemizer.phonemize(text.strip(), code, preserve_punctuation=True, with_stress=True, tie=tie)
-        for signs, symbol in _JOINED.items():
-            read = read.replace(signs, symbol)
-        phonemes: str = self._espeak.known(_LANGUAGE_SWITCH.sub("", read.replace(_TIE, "")))
-        return phonemes.strip()
+        phonemes: str = _LANGUAGE_SWITCH.sub("", self._espeak.phonemize(text, code))
+        if not code.startswith("en"):
+            for signs, symbol in _JOINED.items():
+                phonemes = phonemes.replace(signs, symbol)
+        return phonemes
 
 
 def _japanese() -> _Reader:

@@ -7,6 +7,9 @@ The task: utterances in random order, each labelled by ``SpeakerRegistry`` as it
 that are right under the best one-to-one mapping of labels to people, where unknown is never right; ``voices`` counts
 the speakers that were made (the clips have five). Each figure is the mean over seeded orders.
 
+``voice_changes``: two stretches of speech with a third of a second between them, as one stream; how often they are cut
+apart where two people said them, and where one did, and how many utterances of the recordings themselves are cut.
+
 As in the server, an utterance counts as long as the voice detector hears speech in it, and one without is none.
 """
 
@@ -22,17 +25,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babblefish.audio.segmenter import SpeechMeter
+from babblefish.audio.segmenter import Segment, Segmenter, SpeechMeter
 from babblefish.cli.demo import read_speech
 from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.domain import SAMPLE_RATE_HZ, UNKNOWN_SPEAKER_ID, Samples
 from babblefish.engines import registry
 from babblefish.engines.contracts import Embedding, SpeakerEncoder
 from babblefish.engines.profiles import choose
+from babblefish.pipeline.voice_change import by_voice
 from babblefish.settings import Settings
 from benchmarks.support import harness
 
 _CUTS_PER_FILE = 3
+
+_STRETCH_S, _ANSWER_S = 2.5, 0.35
+"""What each of two people says, and how soon the second one answers."""
+
+_SHARED_S = 0.5
+"""Of the other's speech that an utterance may hold and still be one person's."""
+
+_CHANGES = 200
 
 NewRegistry = Callable[[], SpeakerRegistry]
 
@@ -151,6 +163,54 @@ def _strangers(
     return {"strangers": len(strangers), "taken_for_another_voice": round(float(np.mean(taken_for_known)), 1)}
 
 
+def _voice_changes(
+    speech: dict[str, Samples], encoder: SpeakerEncoder, new_segmenter: Callable[[], Segmenter]
+) -> dict[str, Any]:
+    """Count what is told apart of two voices, and cut of one voice and of whole recordings of one voice."""
+    draw = np.random.default_rng(0)
+    length, silence = int(_STRETCH_S * SAMPLE_RATE_HZ), np.zeros(int(_ANSWER_S * SAMPLE_RATE_HZ), dtype=np.float32)
+    long = [name for name, samples in speech.items() if len(samples) >= 2 * length]
+
+    def cut(samples: Samples) -> tuple[list[Segment], list[Segment]]:
+        """Return the segments of a stream, and what they are cut into by voice."""
+        segmenter = new_segmenter()
+        segments = [*segmenter.feed(samples), *segmenter.flush()]
+        return segments, [part for segment in segments for part in by_voice(segment, encoder)]
+
+    def are_apart(segments: list[Segment]) -> bool:
+        """Say whether nothing of any length holds both stretches."""
+        most = _SHARED_S * SAMPLE_RATE_HZ
+        return not any(
+            part.end_sample - len(part.samples) < length - most and part.end_sample > length + len(silence) + most
+            for part in segments
+        )
+
+    def stretch(name: str) -> Samples:
+        start = int(draw.integers(len(speech[name]) - length))
+        return speech[name][start : start + length]
+
+    by_silence, by_both, one = 0, 0, 0
+    for _ in range(_CHANGES):
+        name = str(draw.choice(long))
+        others = [other for other in long if other.split("-")[0] != name.split("-")[0]]
+        segments, parts = cut(np.concatenate([stretch(name), silence, stretch(str(draw.choice(others)))]))
+        by_silence += are_apart(segments)
+        by_both += are_apart(parts)
+        start = int(draw.integers(len(speech[name]) - 2 * length))
+        first, second = np.split(speech[name][start : start + 2 * length], 2)
+        segments, parts = cut(np.concatenate([first, silence, second]))
+        one += len(parts) > len(segments)
+    whole = [cut(samples) for samples in speech.values()]
+    return {
+        "tried": _CHANGES,
+        "two_voices_apart_by_silence_percent": round(100 * by_silence / _CHANGES, 1),
+        "two_voices_apart_percent": round(100 * by_both / _CHANGES, 1),
+        "one_voice_cut_percent": round(100 * one / _CHANGES, 1),
+        "utterances_of_recordings": sum(len(segments) for segments, _ in whole),
+        "of_them_cut": sum(len(parts) - len(segments) for segments, parts in whole),
+    }
+
+
 def measure(parsed: argparse.Namespace) -> dict[str, Any]:
     settings = Settings()
     files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
@@ -200,6 +260,7 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
         "one_client_for_all": {
             name: _task(heard, parsed.orders, new_registry, lambda _: "shared") for name, heard in sets.items()
         },
+        "voice_changes": _voice_changes(speech, encoder, lambda: Segmenter(detector.open_stream(), settings)),
         "new_people": _strangers(sets["3 s"], strangers, parsed.orders, new_registry),
     }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -24,6 +25,10 @@ _SPLIT_STRETCH_MS = 160
 """Length of the quietest stretch that is looked for: a short breath, longer than most consonants."""
 
 
+_PAUSE_MS = 160
+"""A pause within an utterance, in which somebody else may have begun to speak; a stop consonant is shorter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch of speech cut out of a stream.
@@ -34,12 +39,29 @@ class Segment:
         end_sample: Position in the stream, in samples from its start, at which the speech ended; the samples fed
             since then are the part of the latency that went into making sure.
         speech_s: Seconds of it that are speech.
+        pauses: Where in ``samples`` the middle of each pause is that was too short to end it.
     """
 
     samples: Samples
     start_sample: int
     end_sample: int
     speech_s: float
+    pauses: tuple[int, ...] = ()
+
+    def cut(self, pauses: Sequence[int]) -> list[Segment]:
+        """Return the segments that it is made of when it is cut at some of its pauses.
+
+        Where in the stream they end is known to some 100 ms, and their speech by their length.
+        """
+        total = len(self.samples)
+        ends = [self.end_sample - (total - pause) for pause in pauses]
+        starts = [self.start_sample, *ends]
+        return [
+            Segment(self.samples[first:last], start, end, self.speech_s * (last - first) / total)
+            for (first, last), start, end in zip(
+                pairwise([0, *pauses, total]), starts, [*ends, self.end_sample], strict=True
+            )
+        ]
 
 
 class SpeechMeter:
@@ -96,6 +118,7 @@ class Segmenter:
         self._longest = int(settings.max_utterance_s * SAMPLE_RATE_HZ) // self._chunk_samples
         self._split_window = min(self._chunks_in(_SPLIT_WINDOW_S * 1000), self._longest // 2)
         self._split_stretch = self._chunks_in(_SPLIT_STRETCH_MS)
+        self._pause = self._chunks_in(_PAUSE_MS)
 
         self._rest: Samples = np.empty(0, dtype=np.float32)
         self._start_sample = 0
@@ -138,7 +161,7 @@ class Segmenter:
         if not (self.is_ending and self._is_long_enough):
             return None
         count = self._speech_end + self._tail
-        return Segment(np.concatenate(self._chunks[:count]), *self._span(count), self._speech_s(count))
+        return self._segment(count, *self._span(count))
 
     def feed(self, samples: Samples) -> list[Segment]:
         """Take the next frame of the stream, of any length, and return the utterances that it ended."""
@@ -196,10 +219,22 @@ class Segmenter:
 
     def _cut(self, count: int, end_sample: int | None = None) -> Segment:
         start_sample, speech_end_sample = self._span(count)
-        end_sample = speech_end_sample if end_sample is None else end_sample
-        segment = Segment(np.concatenate(self._chunks[:count]), start_sample, end_sample, self._speech_s(count))
+        segment = self._segment(count, start_sample, speech_end_sample if end_sample is None else end_sample)
         self._drop(count)
         return segment
+
+    def _segment(self, count: int, start_sample: int, end_sample: int) -> Segment:
+        samples = np.concatenate(self._chunks[:count])
+        return Segment(samples, start_sample, end_sample, self._speech_s(count), tuple(self._pauses(count)))
+
+    def _pauses(self, count: int) -> Iterator[int]:
+        """Yield the middle of each pause between the first and the last speech of the first chunks."""
+        at = 0
+        for is_speech, chunks in groupby(self._is_speech[:count]):
+            length = len(list(chunks))
+            if not is_speech and at > 0 and at + length < count and length >= self._pause:
+                yield (at + length // 2) * self._chunk_samples
+            at += length
 
     def _speech_s(self, count: int) -> float:
         return sum(self._is_speech[:count]) * self._chunk_samples / SAMPLE_RATE_HZ

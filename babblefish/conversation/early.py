@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from babblefish.audio.segmenter import Segment, Segmenter
-from babblefish.domain import Utterance
+from babblefish.domain import Owner, Utterance
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pipeline import Pipeline, Recognition
 from babblefish.terms import Terms
@@ -20,10 +20,12 @@ class BegunRecognition:
     Attributes:
         job: The utterance.
         recognising: Its recognition; cancel it where nothing is to become of it.
+        parting: Finds out whether it is of one voice.
     """
 
     job: UtteranceJob
     recognising: asyncio.Task[Recognition]
+    parting: asyncio.Task[list[Segment]]
 
 
 class EarlyRecognition:
@@ -77,7 +79,14 @@ class EarlyRecognition:
         job.expected_langs = self._expected_langs()
         recognising = asyncio.create_task(self._pipeline.recognise(job, self._target_langs()))
         recognising.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._begun = BegunRecognition(job, recognising)
+        parting = asyncio.create_task(self._pipeline.by_voice(segment, job.utterance.owner))
+        self._begun = BegunRecognition(job, recognising, parting)
+
+    async def by_voice(self, segment: Segment, owner: Owner) -> list[Segment]:
+        """Cut what has ended now where another voice goes on; as ``Pipeline.by_voice``, or found out already."""
+        if self._begun is not None and self._end_sample == segment.end_sample:
+            return await self._begun.parting
+        return await self._pipeline.by_voice(segment, owner)
 
     def take(self, utterance: Utterance) -> BegunRecognition | None:
         """Return the recognition of an utterance that has ended now, if it has begun."""
@@ -96,6 +105,7 @@ class EarlyRecognition:
         """Let go of what has begun, as its speaker goes on or has gone."""
         if self._begun is not None:
             self._begun.recognising.cancel()
+            self._begun.parting.cancel()
             self._begun.job.deadline.cancel()
             self._pipeline.end(self._begun.job)
             self._begun = None

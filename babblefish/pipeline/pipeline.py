@@ -21,7 +21,7 @@ import numpy as np
 
 from babblefish import numerals
 from babblefish.audio import pcm
-from babblefish.audio.segmenter import SpeechMeter
+from babblefish.audio.segmenter import Segment, SpeechMeter
 from babblefish.domain import (
     NOBODY,
     BabbleFishError,
@@ -58,6 +58,7 @@ from babblefish.pipeline.phrasebook import Phrasebook
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.synthetic_voices import SyntheticVoices
+from babblefish.pipeline.voice_change import by_voice
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 from babblefish.spoken_form import spoken_form
@@ -211,6 +212,22 @@ class Pipeline:
             self._gate.utterance_is_served()
             if self._gate.is_idle:
                 self._idle.set()
+
+    async def by_voice(self, segment: Segment, owner: Owner) -> list[Segment]:
+        """Cut a segment where another voice goes on; it stays whole where that cannot be told.
+
+        Args:
+            segment: That a stream was cut into.
+            owner: Whose work it is.
+        """
+        if not segment.pauses:
+            return [segment]
+        listening = self._workers.speaker.run(by_voice, segment, self.engines.speaker_encoder, owner=owner)
+        try:
+            return await asyncio.wait_for(listening, _VOICE_WAIT_S)
+        except (BabbleFishError, TimeoutError) as error:
+            _log.warning("nobody knows whether another voice goes on: %s", error)
+            return [segment]
 
     async def recognise(self, job: UtteranceJob, target_langs: Collection[str], with_voice: bool = True) -> Recognition:
         """Find out what was said and by what voice, and translate what the speech translator can.

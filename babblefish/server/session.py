@@ -306,8 +306,9 @@ class Session:
         is_silent = True
         async for segment in self._pieces(segmenter, samples):
             is_silent = False
-            await self.room.has_room(self.member)
-            self._begin(self._utterance_from(segment.samples, arrived_s, segment.speech_s))
+            for part in await self._early.by_voice(segment, self.member.owner):
+                await self.room.has_room(self.member)
+                self._begin(self._utterance_from(part.samples, arrived_s, part.speech_s))
         if is_silent:
             raise NoSpeechError("nobody speaks in this audio")
 
@@ -325,9 +326,10 @@ class Session:
 
     async def _submit(self, segments: list[Segment], arrived_s: float) -> None:
         for segment in segments:
-            if segment.start_sample < self._pcm.recorded:
-                await self.room.has_room(self.member)  # while somebody speaks, late captions would be of no use
-            self._begin(self._utterance_of(segment, arrived_s))
+            for part in await self._early.by_voice(segment, self.member.owner):
+                if part.start_sample < self._pcm.recorded:
+                    await self.room.has_room(self.member)  # while somebody speaks, late captions would be of no use
+                self._begin(self._utterance_of(part, arrived_s))
 
     def _utterance_of(self, segment: Segment, arrived_s: float) -> Utterance:
         """Return the utterance that a segment is, where the newest sample arrived at that time."""

@@ -12,8 +12,8 @@ if not __package__:  # started by its file: what it imports is found from the fo
 from fastapi import FastAPI
 
 from babblefish.pipeline.interpreter import Interpreter
-from babblefish.pipeline.pipeline import SpokenPiece
 from babblefish.pipeline.spoken_text import SpokenText
+from babblefish.pipeline.voices import SpokenPiece
 from legacy.realtime import LONGEST_S, Message, Said, Step, tell_text
 from legacy.realtime import create_app as create_realtime_app
 from legacy.serving import run
@@ -30,7 +30,7 @@ def speak(interpreter: Interpreter) -> Step:
         index = 0
         caption = said.translation.caption
         text = SpokenText(caption.lang, caption.text)
-        async for made in interpreter.pipeline.speak(said.translation.job, text, said.translation.timings):
+        async for made in interpreter.pipeline.voices.speak(said.translation.job, text, said.translation.timings):
             if isinstance(made, SpokenPiece) and made.wav is not None:
                 yield {"type": "speech", "index": index, "voice": made.voice, "audio": made.wav}
                 index += 1

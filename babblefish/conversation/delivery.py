@@ -17,9 +17,10 @@ from babblefish.conversation.outbox import Envelope, Slot
 from babblefish.conversation.results import result_message, speech_message
 from babblefish.domain import BabbleFishError
 from babblefish.pipeline.job import Timings, UtteranceJob
-from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition, SpeechEnd
+from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition
 from babblefish.pipeline.routing import CaptionPlan
 from babblefish.pipeline.spoken_text import SpokenText
+from babblefish.pipeline.voices import SpeechEnd
 from babblefish.telemetry.recorder import Recorder
 from babblefish.wire.server_messages import AudioFormat, Result
 
@@ -191,7 +192,7 @@ class Delivery:
         wav = None
         timings = Timings()
         try:
-            speaking = self._pipeline.speak(job, text, timings, pieces=bool(streaming), whole=whole)
+            speaking = self._pipeline.voices.speak(job, text, timings, pieces=bool(streaming), whole=whole)
             async with contextlib.aclosing(speaking):
                 async for piece in speaking:
                     rendition = await asyncio.shield(made)

@@ -281,7 +281,7 @@ class Room:
         likeness = self.speakers.likeness_of_person(recognition.embedding, speech_s, utterance.client_id)
         if likeness is None:
             return False
-        synthetic = await self._pipeline.likeness_of_voice(recognition)
+        synthetic = await self._pipeline.voices.likeness(recognition.transcript.lang, recognition.embedding, speech_s)
         return synthetic is None or likeness > synthetic
 
     async def _recognise(self, said: _Said, channels: list[Channel]) -> Recognition:

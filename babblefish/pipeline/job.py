@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from babblefish.domain import Deadline, Utterance
+from babblefish.domain import Deadline, DeadlineExceededError, Utterance
 from babblefish.terms import NO_TERMS, Terms
 
 
@@ -78,3 +79,23 @@ class UtteranceJob:
     def latency_ms(self) -> float:
         """Return the milliseconds since the end of speech."""
         return round((time.monotonic() - self.utterance.ended_at_s) * 1000.0, 1)
+
+
+@contextlib.asynccontextmanager
+async def until(deadline: Deadline) -> AsyncGenerator[None, None]:
+    """Give up waiting at the deadline, even for an engine that does not look at it.
+
+    Raises:
+        DeadlineExceededError: The moment has passed.
+    """
+    try:
+        async with asyncio.timeout(max(0.0, deadline.at_s - time.monotonic())):
+            yield
+    except TimeoutError:
+        deadline.cancel()
+        raise DeadlineExceededError("the utterance took too long and was given up") from None
+
+
+def since_ms(started_s: float) -> float:
+    """Return the milliseconds since a moment of ``time.perf_counter``."""
+    return (time.perf_counter() - started_s) * 1000.0

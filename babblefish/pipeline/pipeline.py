@@ -1,23 +1,19 @@
 """One utterance and a set of target languages become captions and speech, each language once.
 
 A job begins at the end of speech (``begin``) and is recognised (``recognise``: recognition, translation from speech and
-the voice's embedding, side by side). For each distinct plan a caption is made (``caption``) and spoken (``speak``). All
-of it is bounded by the job's deadline.
+the voice's embedding, side by side). For each distinct plan a caption is made (``caption``) and spoken (``voices``). It
+is all bounded by the job's deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-
-import numpy as np
 
 from babblefish import numerals
 from babblefish.audio import pcm
@@ -27,15 +23,12 @@ from babblefish.domain import (
     BabbleFishError,
     Caption,
     Deadline,
-    DeadlineExceededError,
     EngineError,
     MistranslatedError,
     NoPathError,
     NoSpeechError,
     Owner,
     Quality,
-    Samples,
-    Speech,
     Transcript,
     Utterance,
 )
@@ -47,21 +40,18 @@ from babblefish.engines.contracts import (
     Route,
     SpeechRequest,
     SpeechTranslation,
-    Synthesizer,
     TextRequest,
     TextTranslation,
 )
 from babblefish.pipeline.idle_gate import IdleGate
-from babblefish.pipeline.job import Timings, UtteranceJob
+from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.phrasebook import Phrasebook
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
-from babblefish.pipeline.spoken_text import SpokenText
-from babblefish.pipeline.synthetic_voices import SyntheticVoices
 from babblefish.pipeline.voice_change import by_voice
+from babblefish.pipeline.voices import Voices
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
-from babblefish.spoken_form import spoken_form
 from babblefish.terms import NO_TERMS, Terms
 from babblefish.typography import typeset
 
@@ -121,36 +111,6 @@ class Rendition:
     faults: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenPiece:
-    """A piece of speech.
-
-    Attributes:
-        duration_s: Length in seconds.
-        voice: ``<engine>:<voice name>``.
-        timings_ms: Stages of the synthesis so far.
-        wav: Base64 of a WAV file, or None where nobody wants pieces, or encoding failed.
-    """
-
-    duration_s: float
-    voice: str
-    timings_ms: Mapping[str, float]
-    wav: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnd:
-    """Comes after the pieces, and after a failure as well.
-
-    Attributes:
-        timings_ms: Stages of the synthesis.
-        wav: Base64 of a WAV file with all pieces, or None where nobody wants it, nothing was made, or encoding failed.
-    """
-
-    timings_ms: Mapping[str, float]
-    wav: str | None = field(repr=False)
-
-
 class Pipeline:
     """The engines in the order an utterance meets them."""
 
@@ -161,7 +121,7 @@ class Pipeline:
         self._gate = IdleGate(settings.hangover_ms / 1000.0, pace.interim_cost_valid_s)
         self._workers = workers
         self._settings = settings
-        self._voices = SyntheticVoices(engines.speaker_encoder, workers.speaker)
+        self.voices = Voices(engines, workers)
         self._phrasebook = Phrasebook()
         self._preparing = asyncio.Semaphore(1)
         self._idle = asyncio.Event()
@@ -246,7 +206,7 @@ class Pipeline:
         job.timings.add({"endpoint": (time.monotonic() - job.utterance.ended_at_s) * 1000.0})
         embedding: asyncio.Task[Embedding | None] | None = None
         try:
-            async with _until(job.deadline):
+            async with until(job.deadline):
                 if job.utterance.speech_s is None:
                     await self._measure_speech(job)
                 if with_voice:
@@ -325,7 +285,7 @@ class Pipeline:
 
     def voice_of(self, recognition: Recognition, lang: str) -> str | None:
         """Return the voice for a caption in this language, or None where it is what was said, or nothing speaks it."""
-        return self.voice(lang) if lang != recognition.transcript.lang else None
+        return self.voices.voice(lang) if lang != recognition.transcript.lang else None
 
     async def _caption(
         self, recognition: Recognition, plan: CaptionPlan, timings: Timings, on_clause: Callable[[str], None]
@@ -377,71 +337,6 @@ class Pipeline:
         quality = replace(translation, transcript=recognition.transcript).quality(lang, quality)
         return Caption(text, lang, quality, (spoken, lang)) if text else None
 
-    async def speak(
-        self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False
-    ) -> AsyncGenerator[SpokenPiece | SpeechEnd, None]:
-        """Synthesize a caption, which may still be growing; yield its pieces as they are made, and then the end.
-
-        Args:
-            job: The utterance.
-            text: What is to be spoken.
-            timings: The stages ``synthesis_queue``, ``first_speech`` and ``synthesize`` are added to them.
-            pieces: Whether each piece is encoded.
-            whole: Whether the end holds all of them as one; what was made before a failure counts.
-
-        Raises:
-            EngineError: The synthesizer failed; what was yielded stays valid.
-            OverloadedError: Too many captions wait to be spoken.
-            DeadlineExceededError: It took too long.
-        """
-        made: list[Speech] = []
-        owner = job.utterance.owner
-        failure: BabbleFishError | None = None
-        own = Timings()
-        try:
-            async with contextlib.aclosing(self._synthesize(job, text, own)) as synthesizing:
-                async for speech in synthesizing:
-                    made.append(speech)
-                    self._voices.spoke(speech)
-                    wav = await self._encode([speech], owner) if pieces else None
-                    yield SpokenPiece(speech.duration_s, speech.voice, own.own_ms, wav)
-        except BabbleFishError as error:
-            failure = error
-        timings.add(own.own_ms)
-        yield SpeechEnd(own.own_ms, await self._encode(made, owner) if whole and made else None)
-        if failure is not None:
-            raise failure
-
-    async def _synthesize(self, job: UtteranceJob, text: SpokenText, timings: Timings) -> AsyncGenerator[Speech, None]:
-        synthesizer = self.engines.synthesizer_for(text.lang)
-        if synthesizer is None:
-            return
-        began_s: float | None = None
-        async for stretch in text.stretches():
-            asked_s = time.perf_counter()
-            began_s = asked_s if began_s is None else began_s
-            spelled = job.terms.respelled(stretch, text.lang)
-            synthesize = partial(_begin_synthesis, synthesizer, spelled, text.lang, job.deadline, timings, asked_s)
-            speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, job.utterance.owner)
-            async with contextlib.aclosing(speeches):
-                while True:
-                    async with _until(job.deadline):
-                        speech = await anext(speeches, None)
-                    if speech is None:
-                        break
-                    if "first_speech" not in timings.own_ms:
-                        timings.add({"first_speech": _since_ms(asked_s)})
-                    yield speech
-            timings.add({"synthesize": _since_ms(began_s)})
-
-    async def _encode(self, speeches: list[Speech], owner: Owner) -> str | None:
-        """Encode speech as one WAV file; without it the caption still goes out."""
-        try:
-            return await self._workers.sockets.run(_wav_base64, speeches, owner=owner)
-        except BabbleFishError as error:
-            _log.warning("speech is lost: %s", error)
-            return None
-
     async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
         """Translate text that nobody spoke; line breaks stay.
 
@@ -487,21 +382,6 @@ class Pipeline:
             except BabbleFishError as error:
                 _log.warning("%s is not ready: %s", " → ".join(route.path), error)
 
-    def voice(self, lang: str) -> str | None:
-        """Return the voice that speaks this language, or None where no engine does."""
-        synthesizer = self.engines.synthesizer_for(lang)
-        return synthesizer.voice(lang) if synthesizer else None
-
-    async def likeness_of_voice(self, recognition: Recognition) -> float | None:
-        """Return how much an utterance sounds like the voice that speaks its language, or None where nobody can tell.
-
-        It is a similarity as ``VoiceScale`` has it.
-        """
-        if recognition.embedding is None:
-            return None
-        speech_s = recognition.job.utterance.speech_s or 0.0
-        return await self._voices.likeness(self.voice(recognition.transcript.lang), recognition.embedding, speech_s)
-
     async def _translate_text(
         self,
         text: str,
@@ -516,7 +396,7 @@ class Pipeline:
         ends = route.path[0], route.path[-1]
         owner, cost_s = (of.utterance.owner, of.utterance.duration_s) if of else (NOBODY, 1.0)
         run = partial(self._workers.text.run, owner=owner, cost_s=cost_s)
-        async with _until(deadline):
+        async with until(deadline):
             if of is None or not isinstance(translator, ConversationTranslator):
                 translated = TextTranslation(await run(translator.translate, text, route, deadline))
             else:
@@ -553,7 +433,7 @@ class Pipeline:
         translation = replace(translation, transcript=_corrected(translation.transcript, job.terms))
         job.timings.add(translation.timings_ms)
         # What the engine's own steps leave is the time before it took the utterance up.
-        job.timings.add({"queue": max(0.0, _since_ms(asked_s) - sum(translation.timings_ms.values()))})
+        job.timings.add({"queue": max(0.0, since_ms(asked_s) - sum(translation.timings_ms.values()))})
         # A translation the engine could not make after all is made from the transcript instead, where that is possible.
         made = {translation.transcript.lang, *translation.translations}
         for target, plan in plans.items():
@@ -612,36 +492,3 @@ def _corrected(transcript: Transcript, terms: Terms) -> Transcript:
 def _as_written(text: str, said: str, said_lang: str, lang: str) -> str:
     """Return a translation as its language is written, where a translator keeps to the source's ways."""
     return typeset(numerals.rewritten(text, lang, said, said_lang), lang)
-
-
-def _begin_synthesis(
-    synthesizer: Synthesizer, text: str, lang: str, deadline: Deadline, timings: Timings, asked_s: float
-) -> Iterator[Speech]:
-    """Begin to speak a text, in the worker's thread; numbers and signs become words for the voice alone."""
-    if "synthesis_queue" not in timings.own_ms:
-        timings.add({"synthesis_queue": _since_ms(asked_s)})
-    return synthesizer.synthesize(spoken_form(text, lang), lang, deadline)
-
-
-def _wav_base64(speeches: list[Speech]) -> str:
-    samples: Samples = np.concatenate([speech.samples for speech in speeches])
-    return base64.b64encode(pcm.wav_bytes(samples, speeches[0].sample_rate_hz)).decode("ascii")
-
-
-@contextlib.asynccontextmanager
-async def _until(deadline: Deadline) -> AsyncGenerator[None, None]:
-    """Give up waiting at the deadline, even for an engine that does not look at it.
-
-    Raises:
-        DeadlineExceededError: The moment has passed.
-    """
-    try:
-        async with asyncio.timeout(max(0.0, deadline.at_s - time.monotonic())):
-            yield
-    except TimeoutError:
-        deadline.cancel()
-        raise DeadlineExceededError("the utterance took too long and was given up") from None
-
-
-def _since_ms(started_s: float) -> float:
-    return (time.perf_counter() - started_s) * 1000.0

@@ -225,9 +225,10 @@ class Pipeline:
 
     def also_in(self, recognition: Recognition, target_langs: Collection[str]) -> Recognition:
         """Return a recognition whose captions are for these languages, which may have changed since it began."""
-        lang = recognition.transcript.lang
+        lang, is_doubtful = recognition.transcript.lang, recognition.is_doubtful
         plans = {
-            target: recognition.plans.get(target) or self._plan_from_transcript(lang, target) for target in target_langs
+            target: recognition.plans.get(target) or self._plan_from_transcript(lang, target, is_doubtful)
+            for target in target_langs
         }
         return replace(recognition, plans=plans)
 
@@ -335,7 +336,9 @@ class Pipeline:
         text = translation.translations.get(lang)
         # Declared here, the language is as much in doubt as it was when it was detected.
         quality = replace(translation, transcript=recognition.transcript).quality(lang, quality)
-        return Caption(text, lang, quality, (spoken, lang)) if text else None
+        if not text:
+            return None
+        return Caption(_as_written(text, recognition.transcript.text, spoken, lang), lang, quality, (spoken, lang))
 
     async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
         """Translate text that nobody spoke; line breaks stay.
@@ -448,10 +451,12 @@ class Pipeline:
             return await self._workers.translation.share(translator.translate_batch, request, owner, cost_s)
         return await self._workers.translation.run(translator.translate, request, owner=owner, cost_s=cost_s)
 
-    def _plan_from_transcript(self, source_lang: str, target: str) -> CaptionPlan:
+    def _plan_from_transcript(self, source_lang: str, target: str, is_doubtful: bool = False) -> CaptionPlan:
         translator = self.engines.text_translator
         route = translator.route(source_lang, target) if translator else None
-        return CaptionPlan(source_lang, route, route.quality if route else Quality.ORIGINAL)
+        if route is None:
+            return CaptionPlan(source_lang, None, Quality.ORIGINAL)
+        return CaptionPlan(source_lang, route, Quality.DRAFT if is_doubtful else route.quality)
 
     async def _measure_speech(self, job: UtteranceJob) -> None:
         meter = SpeechMeter(self.engines.voice_detector.open_stream(), self._settings)
@@ -479,7 +484,9 @@ def _recognition(
     job: UtteranceJob, plans: Mapping[str, CaptionPlan], translation: SpeechTranslation, embedding: Embedding | None
 ) -> Recognition:
     transcript = translation.transcript
-    texts = {**translation.translations, transcript.lang: transcript.text}
+    said, spoken = transcript.text, transcript.lang
+    texts = {lang: _as_written(text, said, spoken, lang) for lang, text in translation.translations.items()}
+    texts[spoken] = said
     sure = {lang: replace(plan, quality=translation.quality(plan.start, plan.quality)) for lang, plan in plans.items()}
     is_doubtful = translation.quality(transcript.lang, Quality.GOOD) is Quality.DRAFT
     return Recognition(job, transcript, embedding, texts, sure, is_doubtful)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality
+from babblefish.audio.segmenter import Segment
+from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality, Transcript
+from babblefish.engines.contracts import Route, SpeechRequest, SpeechTranslation
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech
@@ -56,6 +59,32 @@ async def test_each_utterance_is_translated(interpreter: Interpreter) -> None:
         "<spa> the train leaves at seven",
         "<spa> good evening my dear friends",
     ]
+
+
+async def test_what_the_speech_translator_writes_has_the_numbers_of_its_language(
+    interpreter: Interpreter, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = SpeechTranslation(Transcript("Il pèse 2,5 kilos.", "fra", 0.9, 0.9), {"eng": "It weighs 2,5 kilos."})
+
+    def heard(request: SpeechRequest) -> SpeechTranslation:
+        assert request.choose_targets("fra") == {"eng"}
+        return said
+
+    monkeypatch.setattr(fakes.speech_translator, "translate", heard)
+    (line,) = await interpreter.transcribe(speech(11), target_lang="eng")
+    assert line.caption is not None
+    assert line.caption.text == "It weighs 2.5 kilos."
+
+
+@pytest.mark.parametrize("is_doubtful", [False, True])
+async def test_who_listens_later_has_a_draft_of_a_doubtful_transcript_too(
+    interpreter: Interpreter, fakes: Fakes, monkeypatch: pytest.MonkeyPatch, is_doubtful: bool
+) -> None:
+    monkeypatch.setattr(fakes.text_translator, "route", lambda *ends: Route(ends, Quality.GOOD))
+    segment = Segment(speech(21), 0, 32_000, 2.0)
+    recognition = replace(await interpreter.recognise(segment, "eng"), is_doubtful=is_doubtful)
+    later = interpreter.pipeline.also_in(recognition, ["spa"])
+    assert later.plans["spa"].quality == (Quality.DRAFT if is_doubtful else Quality.GOOD)
 
 
 async def test_voices_are_not_looked_at_where_nobody_asks(interpreter: Interpreter, fakes: Fakes) -> None:

@@ -43,6 +43,7 @@ from babblefish.engines.contracts import (
     TextRequest,
     TextTranslation,
 )
+from babblefish.pipeline.coverage import leaves_out
 from babblefish.pipeline.idle_gate import IdleGate
 from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.pace import Pace
@@ -487,8 +488,14 @@ def _recognition(
     said, spoken = transcript.text, transcript.lang
     texts = {lang: _as_written(text, said, spoken, lang) for lang, text in translation.translations.items()}
     texts[spoken] = said
-    sure = {lang: replace(plan, quality=translation.quality(plan.start, plan.quality)) for lang, plan in plans.items()}
-    is_doubtful = translation.quality(transcript.lang, Quality.GOOD) is Quality.DRAFT
+    is_partial = leaves_out(transcript, job.utterance.speech_s or 0.0)
+
+    def quality(start: str, promised: Quality) -> Quality:
+        found = translation.quality(start, promised)
+        return Quality.DRAFT if found is Quality.GOOD and is_partial else found
+
+    sure = {lang: replace(plan, quality=quality(plan.start, plan.quality)) for lang, plan in plans.items()}
+    is_doubtful = quality(spoken, Quality.GOOD) is Quality.DRAFT
     return Recognition(job, transcript, embedding, texts, sure, is_doubtful)
 
 

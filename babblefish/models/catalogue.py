@@ -349,7 +349,6 @@ _FROM_HUB = (
             "preprocessor_config.json",
             "tokenizer_config.json",
             "sentencepiece.bpe.model",
-            "model.safetensors.index.json",
             "model*.safetensors",
         ),
     ),

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -30,6 +31,8 @@ SCRATCH_PREFIX = ".install-"
 """Of temporary folders; what a killed installation leaves in one is of no use to the next."""
 
 _INDEX_SUFFIX = ".safetensors.index.json"
+_SHARD = re.compile(r"(?P<weights>.+)-\d{5}-of-\d{5}\.safetensors")
+"""One of several files with the tensors of a model; without their index nobody knows how many there are."""
 
 _RESERVE_BYTES = 64 * 1024 * 1024
 
@@ -183,8 +186,11 @@ def wanted(asset: FolderAsset, names: Collection[str]) -> list[str]:
 
 
 def lacking(asset: FolderAsset, names: Collection[str]) -> list[str]:
-    """Return the needed patterns that no file matches."""
-    return [pattern for pattern in asset.needed if not any(fnmatchcase(name, pattern) for name in names)]
+    """Return the needed patterns that no file matches, and the indexes of weights in several files."""
+    shards = filter(None, map(_SHARD.fullmatch, names))
+    indexes = {f"{shard['weights']}{_INDEX_SUFFIX}" for shard in shards}
+    patterns = [pattern for pattern in asset.needed if not any(fnmatchcase(name, pattern) for name in names)]
+    return patterns + sorted(indexes.difference(names))
 
 
 def files_there(asset: FolderAsset, folder: Path) -> list[str]:

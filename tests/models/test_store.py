@@ -110,6 +110,12 @@ def test_a_shard_that_only_the_index_names_is_missed(disk: Path) -> None:
     assert store.verify(SPEECH, disk) == (State.DAMAGED, [f"speech/{SHARD}"])
 
 
+def test_shards_without_their_index_are_no_model(disk: Path) -> None:
+    (disk / "speech" / "model.safetensors.index.json").unlink()
+
+    assert not install.is_installed(SPEECH, disk)
+
+
 def test_a_folder_that_lacks_a_needed_file_is_no_model(disk: Path) -> None:
     shutil.rmtree(disk / "speech" / "voices")
 

@@ -192,7 +192,7 @@ class SpeakerRegistry:
         for glimpse in self._glimpses:
             if glimpse.client_id != client_id:
                 continue
-            similarity = self._similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
+            similarity = self._scale.similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
             if similarity >= best_similarity:
                 best, best_similarity = glimpse, similarity
         if best is not None:
@@ -223,7 +223,7 @@ class SpeakerRegistry:
     def _is_shared(self, embedding: Embedding, speech_s: float, client_id: str) -> bool:
         """Say whether what was heard through a client so far is implausible as one voice."""
         return any(
-            self._similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
+            self._scale.similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
             < self._scale.plausible - _ONLY_VOICE_BONUS
             for glimpse in self._glimpses
             if glimpse.client_id == client_id
@@ -247,7 +247,7 @@ class SpeakerRegistry:
         """
         speech_s = min(max(duration_s, _LEAST_S), self._scale.most_used_s)
         similarities = (
-            self._similarity(embedding, speech_s, record.centroid, record.speech_s)
+            self._scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
             for record in self._records.values()
             if record.is_person and client_id in (record.first_client_id, record.last_client_id)
         )
@@ -329,15 +329,11 @@ class SpeakerRegistry:
         """Return the best match, its corrected similarity, and that with the bonus of the client."""
         best: tuple[SpeakerRecord | None, float, float] = (None, 0.0, -math.inf)
         for record in self._records.values():
-            similarity = self._similarity(embedding, speech_s, record.centroid, record.speech_s)
+            similarity = self._scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
             score = similarity + (bonus if record.last_client_id == client_id else 0.0)
             if score > best[2]:
                 best = (record, similarity, score)
         return best
-
-    def _similarity(self, first: Embedding, first_s: float, second: Embedding, second_s: float) -> float:
-        reliability = self._scale.reliability(first_s) * self._scale.reliability(second_s)
-        return float(first @ second) / math.sqrt(reliability)
 
     def _heard(self, record: SpeakerRecord, client_id: str) -> SpeakerRecord:
         known = replace(record.known, samples=record.known.samples + 1, last_heard_s=self._clock())

@@ -6,6 +6,7 @@ call (language, voice) are arguments; weights are shared and state is per stream
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -65,6 +66,17 @@ class VoiceScale:
     def reliability(self, speech_s: float) -> float:
         """Return the share of a voice in an embedding of this much speech (Spearman-Brown), between 0 and 1."""
         return speech_s / (speech_s + self.half_reliable_s)
+
+    def similarity(self, first: Embedding, first_s: float, second: Embedding, second_s: float) -> float:
+        """Return the similarity of two voices: the cosine of unit vectors, corrected for attenuation (Spearman, 1904).
+
+        Args:
+            first: One voice.
+            first_s: Seconds of speech in it, above zero.
+            second: The other one.
+            second_s: Seconds of speech in that.
+        """
+        return float(first @ second) / math.sqrt(self.reliability(first_s) * self.reliability(second_s))
 
 
 class SpeakerEncoder(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,8 +68,7 @@ class SyntheticVoices:
             voice.embedded_s = spoken_s
         if voice.embedding is None:
             return None
-        reliability = self._encoder.scale.reliability
-        return float(voice.embedding @ embedding) / math.sqrt(reliability(speech_s) * reliability(voice.embedded_s))
+        return self._encoder.scale.similarity(voice.embedding, voice.embedded_s, embedding, speech_s)
 
 
 def _embed(encoder: SpeakerEncoder, samples: Samples, sample_rate_hz: int) -> Embedding:

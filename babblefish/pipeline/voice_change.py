@@ -6,7 +6,6 @@ recognised in one language and bear one name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -70,8 +69,7 @@ def _likeness(before: Iterable[_Stretch], after: Iterable[_Stretch], scale: Voic
     (one, one_s), (other, other_s) = _nearest(before), _nearest(after)
     if min(one_s, other_s) < _LEAST_S:
         return None
-    cosine = float(one @ other) / float(np.linalg.norm(one) * np.linalg.norm(other))
-    return cosine / math.sqrt(scale.reliability(one_s) * scale.reliability(other_s))
+    return scale.similarity(one / np.linalg.norm(one), one_s, other / np.linalg.norm(other), other_s)
 
 
 def _nearest(stretches: Iterable[_Stretch]) -> tuple[Embedding, float]:

@@ -28,7 +28,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from babblefish.audio import pcm
-from babblefish.domain import SAMPLE_RATE_HZ, Samples
+from babblefish.domain import SAMPLE_RATE_HZ, Interpreting, Samples
 from babblefish.wire.server_messages import AudioFormat, Mode
 
 Message = dict[str, Any]
@@ -201,6 +201,18 @@ class Client:
         """
         await self.send(pcm.float_to_pcm16(samples))
 
+    async def say_text(self, text: str, lang: str | None = None) -> None:
+        """Say something without a voice: the others get it as if it had been spoken.
+
+        Args:
+            text: At most 1000 characters.
+            lang: ISO 639-3 of the text; None leaves it to what ``source_lang`` says, and to the text.
+
+        Raises:
+            ConnectionLostError: The connection has ended.
+        """
+        await self.send_message(type="say", text=text, **({} if lang is None else {"lang": lang}))
+
     async def stream(
         self, samples: Samples, frame_ms: int = 40, *, paced: bool = False, silence_s: float = 0.0
     ) -> None:
@@ -246,7 +258,8 @@ class Client:
         Raises:
             ConnectionLostError: The connection has ended.
         """
-        await self.send(json.dumps(message))
+        # As they are, not escaped: the server counts the characters that come.
+        await self.send(json.dumps(message, ensure_ascii=False))
 
     async def send(self, frame: str | bytes) -> None:
         """Send a frame as it is.
@@ -293,6 +306,7 @@ async def connect(
     room: str | None = None,
     mode: Mode | None = None,
     audio: AudioFormat | None = None,
+    interpreting: Interpreting | None = None,
     token: str | None = None,
     client_id: str | None = None,
     ssl: SSLContext | None = None,
@@ -311,6 +325,8 @@ async def connect(
         room: Which room to join, instead of the link's.
         mode: Whether a frame is an utterance (``utterance``) or a piece of a stream of audio (``stream``).
         audio: How spoken translations come: as one ``wav``, piece by piece as a ``stream``, or not at all (``none``).
+        interpreting: Whether it hears what is said while it is being said (``simultaneous``), or when it has been
+            (``consecutive``).
         token: Lets into the room, instead of the link's.
         client_id: That of a connection that was lost.
         ssl: For HTTPS, where the machine's own trust is not enough.
@@ -329,6 +345,7 @@ async def connect(
         "room": room,
         "mode": mode,
         "audio": audio,
+        "interpreting": interpreting,
         "token": token,
         "client_id": client_id,
     }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import time
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ _LOOK_S = 0.05
 """How often a wait checks whether it has been cancelled."""
 
 UNKNOWN_SPEAKER_ID = "unknown"
+
+Interpreting = Literal["simultaneous", "consecutive"]
+"""When a listener gets the translation of long speech: clause by clause while it goes on, or when it has ended."""
+
+Shed = Literal["interim", "early_speech", "speech"]
+"""What a room goes without while it is behind, in the order in which it goes: interim captions, the speech of clauses
+whose speaker goes on, and the speech of all new results."""
 
 
 class Quality(StrEnum):
@@ -57,19 +65,27 @@ NOBODY = Owner()
 """Owns what a program does of its own accord."""
 
 
+_NO_SAMPLES: Samples = np.zeros(0, dtype=np.float32)
+
+TYPED_CHARACTERS_PER_S = 15.0
+"""How fast people say what somebody has typed, about: by this a text costs as much as the same words spoken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One stretch of speech by one client.
+    """One stretch of speech by one client, or words that somebody typed instead.
 
     Attributes:
         utterance_id: Unique while the server runs.
-        client_id: The client whose microphone recorded it.
-        samples: Shape ``[n]``, float32, mono, 16 kHz.
+        client_id: The client whose microphone or keyboard it came from.
+        samples: Shape ``[n]``, float32, mono, 16 kHz; none where it was typed.
         source_langs: ISO 639-3 codes of the languages it may be in: the one that the client declared, several to
             choose from, or none if it may be any.
-        ended_at_s: ``time.monotonic()`` of the last speech sample's arrival; latencies count from here.
+        ended_at_s: ``time.monotonic()`` of the last speech sample's arrival, or the text's; latencies count from here.
         speech_s: Seconds of speech in it, if a voice detector has already measured them; else the pipeline does.
         owner: Whose turn its work takes.
+        typed: The words where they were typed, else None.
+        pauses: Where in ``samples`` another language may begin: the middle of each pause that was too short to end it.
     """
 
     utterance_id: str
@@ -79,11 +95,55 @@ class Utterance:
     ended_at_s: float
     speech_s: float | None = None
     owner: Owner = NOBODY
+    typed: str | None = None
+    pauses: tuple[int, ...] = ()
+
+    @classmethod
+    def of_text(
+        cls,
+        utterance_id: str,
+        client_id: str,
+        text: str,
+        source_langs: frozenset[str],
+        arrived_s: float,
+        owner: Owner = NOBODY,
+    ) -> Utterance:
+        """Return words that somebody typed."""
+        return cls(utterance_id, client_id, _NO_SAMPLES, source_langs, arrived_s, 0.0, owner, text)
+
+    def cut(self, pause: int) -> tuple[Utterance, Utterance]:
+        """Return what is before one of its pauses, which keeps the id, and what is after it."""
+        total, speech_s = len(self.samples), self.speech_s or 0.0
+        before = replace(
+            self,
+            samples=self.samples[:pause],
+            ended_at_s=self.ended_at_s - (total - pause) / SAMPLE_RATE_HZ,
+            speech_s=speech_s * pause / total,
+            pauses=(),
+        )
+        after = replace(
+            self,
+            utterance_id=new_utterance_id(),
+            samples=self.samples[pause:],
+            speech_s=speech_s * (total - pause) / total,
+            pauses=(),
+        )
+        return before, after
 
     @property
     def duration_s(self) -> float:
         """Length of the audio in seconds."""
         return len(self.samples) / SAMPLE_RATE_HZ
+
+    @property
+    def cost_s(self) -> float:
+        """What it counts for where turns are taken: the seconds that it takes to say it."""
+        return self.duration_s if self.typed is None else len(self.typed) / TYPED_CHARACTERS_PER_S
+
+
+def new_utterance_id() -> str:
+    """Return an id that no other utterance has."""
+    return uuid.uuid4().hex[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +317,21 @@ class BadAudioError(BabbleFishError):
 
     code = "bad_audio"
 
+    def __init__(
+        self,
+        looks_like: str,
+        wanted: str = "send the samples alone: 16-bit signed integers, little-endian, 16000 a second, one channel",
+    ) -> None:
+        """Say what it looks like, as "a WebM file", and what is to be sent instead."""
+        super().__init__(f"this looks like {looks_like}; {wanted}")
+
+
+class MislabelledError(BadAudioError):
+    """A sound file whose header says something else than what it holds, by the looks of it."""
+
     def __init__(self, looks_like: str) -> None:
-        """Say what it looks like, as "a WebM file", and what it should be."""
-        super().__init__(
-            f"this looks like {looks_like}; send the samples alone: 16-bit signed integers, little-endian, 16000 a "
-            "second, one channel"
-        )
+        """Say what it holds, as "sound at 44100 or 48000 Hz"."""
+        super().__init__(looks_like, "the file's header says something else, and should say this")
 
 
 class RecordingTooLongError(BabbleFishError):
@@ -281,6 +350,19 @@ class NoSpeechError(BabbleFishError):
     """Audio in which nobody says a word: silence, noise, music, a click."""
 
     code = "no_speech"
+
+
+class TwoLanguagesError(BabbleFishError):
+    """An utterance in which one language ends and another begins; nobody is told, as it becomes two.
+
+    Attributes:
+        pause: The one of ``Utterance.pauses`` at which that happens.
+    """
+
+    def __init__(self, pause: int) -> None:
+        """Say where to cut."""
+        super().__init__("two languages are spoken in this utterance")
+        self.pause = pause
 
 
 class InvalidMessageError(BabbleFishError):
@@ -317,6 +399,18 @@ class GlossaryFullError(BabbleFishError):
     """The room's glossary has no place for these terms; it stays as it was."""
 
     code = "glossary_full"
+
+
+class NoRecordError(BabbleFishError):
+    """The server keeps no history, or has no room of this name."""
+
+    code = "no_record"
+
+
+class NobodyHereError(BabbleFishError):
+    """A room that nobody is in, so that nobody would get what is said there."""
+
+    code = "nobody_here"
 
 
 class OverloadedError(BabbleFishError):

@@ -1,5 +1,7 @@
 """Languages: the code on the wire (ISO 639-3), the browser's (BCP 47), and each engine's own codes and voices.
 
+Chinese in traditional characters is written only, and has a tag instead of a code: it is heard as Chinese (``spoken``).
+
 A code or voice that is missing says that the engine does not know the language.
 """
 
@@ -25,7 +27,7 @@ class Language:
     """One language.
 
     Attributes:
-        code: ISO 639-3, as on the wire.
+        code: ISO 639-3, as on the wire; ``cmn-Hant`` is the one with a script (BCP 47).
         bcp47: What browsers call it.
         name: In English.
         native_name: In itself.
@@ -66,9 +68,20 @@ _TABLE = (
     Language("ell", "el", "Greek", "Ελληνικά", whisper="el", espeak="el"),
     Language("tur", "tr", "Turkish", "Türkçe", whisper="tr", espeak="tr"),
     Language("ara", "ar", "Arabic", "العربية", whisper="ar", espeak="ar", seamless="arb"),
+    Language("arz", "arz", "Egyptian Arabic", "مصري"),
+    Language("ary", "ary", "Moroccan Arabic", "الدارجة"),
     Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
     Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
     Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn", kokoro=KokoroVoice("zh", "zf_xiaobei")),
+    Language(
+        "cmn-Hant",
+        "zh-Hant",
+        "Chinese (Traditional)",
+        "繁體中文",
+        espeak="cmn",
+        kokoro=KokoroVoice("zh", "zf_xiaobei"),
+        seamless="cmn_Hant",
+    ),
     Language("yue", "yue", "Cantonese", "粵語", whisper="yue", espeak="yue"),
     Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja", kokoro=KokoroVoice("ja", "jf_alpha")),
     Language("kor", "ko", "Korean", "한국어", whisper="ko", espeak="ko"),
@@ -77,6 +90,7 @@ _TABLE = (
     Language("ind", "id", "Indonesian", "Bahasa Indonesia", whisper="id", espeak="id"),
     Language("msa", "ms", "Malay", "Bahasa Melayu", whisper="ms", espeak="ms", seamless="zlm"),
     Language("tgl", "tl", "Tagalog", "Tagalog", whisper="tl"),
+    Language("ceb", "ceb", "Cebuano", "Binisaya"),
     Language("swe", "sv", "Swedish", "Svenska", whisper="sv", espeak="sv"),
     Language("dan", "da", "Danish", "Dansk", whisper="da", espeak="da"),
     Language("nor", "no", "Norwegian", "Norsk", whisper="no", espeak="nb", seamless="nob"),
@@ -108,11 +122,16 @@ _TABLE = (
     Language("urd", "ur", "Urdu", "اردو", whisper="ur", espeak="ur"),
     Language("pus", "ps", "Pashto", "پښتو", whisper="ps", seamless="pbt"),
     Language("snd", "sd", "Sindhi", "سنڌي", whisper="sd", espeak="sd"),
+    Language("ckb", "ckb", "Central Kurdish", "کوردیی ناوەندی"),
     Language("pan", "pa", "Punjabi", "ਪੰਜਾਬੀ", whisper="pa", espeak="pa"),
     Language("guj", "gu", "Gujarati", "ગુજરાતી", whisper="gu", espeak="gu"),
     Language("mar", "mr", "Marathi", "मराठी", whisper="mr", espeak="mr"),
     Language("ben", "bn", "Bengali", "বাংলা", whisper="bn", espeak="bn"),
     Language("asm", "as", "Assamese", "অসমীয়া", whisper="as", espeak="as"),
+    Language("mni", "mni", "Manipuri", "মৈতৈলোন্"),
+    Language("ori", "or", "Odia", "ଓଡ଼ିଆ", espeak="or", seamless="ory"),
+    Language("mai", "mai", "Maithili", "मैथिली"),
+    Language("sat", "sat", "Santali", "ᱥᱟᱱᱛᱟᱲᱤ"),
     Language("nep", "ne", "Nepali", "नेपाली", whisper="ne", espeak="ne", seamless="npi"),
     Language("sin", "si", "Sinhala", "සිංහල", whisper="si", espeak="si"),
     Language("tam", "ta", "Tamil", "தமிழ்", whisper="ta", espeak="ta"),
@@ -126,6 +145,7 @@ _TABLE = (
     Language("bod", "bo", "Tibetan", "བོད་སྐད", whisper="bo"),
     Language("mon", "mn", "Mongolian", "Монгол", whisper="mn", seamless="khk"),
     Language("kaz", "kk", "Kazakh", "Қазақша", whisper="kk", espeak="kk"),
+    Language("kir", "ky", "Kyrgyz", "Кыргызча", espeak="ky"),
     Language("uzb", "uz", "Uzbek", "Oʻzbekcha", whisper="uz", espeak="uz", seamless="uzn"),
     Language("tgk", "tg", "Tajik", "Тоҷикӣ", whisper="tg"),
     Language("tuk", "tk", "Turkmen", "Türkmençe", whisper="tk", espeak="tk"),
@@ -135,10 +155,17 @@ _TABLE = (
     Language("hye", "hy", "Armenian", "Հայերեն", whisper="hy", espeak="hy"),
     Language("kat", "ka", "Georgian", "ქართული", whisper="ka", espeak="ka"),
     Language("amh", "am", "Amharic", "አማርኛ", whisper="am", espeak="am"),
+    Language("orm", "om", "Oromo", "Oromoo", espeak="om", seamless="gaz"),
     Language("swa", "sw", "Swahili", "Kiswahili", whisper="sw", espeak="sw", seamless="swh"),
     Language("hau", "ha", "Hausa", "Hausa", whisper="ha"),
     Language("yor", "yo", "Yoruba", "Yorùbá", whisper="yo"),
+    Language("ibo", "ig", "Igbo", "Igbo"),
+    Language("ful", "ff", "Fula", "Fulfulde", seamless="fuv"),
+    Language("lug", "lg", "Ganda", "Luganda"),
+    Language("luo", "luo", "Luo", "Dholuo"),
     Language("sna", "sn", "Shona", "chiShona", whisper="sn"),
+    Language("nya", "ny", "Chewa", "Chicheŵa"),
+    Language("zul", "zu", "Zulu", "isiZulu"),
     Language("som", "so", "Somali", "Soomaali", whisper="so"),
     Language("lin", "ln", "Lingala", "Lingála", whisper="ln"),
     Language("afr", "af", "Afrikaans", "Afrikaans", whisper="af", espeak="af"),
@@ -175,12 +202,13 @@ def scripts(code: str) -> frozenset[str]:
 _BY_WHISPER = {language.whisper: language.code for language in _TABLE if language.whisper}
 
 _SEAMLESS_CODES = (
-    "afr amh arb asm azj bel ben bos bul cat ces cmn cym dan deu ell eng est eus fin fra gle glg guj heb hin hrv "
-    "hun hye ind isl ita jav jpn kan kat kaz khk khm kor lao lit lvs mal mar mkd mlt mya nld nno nob npi pan pbt "
-    "pes pol por ron rus slk slv sna snd som spa srp swe swh tam tel tgk tgl tha tur ukr urd uzn vie yor yue zlm"
+    "afr amh arb ary arz asm azj bel ben bos bul cat ceb ces ckb cmn cmn_Hant cym dan deu ell eng est eus fin fra fuv "
+    "gaz gle glg guj heb hin hrv hun hye ibo ind isl ita jav jpn kan kat kaz khk khm kir kor lao lit lug luo lvs mai "
+    "mal mar mkd mlt mni mya nld nno nob npi nya ory pan pbt pes pol por ron rus sat slk slv sna snd som spa srp swe "
+    "swh tam tel tgk tgl tha tur ukr urd uzn vie yor yue zlm zul"
 )
 _SEAMLESS_TEXT = frozenset(_SEAMLESS_CODES.split())
-"""The languages of this table that SeamlessM4T v2 writes, in its codes (text outputs in its model card)."""
+"""The languages that SeamlessM4T v2 writes, in its codes (text outputs in its model card)."""
 
 _SEAMLESS_SPOKEN = (
     "ara ben cat ces cmn cym dan deu eng est fin fra hin ind ita jpn kor mlt nld fas pol por ron rus slk spa swe swa "
@@ -211,14 +239,14 @@ FLORES_CODES = frozenset(_FLORES_OTHER_SCRIPTS.split()).union(
 """The languages that NLLB-200 reads and writes: ISO 639-3 and the script (ISO 15924), as in the FLORES-200 data set."""
 
 _FLORES_OTHERWISE = (
-    "ara:arb_Arab aze:azj_Latn cmn:zho_Hans fas:pes_Arab lav:lvs_Latn mlg:plt_Latn mon:khk_Cyrl msa:zsm_Latn "
-    "nep:npi_Deva nor:nob_Latn pus:pbt_Arab sqi:als_Latn swa:swh_Latn uzb:uzn_Latn yid:ydd_Hebr"
+    "ara:arb_Arab aze:azj_Latn cmn:zho_Hans cmn-Hant:zho_Hant fas:pes_Arab ful:fuv_Latn lav:lvs_Latn mlg:plt_Latn "
+    "mon:khk_Cyrl msa:zsm_Latn nep:npi_Deva nor:nob_Latn ori:ory_Orya orm:gaz_Latn pus:pbt_Arab sqi:als_Latn "
+    "swa:swh_Latn uzb:uzn_Latn yid:ydd_Hebr"
 )
 _FLORES = {code[:3]: code for code in FLORES_CODES if code[:3] in LANGUAGES} | dict(
     pair.split(":") for pair in _FLORES_OTHERWISE.split()
 )
 _BY_FLORES = {code: lang for lang, code in _FLORES.items()}
-_BY_FLORES["zho_Hant"] = "cmn"
 
 SPOKEN_WITH: dict[str, tuple[str, ...]] = {
     "embedded": ("kokoro", "espeak"),
@@ -233,7 +261,7 @@ SPOKEN_WITH: dict[str, tuple[str, ...]] = {
 def spoken_by(code: str, profile: str) -> str | None:
     """Return the engine that speaks a language in a profile, or None where nobody does."""
     known = LANGUAGES[code]
-    voices = {"kokoro": known.kokoro, "seamless": code in _SEAMLESS_SPEECH, "espeak": known.espeak}
+    voices = {"kokoro": known.kokoro, "seamless": spoken(code) in _SEAMLESS_SPEECH, "espeak": known.espeak}
     return next((engine for engine in SPOKEN_WITH[profile] if voices[engine]), None)
 
 
@@ -260,24 +288,33 @@ _BY_TAG = (
     | dict(pair.split(":") for pair in _OTHERWISE.split())
     | {tag: language.code for language in _TABLE for tag in (language.bcp47, language.code)}
 )
-_TAG = re.compile(r"([a-z]{2,3})(?:-([a-z0-9]{1,8}))?(?:-[a-z0-9]{1,8})*", re.ASCII)
+_TRADITIONAL = frozenset({"hant", "tw", "hk", "mo"})
+"""Subtags of Chinese in traditional characters: the script, and the regions that write with it."""
+
+_TAG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.ASCII)
 
 
 def language_code(tag: str) -> str:
     """Return the code here of a language as people and browsers write it: ``"fr-FR"``, ``"fre"`` → ``"fra"``.
 
     Args:
-        tag: BCP 47, or ISO 639-1, 639-2 or 639-3, in either case. Script and region are dropped, as no language of the
-            table differs from another in these alone: ``"zh-Hant"`` → ``"cmn"``, but ``"zh-yue"`` → ``"yue"``.
+        tag: BCP 47, or ISO 639-1, 639-2 or 639-3, in either case. Script and region are dropped, as they make no other
+            language of any but Chinese: ``"zh-TW"`` → ``"cmn-Hant"``, ``"zh-yue"`` → ``"yue"``.
 
     Raises:
         UnknownLanguageError: No such language in the table.
     """
-    parts = _TAG.fullmatch(tag.lower())
-    code = _BY_TAG.get(parts[1]) if parts else None
-    if code == "cmn" and parts and parts[2] == "yue":
-        code = "yue"
+    first, *rest = tag.lower().split("-")
+    code = _BY_TAG.get(first) if _TAG.fullmatch(tag.lower()) else None
+    if code == "cmn" and rest:
+        is_traditional = "hans" not in rest and not _TRADITIONAL.isdisjoint(rest)
+        code = "yue" if rest[0] == "yue" else "cmn-Hant" if is_traditional else code
     return language(code or tag).code
+
+
+def spoken(code: str) -> str:
+    """Return the language that is heard where one is read: ``"cmn-Hant"`` → ``"cmn"``; any other is both."""
+    return "cmn" if code == "cmn-Hant" else code
 
 
 def from_whisper(token: str) -> str:

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from babblefish.domain import Interpreting
+
 SpeechTranslatorName = Literal["whisper", "seamless"]
 TextTranslatorName = Literal["llm", "apertium", "nllb", "seamless"]
-SpeakerEncoderName = Literal["dvector", "pyannote"]
+SpeakerEncoderName = Literal["campplus", "pyannote"]
 KokoroRuntime = Literal["int8", "float32", "torch"]
 WorkerName = Literal["translation", "text-translation", "synthesis", "speaker", "sockets"]
 
@@ -174,6 +176,12 @@ class EngineSettings(_Part):
     parallel_utterances: int = Field(
         8, ge=1, description="Utterances that SeamlessM4T decodes in one batch; more of them wait."
     )
+    seamless_min_logprob: float = Field(
+        -1.0,
+        le=0,
+        description="Mean log-probability of a token below which SeamlessM4T's texts are doubted, or taken for noise "
+        "where no language is declared; `doctor --golden` measures it.",
+    )
     seamless_dtype: Literal["int8", "bfloat16", "float32"] = Field(
         "int8", description="Type of SeamlessM4T's weights; int8 keeps a converted copy beside them."
     )
@@ -264,7 +272,15 @@ class UtteranceSettings(_Part):
         0.5, gt=0, lt=1, description="Voice probability from which a chunk of audio counts as speech."
     )
     pre_roll_ms: int = Field(300, ge=0, description="Audio kept from before the first chunk of speech.")
-    hangover_ms: int = Field(400, ge=64, description="Silence that ends an utterance.")
+    hangover_ms: int = Field(
+        400,
+        ge=64,
+        description="Silence that ends an utterance of which the turn detector is unsure, or every utterance where "
+        "there is none; one that is finished ends after 192 ms.",
+    )
+    longest_hangover_ms: int = Field(
+        1200, ge=64, description="Silence that ends an utterance which the turn detector takes for unfinished."
+    )
     min_speech_ms: int = Field(160, ge=32, description="Less speech than this is a click, not an utterance.")
     min_utterance_s: float = Field(0.1, ge=0.0, description="Shorter audio is refused as `too_short`.")
     max_utterance_s: float = Field(
@@ -284,11 +300,24 @@ class ConversationSettings(_Part):
     partials: bool = Field(
         True, description="Interim captions while somebody is still speaking, when the engines are otherwise idle."
     )
+    interpreting: Interpreting = Field(
+        "simultaneous",
+        description="How clients that do not choose are interpreted to: simultaneous translates clause by clause while "
+        "somebody speaks, consecutive when they have stopped.",
+    )
     retain: bool = Field(
         True, description="Whether rooms remember anything; false keeps no history, and no voices in an empty room."
     )
     history_limit: int = Field(
         200, ge=0, description="Results that a room keeps for clients that reconnect; 0 keeps none."
+    )
+    history_file: Path | None = Field(
+        None,
+        description="SQLite file in which rooms keep what was said, without audio and voices, so that it outlives the "
+        "server; unless set, nothing is stored.",
+    )
+    history_keep_days: float = Field(
+        7.0, gt=0, le=3660, description="Days for which what was said stays in `HISTORY_FILE`; then it is deleted."
     )
     glossary_file: Path | None = Field(
         None, description="JSON file with the terms that the glossary of every room begins with."

@@ -154,6 +154,7 @@ _MAGNITUDE_WORD = (
     r"(?:thousand|million|billion|trillion|mille|millions?|milliards?|mil|millón|millones|milion[ei]|miliard[oi]|milhão|"
     r"milhões|bilhão|bilhões|tysi\w+|milion\w*|miliard\w*|Tausend|Million(?:en)?|Milliarden?)\b"
 )
+_COUNTED = re.compile(r"[ \u00a0\u202f](?:mil )?([^\W\d_]{1,40})")
 _NUMBER_SIGN = re.compile(
     r"(?:\u2116|(?<!\w)#|(?<!\w)[Nn][ro]?[º°]|(?<!\w)No\.|(?<!\w)[Nn]r\.?|(?<!\w)[Nn]úm\.)[ \u00a0\u202f]?(?=\d)"
 )
@@ -388,9 +389,9 @@ class _Speaker:
             return self._reader.digits(numeral)
         if self._lang in ("eng", "deu") and numeral.isdecimal() and 1100 <= value < 2100:
             return self._reader.year(int(value))
-        after = re.match(r"[ \u00a0\u202f]([^\W\d_]+)", found.string[found.end() : found.end() + 40])
+        after = _COUNTED.match(found.string, found.end())
         if after and is_noun(after[1], self._lang):
-            return self._reader.counted(int(value), after[1])
+            return self._reader.counted_in_text(int(value), after[1])
         return self._reader.cardinal(int(value))
 
     def _read(self, numeral: str) -> tuple[Decimal | None, int]:

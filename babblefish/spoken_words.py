@@ -7,7 +7,7 @@ Locale Data Repository (CLDR). What neither has stands in a table here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -18,6 +18,7 @@ from babel.units import format_unit
 from num2words import CONVERTER_CLASSES, num2words
 
 from babblefish.languages import LANGUAGES
+from babblefish.noun_gender import is_feminine
 
 _LARGEST = 10**15
 """From here on numbers are read digit by digit, as nobody counts so far."""
@@ -132,12 +133,13 @@ _FORMS = {
 }
 """Currencies that num2words has in European Portuguese only."""
 
-_FRENCH_FEMININE = ("livre", "minute", "seconde", "heure", "tonne", "once", "couronne", "roupie", "calorie", "roupies")
-
 _PARTICLES = frozenset(
     re.findall(r"\w+", "para contra hasta cada ella ela mañana ahora agora ainda fora que por con per del")
 )
 """Words that are no nouns, although they stand behind a number and are as long as one."""
+
+_BOOKS_OR_POUNDS = ("livre", "livres")
+"""What is a pound where it is money, and mostly a book elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +188,18 @@ class Reader:
 
     def counted(self, number: int, noun: str) -> str:
         """Say a number before what it counts, whose singular or plural begins with this word."""
-        said, feminine = self.cardinal(number), _is_feminine(noun, self.lang)
+        word = noun.split()[0].lower() if noun.split() else ""
+        said, feminine = self.cardinal(number), is_feminine(word, self.lang)
         for pattern, masculine, other in _AGREEING.get(self.lang, ()):
             said = re.sub(pattern, other if feminine else masculine, said)
+        if number == 1 and (special := _ONE.get(self.lang)) and special[0].match(word) and not feminine:
+            return special[1]
         return said
+
+    def counted_in_text(self, number: int, noun: str) -> str:
+        """Say a number before a noun of a text, with what stands between a million and its noun."""
+        said = self.counted(number, noun)
+        return f"{said} {self.words.of}" if self.words.of and number and number % 1_000_000 == 0 else said
 
     def measured(self, value: Decimal, decimals: int, unit: str) -> str:
         """Say a number of units."""
@@ -301,24 +311,22 @@ _AGREEING: dict[str, tuple[_Agreement, ...]] = {
 }
 """Ends of number words before a noun: pattern, before a masculine one, before a feminine one."""
 
+_ONE = {
+    "ita": (re.compile(r"s[^aeiouàèéìòù]|z|gn|ps|pn|x|y"), "uno"),
+    "pol": (re.compile(r".*[oeęu]m?$"), "jedno"),
+}
+"""What one is before some nouns that are not feminine: those that begin so in Italian, neuter ones in Polish."""
+
 
 def is_noun(word: str, lang: str) -> bool:
     """Say whether a word behind a number is likely to be what is counted, so that the number agrees with it."""
     if lang == "deu":
         return word.istitle()
-    return lang in ("spa", "por", "ita") and len(word) > 2 and word.islower() and word not in _PARTICLES
-
-
-def _is_feminine(noun: str, lang: str) -> bool:
-    word = noun.split()[0].lower() if noun.split() else ""
-    if lang == "fra":
-        return word.removesuffix("s") in _FRENCH_FEMININE
-    if lang == "deu":
-        return word.endswith("e")
-    if lang == "pol":
-        return word.endswith("a")
-    ends: Callable[[str], bool] = word.removesuffix("s").endswith
-    return ends("a") and not (ends("ma") or ends("ía") or ends("dia") or ends("mapa"))
+    if len(word) < 3 or not word.islower() or word in _PARTICLES:
+        return False
+    if lang in ("fra", "pol"):
+        return word not in _BOOKS_OR_POUNDS and is_feminine(word, lang)
+    return lang in ("spa", "por", "ita")
 
 
 def _plain(text: str) -> str:

@@ -26,7 +26,7 @@ _SHORT = 4
 _ENDING, _ENDING_OF_NAME = 2, 3
 """Letters that an ending has at most: of a word, as in heaters, and of a name, which some languages decline."""
 
-_DECLINING = frozenset({"bel", "bul", "ces", "hrv", "lav", "lit", "mkd", "pol", "rus", "slk", "slv", "srp", "ukr"})
+DECLINING = frozenset({"bel", "bul", "ces", "hrv", "lav", "lit", "mkd", "pol", "rus", "slk", "slv", "srp", "ukr"})
 """Languages in which an ending may take the place of the last vowel: Warszawa, w Warszawie."""
 
 _MORE_WORDS = 2
@@ -146,7 +146,7 @@ def has_term(text: str, spelling: str, lang: str) -> bool:
         if word.startswith(part):
             return len(word) - len(part) <= (_ENDING_OF_NAME if is_name else _ENDING)
         stem = part[:-1]
-        declines = lang in _DECLINING and part[-1] in "aeiouy"
+        declines = lang in DECLINING and part[-1] in "aeiouy"
         return declines and word.startswith(stem) and len(word) - len(stem) <= _ENDING
 
     return next(_found(text, spelling, has_ending), None) is not None

@@ -43,6 +43,19 @@ def typeset(text: str, lang: str) -> str:
     return text
 
 
+def ended(sentence: str, mark: str, lang: str) -> str:
+    """Return a sentence with a mark at its end, and what goes with that in its language.
+
+    Args:
+        sentence: Without a mark at its end or its beginning.
+        mark: A full stop, a question mark or an exclamation mark.
+        lang: ISO 639-3.
+    """
+    if mark != "." and lang == "spa":
+        return _OPENING[mark] + sentence + mark
+    return sentence + (_NARROW if mark != "." and lang == "fra" else "") + mark
+
+
 def _opened(found: re.Match[str]) -> str:
     """Put the opening mark before a sentence of one clause, or before a clause that surely asks."""
     said, opening = found["said"], _OPENING[found["mark"]]

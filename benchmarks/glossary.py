@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from babblefish.audio.pcm import resample
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     Deadline,
@@ -34,6 +33,7 @@ from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from babblefish.terms import NO_TERMS, Terms, has_term
 from benchmarks.support import corpus, harness
+from benchmarks.support.speech import read_aloud
 
 _LIMIT_S = 120.0
 _SILENCE_S = 0.5
@@ -65,9 +65,8 @@ def _spoken(engines: Engines, text: str, lang: str) -> Samples:
     voice = engines.synthesizer_for(lang)
     if voice is None:
         harness.missing(f"it needs a voice for {lang}")
-    pieces = voice.synthesize(text, lang, Deadline.after(_LIMIT_S))
     silence = np.zeros(int(_SILENCE_S * SAMPLE_RATE_HZ), dtype=np.float32)
-    return np.concatenate([silence, *(resample(piece.samples, piece.sample_rate_hz) for piece in pieces), silence])
+    return np.concatenate([silence, read_aloud(text, lang, voice), silence])
 
 
 async def _recognised(interpreter: Interpreter, samples: Samples, lang: str, terms: Terms) -> str:

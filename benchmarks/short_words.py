@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from babblefish.audio.pcm import resample
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.conversation.expected_languages import expectation
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples, Transcript
@@ -32,6 +31,7 @@ from babblefish.engines.whisper import Whisper
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness
+from benchmarks.support.speech import read_aloud
 from benchmarks.support.words import normal
 
 _NUMBERS = {
@@ -78,12 +78,8 @@ def _words(lang: str) -> dict[str, set[str]]:
 
 
 def _spoken(engine: Kokoro, word: str, lang: str) -> Samples:
-    pieces = [
-        resample(speech.samples, speech.sample_rate_hz)
-        for speech in engine.synthesize(f"{word}.", lang, Deadline.after(120))
-    ]
     silences = [np.zeros(int(seconds * SAMPLE_RATE_HZ), dtype=np.float32) for seconds in (_BEFORE_S, _AFTER_S)]
-    return np.concatenate([silences[0], *pieces, silences[1]])
+    return np.concatenate([silences[0], read_aloud(f"{word}.", lang, engine), silences[1]])
 
 
 def _ways(lang: str) -> dict[str, tuple[frozenset[str], dict[str, float]]]:
@@ -121,6 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     engine = Kokoro(OnnxRunner(*voices, options.threads))
     counted: dict[str, dict[str, Counter[str]]] = {way: {} for way in _ways("eng")}
     languages: dict[str, Counter[str]] = {way: Counter() for way in counted}
+    doubted_right: Counter[str] = Counter()
     others: dict[str, list[str]] = {way: [] for way in counted}
     for lang in _NUMBERS:
         for word, accepted in _words(lang).items():
@@ -135,6 +132,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     is_right = {transcript.lang for transcript in transcripts} == {lang}
                     is_sure = min(transcript.lang_confidence for transcript in transcripts) >= LEAST_LANG_CONFIDENCE
                     languages[way][(_RIGHT if is_right else _WRONG) + ("" if is_sure else ", doubted")] += 1
+                    doubted_right[way] += is_right and not is_sure and found == _RIGHT
                 if found != _RIGHT:
                     spoken = " ".join(transcript.lang for transcript in transcripts)
                     others[way].append(f"{lang} {word}: {found} {spoken} {heard or ''}".strip())
@@ -150,6 +148,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for way, by_lang in counted.items()
         },
         "language": {way: dict(sorted(of.items())) for way, of in languages.items()},
+        "right_words_doubted": {way: doubted_right[way] for way in counted},
         "not_right": others,
     }
 

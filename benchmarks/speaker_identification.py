@@ -1,14 +1,17 @@
 """Whose voice is it: the equal error rate of the speaker encoder, and the task that people see.
 
 With the encoder of the profile, and the threshold that the settings or the encoder give; ``scale_as_measured`` says
-what the encoder's ``VoiceScale`` would be by these recordings alone: what a new encoder is calibrated by.
+what the encoder's ``VoiceScale`` would be by these recordings alone: what a new encoder is calibrated by. With
+``--picture FILE`` the distribution of the similarities is drawn, as SVG.
 
-The task: utterances in random order, each labelled by ``SpeakerRegistry`` as it comes. Accuracy is the share of labels
-that are right under the best one-to-one mapping of labels to people, where unknown is never right; ``voices`` counts
-the speakers that were made (the clips have five). Each figure is the mean over seeded orders.
+``conversations``: three people on one client take turns in random order, every three of a group of readers, cold and
+after each has enrolled with two whole recordings that are not in the conversation. Accuracy is the share of labels that
+are right under the best one-to-one mapping of labels to people, where unknown is never right; ``right_number`` is the
+share of conversations in which as many voices were made as people spoke. ``by_others_threshold`` is the same with the
+threshold that does best for the other group of readers.
 
-``voice_changes``: two stretches of speech with a third of a second between them, as one stream; how often they are cut
-apart where two people said them, and where one did, and how many utterances of the recordings themselves are cut.
+``a_client_each`` and ``one_client_for_all``: the same with all five readers of books; ``voices`` counts the speakers
+that were made. Each figure is the mean over seeded orders.
 
 As in the server, an utterance counts as long as the voice detector hears speech in it, and one without is none.
 """
@@ -16,47 +19,37 @@ As in the server, an utterance counts as long as the voice detector hears speech
 from __future__ import annotations
 
 import argparse
-import sys
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from babblefish.audio.segmenter import Segment, Segmenter, SpeechMeter
-from babblefish.cli.demo import read_speech
+from babblefish.audio.segmenter import SpeechMeter
 from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.domain import SAMPLE_RATE_HZ, UNKNOWN_SPEAKER_ID, Samples
 from babblefish.engines import registry
-from babblefish.engines.contracts import Embedding, SpeakerEncoder
+from babblefish.engines.contracts import SpeakerEncoder, VoiceScale
 from babblefish.engines.profiles import choose
-from babblefish.pipeline.voice_change import by_voice
+from babblefish.engines.voice_calibration import Heard, equal_error, measured_scale
 from babblefish.settings import Settings
-from benchmarks.support import harness
+from benchmarks.support import harness, readers, score_picture
+from benchmarks.support.readers import Recordings
+from benchmarks.support.score_picture import Scores
 
 _CUTS_PER_FILE = 3
 
-_STRETCH_S, _ANSWER_S = 2.5, 0.35
-"""What each of two people says, and how soon the second one answers."""
+_SETS: dict[str, float | None] = {"0.8 s": 0.8, "1 s": 1.0, "1.5 s": 1.5, "2 s": 2.0, "3 s": 3.0, "whole": None}
+_SHORT = ("1 s", "1.5 s", "2 s", "3 s")
 
-_SHARED_S = 0.5
-"""Of the other's speech that an utterance may hold and still be one person's."""
+_TURNS, _ORDERS_OF_THREE, _ENROL_WITH = 24, 6, 2
 
-_CHANGES = 200
+_THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 NewRegistry = Callable[[], SpeakerRegistry]
-
-
-@dataclass(frozen=True)
-class Heard:
-    """An utterance of a known person, and how many seconds of it are speech."""
-
-    person: str
-    file: str
-    speech_s: float
-    embedding: Embedding
 
 
 def _cuts(samples: Samples, duration_s: float | None) -> list[Samples]:
@@ -67,42 +60,6 @@ def _cuts(samples: Samples, duration_s: float | None) -> list[Samples]:
     count = min(_CUTS_PER_FILE, len(samples) // length)
     starts = [int((len(samples) - length) * (index + 0.5) / count) for index in range(count)]
     return [samples[start : start + length] for start in starts]
-
-
-def _pairs(heard: Sequence[Heard]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the cosine of every pair from two files, the highest first, and which pairs are of one voice."""
-    embeddings = np.stack([one.embedding for one in heard])
-    people, files = (np.array([getattr(one, key) for one in heard]) for key in ("person", "file"))
-    first, second = np.triu_indices(len(heard), 1)
-    other_file = files[first] != files[second]
-    first, second = first[other_file], second[other_file]
-    scores = np.einsum("ij,ij->i", embeddings[first], embeddings[second])
-    order = np.argsort(-scores)
-    return scores[order], (people[first] == people[second])[order]
-
-
-def equal_error(heard: Sequence[Heard]) -> tuple[float, float]:
-    """Return the rate at which as many same voices are refused as different ones accepted, and the cosine of it."""
-    scores, same = _pairs(heard)
-    refused = 1.0 - np.cumsum(same) / same.sum()
-    accepted = np.cumsum(~same) / (~same).sum()
-    crossing = int(np.argmin(np.abs(refused - accepted)))
-    return float(refused[crossing] + accepted[crossing]) / 2, float(scores[crossing])
-
-
-def measured_scale(heard: Sequence[Heard], duration_s: float) -> dict[str, float]:
-    """Return the scale by utterances of one length.
-
-    The median cosine of one voice is taken for the reliability d / (d + d₀), and the cosine at the equal error rate,
-    divided by it, is the corrected similarity that tells a pair apart best.
-    """
-    scores, same = _pairs(heard)
-    reliability = float(np.median(scores[same]))
-    return {
-        "half_reliable_s": round(duration_s * (1.0 - reliability) / reliability, 2),
-        "similarity_at_equal_error": round(equal_error(heard)[1] / reliability, 2),
-        "similarity_of_other_voices": round(float(np.median(scores[~same])) / reliability, 2),
-    }
 
 
 def mapped_accuracy(truth: Sequence[str], labels: Sequence[str]) -> float:
@@ -163,83 +120,107 @@ def _strangers(
     return {"strangers": len(strangers), "taken_for_another_voice": round(float(np.mean(taken_for_known)), 1)}
 
 
-def _voice_changes(
-    speech: dict[str, Samples], encoder: SpeakerEncoder, new_segmenter: Callable[[], Segmenter]
-) -> dict[str, Any]:
-    """Count what is told apart of two voices, and cut of one voice and of whole recordings of one voice."""
-    draw = np.random.default_rng(0)
-    length, silence = int(_STRETCH_S * SAMPLE_RATE_HZ), np.zeros(int(_ANSWER_S * SAMPLE_RATE_HZ), dtype=np.float32)
-    long = [name for name, samples in speech.items() if len(samples) >= 2 * length]
+def _similarities(heard: Sequence[Heard], scale: VoiceScale) -> Scores:
+    """Return the corrected similarities of pairs out of two files."""
+    pairs = [(one, other) for one, other in itertools.combinations(heard, 2) if one.file != other.file]
+    values = [scale.similarity(one.embedding, one.speech_s, other.embedding, other.speech_s) for one, other in pairs]
+    are_same = np.array([one.person == other.person for one, other in pairs])
+    return Scores(np.array(values)[are_same], np.array(values)[~are_same])
 
-    def cut(samples: Samples) -> tuple[list[Segment], list[Segment]]:
-        """Return the segments of a stream, and what they are cut into by voice."""
-        segmenter = new_segmenter()
-        segments = [*segmenter.feed(samples), *segmenter.flush()]
-        return segments, [part for segment in segments for part in by_voice(segment, encoder)]
 
-    def are_apart(segments: list[Segment]) -> bool:
-        """Say whether nothing of any length holds both stretches."""
-        most = _SHARED_S * SAMPLE_RATE_HZ
-        return not any(
-            part.end_sample - len(part.samples) < length - most and part.end_sample > length + len(silence) + most
-            for part in segments
-        )
+@dataclass(frozen=True)
+class _Group:
+    """What readers of one kind say: whole recordings, and pieces of 1 to 3 s of them."""
 
-    def stretch(name: str) -> Samples:
-        start = int(draw.integers(len(speech[name]) - length))
-        return speech[name][start : start + length]
+    whole: list[Heard]
+    short: list[Heard]
 
-    by_silence, by_both, one = 0, 0, 0
-    for _ in range(_CHANGES):
-        name = str(draw.choice(long))
-        others = [other for other in long if other.split("-")[0] != name.split("-")[0]]
-        segments, parts = cut(np.concatenate([stretch(name), silence, stretch(str(draw.choice(others)))]))
-        by_silence += are_apart(segments)
-        by_both += are_apart(parts)
-        start = int(draw.integers(len(speech[name]) - 2 * length))
-        first, second = np.split(speech[name][start : start + 2 * length], 2)
-        segments, parts = cut(np.concatenate([first, silence, second]))
-        one += len(parts) > len(segments)
-    whole = [cut(samples) for samples in speech.values()]
-    return {
-        "tried": _CHANGES,
-        "two_voices_apart_by_silence_percent": round(100 * by_silence / _CHANGES, 1),
-        "two_voices_apart_percent": round(100 * by_both / _CHANGES, 1),
-        "one_voice_cut_percent": round(100 * one / _CHANGES, 1),
-        "utterances_of_recordings": sum(len(segments) for segments, _ in whole),
-        "of_them_cut": sum(len(parts) - len(segments) for segments, parts in whole),
-    }
+    def spoken(self, length: str) -> list[Heard]:
+        return self.whole if length == "whole" else self.short
+
+
+_LENGTHS = ("whole", "1-3 s")
+
+
+def _converse(
+    group: _Group, length: str, threes: tuple[str, ...], seed: int, enrols: bool, registry: SpeakerRegistry
+) -> tuple[float, bool]:
+    """Let three people take turns; returns the accuracy, and whether three voices were made."""
+    draw = np.random.default_rng(seed)
+    used = set()
+    for person in threes if enrols else ():
+        own = [one for one in group.whole if one.person == person]
+        for at in draw.permutation(len(own))[:_ENROL_WITH]:
+            used.add(own[at].file)
+            registry.identify(own[at].embedding, own[at].speech_s, person)
+    said = [one for one in group.spoken(length) if one.person in threes and one.file not in used]
+    turns = [said[at] for at in draw.permutation(len(said))[:_TURNS]]
+    labels = [registry.identify(one.embedding, one.speech_s, "shared").speaker_id for one in turns]
+    return mapped_accuracy([one.person for one in turns], labels), len(registry.list()) == len(threes)
+
+
+def _conversations(group: _Group, enrols: bool, new_registry: NewRegistry) -> dict[str, dict[str, float]]:
+    threes = list(itertools.combinations(sorted({one.person for one in group.whole}), 3))
+    figures = {}
+    for length in _LENGTHS:
+        runs = [
+            _converse(group, length, people, seed, enrols, new_registry())
+            for people in threes
+            for seed in range(_ORDERS_OF_THREE)
+        ]
+        figures[length] = {
+            "accuracy_percent": round(100 * float(np.mean([accuracy for accuracy, _ in runs])), 1),
+            "right_number_percent": round(100 * float(np.mean([is_right for _, is_right in runs])), 1),
+            "conversations": len(runs),
+        }
+    return figures
+
+
+def _best_threshold(group: _Group, with_threshold: Callable[[float], NewRegistry]) -> float:
+    """Return the threshold with which the most is right for a group that has not enrolled."""
+
+    def share_right(threshold: float) -> float:
+        figures = _conversations(group, False, with_threshold(threshold)).values()
+        return sum(one["accuracy_percent"] + one["right_number_percent"] for one in figures)
+
+    return max(_THRESHOLDS, key=share_right)
 
 
 def measure(parsed: argparse.Namespace) -> dict[str, Any]:
     settings = Settings()
-    files = sorted((harness.SHARED_AUDIO / "speakers").glob("*.flac"))
-    if not files:
-        sys.exit("this benchmark needs recorded speech of several people in shared/audio/speakers beside the project")
+    speech = readers.books()
     parts = registry.Parts(settings, choose(settings))
     encoder: SpeakerEncoder = parts.speaker_encoder.load()
     detector = parts.voice_detector.load()
 
-    def new_registry() -> SpeakerRegistry:
-        return SpeakerRegistry(encoder.scale, settings.speaker_min_s, settings.speaker_threshold)
+    def with_threshold(threshold: float | None) -> NewRegistry:
+        return lambda: SpeakerRegistry(encoder.scale, settings.speaker_min_s, threshold)
 
-    speech = {path.name: read_speech(path) for path in files}
+    new_registry = with_threshold(settings.speaker_threshold)
+    threshold = new_registry().threshold
 
     def heard(person: str, file: str, samples: Samples) -> Heard:
         meter = SpeechMeter(detector.open_stream(), settings)
         meter.feed(samples)
         return Heard(person, file, meter.speech_s, encoder.embed(samples))
 
-    def hear(duration_s: float | None) -> list[Heard]:
+    def hear(recordings: Recordings, duration_s: float | None) -> list[Heard]:
         cuts = [
-            heard(name.split("-")[0], name, cut)
-            for name, samples in speech.items()
+            heard(person, file, cut)
+            for (person, file), samples in recordings.items()
             for cut in _cuts(samples, duration_s)
         ]
         return [one for one in cuts if one.speech_s * 1000 >= settings.min_speech_ms]
 
-    sets = {"0.8 s": hear(0.8), "1.5 s": hear(1.5), "3 s": hear(3.0), "whole": hear(None)}
+    sets = {name: hear(speech, duration_s) for name, duration_s in _SETS.items()}
     sets["mixed"] = [one for name in ("1.5 s", "3 s", "whole") for one in sets[name][::3]] + sets["0.8 s"][::6]
+    groups = {"readers of books": _group(sets)}
+    others = readers.prompts()
+    if others:
+        groups["readers of prompts"] = _group({name: hear(others, duration_s) for name, duration_s in _SETS.items()})
+    if parsed.picture:
+        drawn = {name: _similarities(sets[name], encoder.scale) for name in _SETS}
+        Path(parsed.picture).write_text(score_picture.draw(drawn, threshold, encoder.name), encoding="utf-8")
     strangers = [heard(clip.name, clip.name, clip.samples) for clip in harness.clips()]
     long = np.concatenate(list(speech.values()))
     cost_ms = {}
@@ -249,21 +230,42 @@ def measure(parsed: argparse.Namespace) -> dict[str, Any]:
         cost_ms[f"{duration_s} s"] = round((time.perf_counter() - started_s) * 1000)
     return {
         "encoder": encoder.name,
-        "threshold": encoder.scale.threshold if settings.speaker_threshold is None else settings.speaker_threshold,
+        "threshold": threshold,
         "min_s": settings.speaker_min_s,
         "embed_ms": cost_ms,
         "equal_error_percent": {name: round(100 * equal_error(heard)[0], 1) for name, heard in sets.items()},
         "scale_as_measured": {"1.5 s": measured_scale(sets["1.5 s"], 1.5), "3 s": measured_scale(sets["3 s"], 3.0)},
+        "conversations": {
+            name: _both(group, new_registry) | _by_others_threshold(name, groups, with_threshold)
+            for name, group in groups.items()
+        },
         "a_client_each": {
             name: _task(heard, parsed.orders, new_registry, lambda one: one.person) for name, heard in sets.items()
         },
         "one_client_for_all": {
             name: _task(heard, parsed.orders, new_registry, lambda _: "shared") for name, heard in sets.items()
         },
-        "voice_changes": _voice_changes(speech, encoder, lambda: Segmenter(detector.open_stream(), settings)),
         "new_people": _strangers(sets["3 s"], strangers, parsed.orders, new_registry),
     }
 
 
+def _group(sets: dict[str, list[Heard]]) -> _Group:
+    return _Group(sets["whole"], [one for name in _SHORT for one in sets[name]])
+
+
+def _both(group: _Group, new_registry: NewRegistry) -> dict[str, Any]:
+    return {name: _conversations(group, enrols, new_registry) for name, enrols in (("cold", False), ("enrolled", True))}
+
+
+def _by_others_threshold(
+    name: str, groups: dict[str, _Group], with_threshold: Callable[[float], NewRegistry]
+) -> dict[str, Any]:
+    """Return a group's figures with the threshold that was chosen without it; nothing where there is no other group."""
+    for other in groups.keys() - {name}:
+        best = _best_threshold(groups[other], with_threshold)
+        return {"by_others_threshold": {"threshold": best} | _both(groups[name], with_threshold(best))}
+    return {}
+
+
 if __name__ == "__main__":
-    harness.main("How well voices are told apart.", measure, orders=40)
+    harness.main("How well voices are told apart.", measure, orders=40, picture="")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from babblefish import languages
 from babblefish.domain import UnknownLanguageError
 from babblefish.languages import FLORES_CODES, LANGUAGES, Language, flores_code, language_code, language_of
 
@@ -50,14 +51,14 @@ def spoken(flores: str) -> str:
     Raises:
         UnknownLanguageError: No such language, or of a language that no engine of speech has a name for.
     """
-    lang = language_of(flores)
+    lang = languages.spoken(language_of(flores))
     if lang not in LANGUAGES:
         raise UnknownLanguageError(f"no engine of speech knows {flores}")
     return lang
 
 
 def written(flores: str) -> str:
-    """Return what text translators call a language: ISO 639-3, or for a second script, such as ``zho_Hant``, its code.
+    """Return what text translators call a language: ISO 639-3, or for a second script, such as ``ace_Arab``, its code.
 
     Raises:
         UnknownLanguageError: No such language.

@@ -14,11 +14,12 @@ from fastapi import FastAPI, Form, UploadFile
 from fastapi_offline import FastAPIOffline
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from babblefish.domain import NoSpeechError
 from babblefish.pipeline.interpreter import Interpreter, Line
 from babblefish.server.sites import Sites
 from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written
 from legacy.limits import Limits
-from legacy.problems import RESPONSES, answer_problems
+from legacy.problems import RESPONSES, Problem, answer_problems
 from legacy.serving import run
 from legacy.sites import OwnSite
 
@@ -60,11 +61,12 @@ class Segment(BaseModel):
 
 
 class Transcription(BaseModel):
-    """What was said in a file."""
+    """What was said in a file, and what makes that doubtful, if anything does."""
 
     text: str
     language: str
     segments: list[Segment]
+    warning: Problem | None = None
 
 
 class TranslatedTranscription(BaseModel):
@@ -74,6 +76,7 @@ class TranslatedTranscription(BaseModel):
     detected_language: str
     translation: str
     target_lang: str
+    warning: Problem | None = None
 
 
 class LanguageInfo(BaseModel):
@@ -98,36 +101,48 @@ def create_app(interpreter: Interpreter) -> FastAPI:
 
     known = _languages(interpreter)
 
-    async def lines(file: UploadFile, language: str | None, target_lang: str | None = None) -> list[Line]:
+    async def lines(
+        file: UploadFile, language: str | None, target_lang: str | None = None
+    ) -> tuple[list[Line], Problem | None]:
         source = spoken(language) if language else None
-        samples = await interpreter.read(await file.read(), MAX_RECORDING_S)
-        return await interpreter.transcribe(samples, source, target_lang)
+        data = await file.read()
+        samples = await interpreter.read(data, MAX_RECORDING_S)
+        doubt = await interpreter.doubt(data, samples)
+        try:
+            said = await interpreter.transcribe(samples, source, target_lang)
+        except NoSpeechError:
+            if doubt is not None:
+                raise doubt from None
+            raise
+        return said, Problem(code=doubt.code, detail=doubt.message) if doubt else None
 
     @app.post("/translate")
     async def translate(asked: TranslateRequest) -> Translation:
         source, target = written(asked.source_lang), written(asked.target_lang)
-        caption = await interpreter.pipeline.translate(asked.text, source, target)
+        caption = await interpreter.pipeline.texts.translate(asked.text, source, target)
         return Translation(translation=caption.text, source_lang=asked.source_lang, target_lang=asked.target_lang)
 
-    @app.post("/transcribe")
+    @app.post("/transcribe", response_model_exclude_none=True)
     async def transcribe(file: File, language: Annotated[Spoken | None, Form()] = None) -> Transcription:
-        said = await lines(file, language)
+        said, warning = await lines(file, language)
         return Transcription(
             text=_joined([line.transcript.text for line in said]),
             language=flores_or_iso(said[0].transcript.lang),
             segments=[Segment(start=line.start_s, end=line.end_s, text=line.transcript.text) for line in said],
+            warning=warning,
         )
 
-    @app.post("/transcribe-translate")
+    @app.post("/transcribe-translate", response_model_exclude_none=True)
     async def transcribe_translate(
         file: File, target_lang: Annotated[Written, Form()], language: Annotated[Spoken | None, Form()] = None
     ) -> TranslatedTranscription:
-        said = await lines(file, language, written(target_lang))
+        said, warning = await lines(file, language, written(target_lang))
         return TranslatedTranscription(
             transcription=_joined([line.transcript.text for line in said]),
             detected_language=flores_or_iso(said[0].transcript.lang),
             translation=_joined([line.caption.text for line in said if line.caption]),
             target_lang=target_lang,
+            warning=warning,
         )
 
     @app.get("/health")

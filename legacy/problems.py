@@ -17,6 +17,7 @@ _RETRY_AFTER_S = 2
 
 _STATUS = {
     "invalid_audio": 422,
+    "bad_audio": 422,
     "no_speech": 422,
     "unknown_language": 422,
     "no_path": 422,

@@ -28,7 +28,8 @@ from babblefish.domain import (
     ServerFullError,
 )
 from babblefish.pipeline.interpreter import Interpreter
-from babblefish.pipeline.pipeline import Recognition, Rendition
+from babblefish.pipeline.pipeline import Rendition
+from babblefish.pipeline.recognition import Recognition
 from babblefish.server.sites import Sites
 from babblefish.wire import client_messages
 from babblefish.wire.server_messages import AUTO, CLOSE_FULL, CLOSE_NOT_ALLOWED

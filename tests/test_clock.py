@@ -29,17 +29,17 @@ def test_it_follows_the_machines_clock_forwards_and_never_goes_back() -> None:
 
 _SET_BACK = """
 import time
-from types import SimpleNamespace
+import numpy as np
 wrong_s, right = 3600.0, time.time
 time.time = lambda: right() + wrong_s
 from babblefish.conversation.history import History
-from babblefish.domain import UNKNOWN_SPEAKER, Transcript
+from babblefish.domain import UNKNOWN_SPEAKER, Deadline, Transcript, Utterance
+from babblefish.pipeline.job import UtteranceJob
 from babblefish.server.access import Access
 history, access = History(10), Access(b"k" * 64, 43200.0)
 
 def say():
-    job = SimpleNamespace(utterance_id="a", utterance=SimpleNamespace(client_id="b"), latency_ms=lambda: 0.0,
-                          timings=SimpleNamespace(all_ms={}))
+    job = UtteranceJob(Utterance("a", "b", np.zeros(0), frozenset(), time.monotonic()), Deadline.after(1.0))
     history.append(job, Transcript("bonjour", "fra", 0.9, 0.9), UNKNOWN_SPEAKER, 0)
 
 say()

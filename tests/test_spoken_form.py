@@ -38,6 +38,9 @@ SAID = {
         ("1,234,567 people", "one million two hundred and thirty-four thousand five hundred and sixty-seven people"),
     ],
     "fra": [
+        ("1 personne, 21 places, 1 fois", "une personne, vingt et une places, une fois"),
+        ("1 musée, 21 livres, 1 problème", "un musée, vingt et un livres, un problème"),
+        ("Il en reste 21 et 1 de plus.", "Il en reste vingt et un et un de plus."),
         ("Ça coûte 100 000 $.", "Ça coûte cent mille dollars."),
         ("1,50 € ou 2 millions €", "un euro et cinquante centimes ou deux millions d'euros"),
         ("2,5 kg, 3\u202f400 personnes", "deux virgule cinq kilogrammes, trois mille quatre cents personnes"),
@@ -55,6 +58,10 @@ SAID = {
         ("21 livres : 21 £", "vingt et un livres : vingt et une livres"),
     ],
     "spa": [
+        ("200 personas, 21 ciudades, 300 veces", "doscientas personas, veintiuna ciudades, trescientas veces"),
+        ("200 problemas, 1 mapa, 21 días", "doscientos problemas, un mapa, veintiún días"),
+        ("31 mujeres, 1 mano, 200 mil personas", "treinta y una mujeres, una mano, doscientas mil personas"),
+        ("1.000.000 casas", "un millón de casas"),
         ("Cuesta 100.000 $.", "Cuesta cien mil dólares."),
         ("1,50 € o 2 millones €", "un euro y cincuenta céntimos o dos millones de euros"),
         ("2,5 kg, 3.400 personas", "dos coma cinco kilogramos, tres mil cuatrocientas personas"),
@@ -71,6 +78,8 @@ SAID = {
         ("¿2½ horas?", "¿dos y medio horas?"),
     ],
     "ita": [
+        ("1 persona, 1 notte, 1 stazione", "una persona, una notte, una stazione"),
+        ("1 studente, 1 zaino, 1 problema", "uno studente, uno zaino, un problema"),
         ("Costa 100.000 $.", "Costa centomila dollari."),
         ("1,50 € o 2 milioni €", "un euro e cinquanta centesimi o due milioni di euro"),
         ("2,5 kg, 3.400 persone", "due virgola cinque chilogrammi, tremilaquattrocento persone"),
@@ -87,6 +96,8 @@ SAID = {
         ("n° 5", "numero cinque"),
     ],
     "por": [
+        ("200 pessoas, 2 mulheres, 2 viagens", "duzentas pessoas, duas mulheres, duas viagens"),
+        ("2 mil pessoas, 2 problemas, 2 mapas", "duas mil pessoas, dois problemas, dois mapas"),
         ("Custa R$ 100.000.", "Custa cem mil reais."),
         ("R$ 5,50 ou R$ 2 milhões", "cinco reais e cinquenta centavos ou dois milhões de reais"),
         ("2,5 kg, 3.400 pessoas", "dois vírgula cinco quilogramas, três mil e quatrocentas pessoas"),
@@ -103,6 +114,8 @@ SAID = {
         ("100 €", "cem euros"),
     ],
     "deu": [
+        ("1 Person, 1 Nacht, 1 Zeitung", "eine Person, eine Nacht, eine Zeitung"),
+        ("1 Name, 1 Termin, 1 Kind", "ein Name, ein Termin, ein Kind"),
         ("Das kostet 100.000 €.", "Das kostet einhunderttausend Euro."),
         ("12,50 € oder 3,5 Mio. Euro", "zwölf Euro und fünfzig Cent oder drei Komma fünf Millionen Euro"),
         ("2,5 kg, 3.400 Menschen", "zwei Komma fünf Kilogramm, dreitausendvierhundert Menschen"),
@@ -119,6 +132,8 @@ SAID = {
         ("bis zum 24.12.", "bis zum vierundzwanzigsten Dezember"),
     ],
     "pol": [
+        ("2 osoby, 22 godziny, 1 osoba", "dwie osoby, dwadzieścia dwie godziny, jedna osoba"),
+        ("2 domy, 2 dni", "dwa domy, dwa dni"),
         ("To kosztuje 100 000 zł.", "To kosztuje sto tysięcy złotych."),
         ("5,50 zł, 2 zł i 1 zł", "pięć złotych i pięćdziesiąt groszy, dwa złote i jeden złoty"),
         ("2,5 kg, 3 400 osób", "dwa przecinek pięć kilograma, trzy tysiące czterysta osób"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from babblefish.audio import spoken_rate
+from babblefish.audio.pcm import pcm16_to_float
 from babblefish.audio.signatures import format_of
 from babblefish.domain import SAMPLE_RATE_HZ
 
@@ -44,6 +46,13 @@ _PAUSE_S = 0.5
 """A microphone's samples come at its rate: on average of the windows, and roughly in each. Who sends only while
 somebody speaks pauses, and a second has fewer samples then."""
 
+_SPOKEN = 5
+"""Recordings whose rate is looked for in how somebody sounds."""
+
+_TELEPHONE_RMS, _TELEPHONE_LIKENESS = 0.3, 0.8
+"""A code of the telephone has its sign in the highest bit, and soft sound has the largest codes: read as Int16 it is
+loud and rough, and read as what it is, each sample is like the next. The lower bytes of Int16 are like nothing."""
+
 _NAMES = {
     "aiff": "an AIFF file",
     "amr": "an AMR file",
@@ -58,47 +67,42 @@ _NAMES = {
 }
 
 
-class FormatCheck:
-    """Looks at the first seconds of what a client sends.
+def _law(name: str) -> NDArray[np.float32]:
+    """Return the level of each of the 256 codes of ITU-T G.711."""
+    codes = np.arange(256)
+    if name == "µ-law":
+        codes = ~codes & 0xFF
+        level = (((codes & 0x0F) << 3) + 132 << ((codes & 0x70) >> 4)) - 132
+        return np.where(codes & 0x80, -level, level).astype(np.float32)
+    codes = codes ^ 0x55
+    step, segment = (codes & 0x0F) << 4, (codes & 0x70) >> 4
+    level = np.where(segment, (step + 264) << np.maximum(segment - 1, 0), step + 8)
+    return np.where(codes & 0x80, level, -level).astype(np.float32)
 
-    Args:
-        whole_frames: Whether each frame is a recording of its own; else they are a stream, sent as it is recorded.
-    """
 
-    def __init__(self, *, whole_frames: bool) -> None:
-        self._whole_frames = whole_frames
-        self._begins = True
+_LAWS = {name: _law(name) for name in ("µ-law", "A-law")}
+
+
+class BlockCheck:
+    """Looks at the first samples that are not silent, and tells where they are no 16-bit PCM."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
         self._held = b""
         self._left = _BLOCKS
-        self._packets: list[bytes] = []
-        self._newest_s = self._window_start_s = float("-inf")
-        self._window_samples = 0
-        self._windows_left = _MOST_WINDOWS
-        self._rates: list[float] = []
 
-    def feed(self, frame: bytes, arrived_s: float) -> str | None:
-        """Take the next frame.
+    @property
+    def is_open(self) -> bool:
+        """Whether too little has been looked at to trust the rest."""
+        return self._left > 0
 
-        Args:
-            frame: As it came.
-            arrived_s: When, in seconds on any clock.
+    def begin_anew(self) -> None:
+        """Let go of what is no whole block, as what comes next is not the rest of it."""
+        self._held = b""
 
-        Returns:
-            What it looks like, as "a WebM file"; None where it may well be what it should be, as it mostly is.
-        """
-        if self._begins or self._whole_frames:
-            self._held, self._begins = b"", False
-            if (found := format_of(frame)) is not None:
-                return _NAMES[found]
-        guess = None
-        if self._left:
-            guess = self._guess_blocks(frame) or (None if self._whole_frames else self._guess_packets(frame))
-        if guess is None and self._windows_left and not self._whole_frames:
-            guess = self._guess_rate(len(frame) // 2, arrived_s)
-        return guess
-
-    def _guess_blocks(self, frame: bytes) -> str | None:
-        data = self._held + frame[: _BLOCK * _BLOCKS]
+    def feed(self, data: bytes) -> str | None:
+        """Take what comes next; returns what it looks like, or None where it may be what it should be."""
+        data = self._held + data[: _BLOCK * _BLOCKS]
         whole = len(data) - len(data) % _BLOCK
         self._held = data[whole:]
         for start in range(0, whole, _BLOCK):
@@ -111,6 +115,50 @@ class FormatCheck:
             if not self._left:
                 break
         return None
+
+
+class FormatCheck:
+    """Looks at the first seconds of what a client sends.
+
+    Args:
+        whole_frames: Whether each frame is a recording of its own; else they are a stream, sent as it is recorded.
+    """
+
+    def __init__(self, *, whole_frames: bool) -> None:
+        self._whole_frames = whole_frames
+        self._begins = True
+        self._blocks = BlockCheck()
+        self._packets: list[bytes] = []
+        self._newest_s = self._window_start_s = float("-inf")
+        self._window_samples = 0
+        self._windows_left = _MOST_WINDOWS
+        self._rates: list[float] = []
+        self._recordings_left = _SPOKEN
+
+    def feed(self, frame: bytes, arrived_s: float) -> str | None:
+        """Take the next frame.
+
+        Args:
+            frame: As it came.
+            arrived_s: When, in seconds on any clock.
+
+        Returns:
+            What it looks like, as "a WebM file"; None where it may well be what it should be, as it mostly is.
+        """
+        if self._begins or self._whole_frames:
+            self._begins = False
+            self._blocks.begin_anew()
+            if (found := format_of(frame)) is not None:
+                return _NAMES[found]
+        guess = None
+        if self._blocks.is_open:
+            guess = self._blocks.feed(frame) or (None if self._whole_frames else self._guess_packets(frame))
+        if guess is None and self._windows_left and not self._whole_frames:
+            guess = self._guess_rate(len(frame) // 2, arrived_s)
+        if guess is None and self._recordings_left and len(frame) >= 2 * SAMPLE_RATE_HZ * spoken_rate.LEAST_S:
+            self._recordings_left -= 1
+            guess = spoken_rate.looks_like(pcm16_to_float(frame[: len(frame) // 2 * 2]))
+        return guess
 
     def _guess_packets(self, frame: bytes) -> str | None:
         self._packets = [*self._packets[1 - _PACKETS :], frame] if len(frame) <= _PACKET_BYTES else []
@@ -156,7 +204,17 @@ def _guess_block(block: bytes) -> str | None:
             return "compressed sound"
     if rms > 0.2 and abs(_likeness(level)) < 0.3 and _likeness(swapped) > 0.7:
         return "samples with their two bytes the other way round"
+    if rms > _TELEPHONE_RMS and _likeness(level) < _TELEPHONE_LIKENESS:
+        return _guess_telephone(block)
     return None
+
+
+def _guess_telephone(block: bytes) -> str | None:
+    """Read each byte as a sample of the telephone's, and say which of its two laws makes sound of noise."""
+    codes = np.frombuffer(block, dtype=np.uint8)
+    likenesses = {name: _likeness(table[codes]) for name, table in _LAWS.items()}
+    law = max(likenesses, key=likenesses.__getitem__)
+    return f"{law} samples of a telephone (G.711)" if likenesses[law] > _TELEPHONE_LIKENESS else None
 
 
 def _are_floats(block: bytes, samples: NDArray[np.int16]) -> bool:

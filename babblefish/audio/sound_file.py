@@ -86,12 +86,34 @@ def decode(data: bytes, longest_s: float) -> Samples:
     if demuxer == "mp4" and _indexed(data) > _MOST_INDEXED:
         raise InvalidAudioError("this is no sound file, or it is damaged: its index is longer than any recording's")
     try:
-        samples = _first_audible(data, demuxer, longest_s)
+        samples = _first_audible(data, longest_s)
     except (av.FFmpegError, ValueError):
         raise InvalidAudioError("this is no sound file, or it is damaged") from None
     if not len(samples):
         raise InvalidAudioError("there is no sound in this file")
     return samples
+
+
+def rate_hz_of(data: bytes) -> int:
+    """Return the sample rate that a file states for its first track; the file is one that could be decoded."""
+    with _opened(data) as container:
+        return container.streams.audio[0].codec_context.sample_rate
+
+
+def pcm16_of(data: bytes) -> Iterator[bytes]:
+    """Yield the first track of a file as it stands there, if it says that it is 16-bit PCM, else nothing.
+
+    Args:
+        data: A file that could be decoded.
+    """
+    with _opened(data) as container:
+        sound = container.streams.audio[0]
+        if sound.codec_context.name == "pcm_s16le":
+            yield from (bytes(packet) for packet in container.demux(sound))
+
+
+def _opened(data: bytes) -> av.container.InputContainer:
+    return av.open(io.BytesIO(data), "r", format=_demuxer(data), options=dict(_OPTIONS))
 
 
 def _demuxer(data: bytes) -> str | None:
@@ -125,11 +147,11 @@ def _indexed(data: bytes) -> int:
     return claimed
 
 
-def _first_audible(data: bytes, demuxer: str, longest_s: float) -> Samples:
+def _first_audible(data: bytes, longest_s: float) -> Samples:
     """Decode track by track until one is not silent; where all are, the first one is returned."""
     first: Samples | None = None
     for track in range(_MOST_TRACKS):
-        with av.open(io.BytesIO(data), "r", format=demuxer, options=dict(_OPTIONS)) as container:
+        with _opened(data) as container:
             if track == len(container.streams.audio):
                 break
             samples = _mixed(_joined(_blocks(container, container.streams.audio[track]), longest_s))

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,16 @@ TRAILING_SILENCE_S = 1.5
 """Follows speech that is played to a server, as the microphone stays open: longer than ends an utterance."""
 
 _PATIENCE_S = 60.0
-_ALONE = {"host": "127.0.0.1", "port": 0, "tls": "off", "tls_cert": None, "tls_key": None, "log_level": "warning"}
-"""Settings of a server that nobody else is to reach."""
+_ALONE = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "tls": "off",
+    "tls_cert": None,
+    "tls_key": None,
+    "history_file": None,
+    "log_level": "warning",
+}
+"""Settings of a server that nobody else is to reach, and that leaves nothing behind."""
 
 
 @dataclass
@@ -123,6 +132,9 @@ async def run(file: Path, listen: Sequence[str], out_dir: Path, settings: Settin
     _make_folder(out_dir)  # before the work, not after it
     started_s = time.perf_counter()
     async with own_server(settings or Settings()) as (server, base):
+        assert server.runtime.pipeline is not None
+        # A room gets ready for its languages while people arrive; here nobody waits before speaking.
+        await server.runtime.pipeline.prepare(product(listen, listen))
         start_s = time.perf_counter() - started_s
         heard = await _converse(server, base, samples, listen)
     for one in heard:

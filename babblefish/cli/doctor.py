@@ -13,14 +13,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from babblefish.cli import demo, doctor_conversation
+from babblefish.cli import demo, doctor_conversation, doctor_golden
 from babblefish.cli.doctor_machine import Check, Outcome, Say, failed, judge, machine_checks, ok, port_is_free, warning
 from babblefish.domain import SetupError
+from babblefish.engines.findings import Verdict
 from babblefish.server.access import KEY_FILE, access_of, is_required
 from babblefish.server.addresses import is_loopback
 from babblefish.settings import Settings
@@ -36,10 +38,22 @@ def add_to(commands: Any) -> None:
     )
     doctor.add_argument("--token", help="the admin token, if the server requires one")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument(
+        "--golden",
+        nargs="?",
+        type=Path,
+        const=Path("babblefish-golden.json"),
+        metavar="FILE",
+        help="instead, compare the weights that are installed with what is published of them, measure what they do, "
+        "and write a report (default babblefish-golden.json, and .txt)",
+    )
     doctor.set_defaults(run=_run)
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    if parsed.golden is not None:
+        _run_golden(parsed.golden, parsed.json)
+        return
     checks: list[Check] = []
 
     def say(check: Check) -> None:
@@ -52,6 +66,15 @@ def _run(parsed: argparse.Namespace) -> None:
     if parsed.json:
         print(json.dumps({"ok": not failures, "checks": [asdict(one) for one in checks]}, ensure_ascii=False, indent=2))
     if failures:
+        sys.exit(1)
+
+
+def _run_golden(file: Path, as_json: bool) -> None:
+    found = doctor_golden.write_report(
+        Settings(), file, lambda finding: None if as_json else print(doctor_golden.line(finding), flush=True)
+    )
+    print(file.read_text(encoding="utf-8") if as_json else f"The report is in {file} and {file.with_suffix('.txt')}.")
+    if any(finding.verdict is Verdict.FAILED for finding in found):
         sys.exit(1)
 
 
@@ -148,6 +171,8 @@ def _examine_server(base: str, settings: Settings, token: str | None, say: Say) 
         say(failed("server", f"{base} is not ready", f"{base}readyz says why; wait, or check its log"))
         return
     say(ok("server", f"{base} is ready, {state['profile']} profile, {state['clients']} clients"))
+    if state.get("history") == "failing":
+        say(failed("history", "what is said is not stored", f"{base}dashboard says why"))
     asyncio.run(_converse(base, token, context, say))
 
 
@@ -160,8 +185,12 @@ async def _converse_alone(settings: Settings, say: Say) -> None:
 
 
 async def _converse(base: str, token: str | None, context: ssl.SSLContext | None, say: Say) -> None:
+    broken = False
     async for check in doctor_conversation.converse(base, token, context):
         say(check)
+        broken |= check.outcome is Outcome.FAILED
+    if not broken and (timed := await doctor_conversation.time_translation(base, token, context)) is not None:
+        say(timed)
 
 
 def _state(base: str, context: ssl.SSLContext | None) -> dict[str, Any] | None:

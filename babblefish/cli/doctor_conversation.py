@@ -9,6 +9,7 @@ import secrets
 import ssl
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,26 @@ from babblefish.cli.demo import TRAILING_SILENCE_S, read_speech
 from babblefish.cli.doctor_machine import Check, Outcome, failed
 from babblefish.client import Client, ConnectionLostError, Message, RefusedError, connect
 from babblefish.languages import language
+from babblefish.wire.server_messages import AudioFormat
 
-_ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
+"""Where the clips are."""
 
 _PATIENCE_S = 45.0
 _POOR_WER, _BAD_WER = 0.35, 0.6
 """Whisper's smallest models get a fifth to a third of these clips' words wrong, counting numbers written as digits."""
 _SLOW_MS = 6000.0
 """By then people have started to speak again."""
+
+_SLOW_TRANSLATION_MS = 2000.0
+"""With the second that recognition takes, and the silence before it, people have waited for three by then."""
+
+_TYPED = (
+    "The parcel for our neighbour is still at the post office.",
+    "The second bus leaves from the other side of the bridge.",
+)
+"""Sentences in English; with the first the language model reads its examples for the pair, and the second is timed."""
+
 _NOTHING_CAME = "check the server's log; if it requires a token, give one with --token"
 
 
@@ -120,6 +133,53 @@ async def converse(base: str, token: str | None, context: ssl.SSLContext | None)
             return
 
 
+async def time_translation(base: str, token: str | None, context: ssl.SSLContext | None) -> Check | None:
+    """Have a typed sentence translated, and say what its time means for a conversation.
+
+    Args:
+        base: URL of the server's page.
+        token: For a server that requires one.
+        context: For HTTPS.
+
+    Returns:
+        None where the server does not translate it.
+    """
+    try:
+        async with asyncio.timeout(2 * _PATIENCE_S), _joining(base, "fra", "none", token, context) as client:
+            for sentence in _TYPED:
+                answer = await _answer(client, sentence)
+    except (ConnectionLostError, RefusedError, TimeoutError) as error:
+        return failed("translation", f"no typed sentence came back: {str(error) or 'no answer'}", _NOTHING_CAME)
+    if answer["type"] == "error":
+        return failed("translation", f"refused: {answer['message']}", _NOTHING_CAME)
+    if answer["target_lang"] != "fra":
+        return None
+    took_ms = answer["timings"].get("translate", 0.0)
+    figures = {"translate_ms": took_ms}
+    found = f"a sentence takes {took_ms / 1000:.1f} s into one language"
+    if took_ms <= _SLOW_TRANSLATION_MS:
+        return Check("translation", Outcome.OK, f"{found}, which a conversation can wait for", figures=figures)
+    return Check(
+        "translation",
+        Outcome.WARNING,
+        f"{found}, and longer into several: people will wait for each other",
+        "the language model wants a processor with AVX-512 VNNI or AVX-VNNI, or more cores; --profile light is faster",
+        figures,
+    )
+
+
+async def _answer(client: Client, sentence: str) -> Message:
+    """Type a sentence in English and return the result, or the error, that comes of it."""
+
+    def answers() -> list[Message]:
+        return [*client.of_type("result"), *client.of_type("error")]
+
+    before = len(answers())
+    await client.say_text(sentence, "eng")
+    await client.wait_until(lambda: len(answers()) > before, _PATIENCE_S)
+    return answers()[-1]
+
+
 def word_error_rate(reference: str, heard: str) -> float:
     """Return wrong, missing and additional words over the words of the reference; case and punctuation do not count."""
     return float(jiwer.wer(_words(reference), _words(heard))) if _words(heard) else 1.0
@@ -129,20 +189,26 @@ def _words(text: str) -> str:
     return " ".join(re.findall(r"[^\W\d_]+|\d+", unicodedata.normalize("NFKC", text).casefold()))
 
 
-async def _play(base: str, clip: Clip, token: str | None, context: ssl.SSLContext | None) -> _Heard:
-    joining = connect(
+def _joining(
+    base: str, target_lang: str, audio: AudioFormat, token: str | None, context: ssl.SSLContext | None
+) -> AbstractAsyncContextManager[Client]:
+    return connect(
         base,
-        target_lang=clip.target_lang,
+        target_lang=target_lang,
         room=f"doctor-{secrets.token_hex(4)}",
         name="Doctor",
         mode="stream",
-        audio="stream",
+        audio=audio,
         token=token,
         ssl=context,
     )
+
+
+async def _play(base: str, clip: Clip, token: str | None, context: ssl.SSLContext | None) -> _Heard:
+    joining = _joining(base, clip.target_lang, "stream", token, context)
     async with asyncio.timeout(_PATIENCE_S), joining as client:
         try:
-            await client.stream(read_speech(_ASSETS / clip.file), paced=True, silence_s=TRAILING_SILENCE_S)
+            await client.stream(read_speech(ASSETS / clip.file), paced=True, silence_s=TRAILING_SILENCE_S)
             await client.flush()
             await client.catch_up(_PATIENCE_S)
             await client.wait_until(lambda: _Heard.by(client).is_complete or bool(client.of_type("error")), _PATIENCE_S)

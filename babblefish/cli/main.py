@@ -64,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="remember nothing: no history, and no voices once a room is empty",
     )
+    serve.add_argument(
+        "--history",
+        dest="history_file",
+        type=Path,
+        metavar="FILE",
+        help="store what is said in this SQLite file, without audio (default: nothing is stored)",
+    )
     serve.set_defaults(run=_serve)
 
     show = commands.add_parser("demo", help="play one utterance to listeners of three languages")
@@ -86,7 +93,7 @@ def _settings(**given: Any) -> Settings:
 
 
 def _serve(parsed: argparse.Namespace) -> None:
-    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain")
+    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain", "history_file")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
     logs.configure(settings)
     app = create_app(settings)

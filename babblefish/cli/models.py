@@ -61,9 +61,14 @@ def _list(parsed: argparse.Namespace) -> None:
         there = "present" if install.is_installed(asset, folder) else "missing"
         profiles = [*asset.needed_by, *(f"({profile})" for profile in asset.optional_in)]
         print(
-            f"{asset.name:30} {install.size_text(asset, folder):>13}  {there:8} {' '.join(profiles):31}  {asset.terms}"
+            f"{asset.name:30} {install.size_text(asset, folder):>13}  {there:8} {' '.join(profiles):31}  "
+            f"{install.hashes_text(asset):19}  {asset.terms}"
         )
-    print(f"(profiles in brackets: optional, installed by name only; model folder: {folder})", file=sys.stderr)
+    print(
+        f"(profiles in brackets: optional, installed by name only; model folder: {folder}; hashes stated here: by this "
+        "project; of the pull: by the hub when it is pulled, and from then on the same)",
+        file=sys.stderr,
+    )
     profile, used, own = _in_use(settings.model_copy(update={"profile": parsed.profile or settings.profile}))
     names = ", ".join([*(asset.name for asset in used), *own])
     print(f"the {profile.name} profile uses {names}: {licence(used, own)}", file=sys.stderr)

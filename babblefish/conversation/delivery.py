@@ -12,12 +12,14 @@ from typing import Literal
 
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.history import HistoryEntry, KeptCaption
+from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Envelope, Slot
 from babblefish.conversation.results import result_message, speech_message
 from babblefish.domain import BabbleFishError
 from babblefish.pipeline.job import Timings, UtteranceJob
-from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition
+from babblefish.pipeline.pipeline import Pipeline, Rendition
+from babblefish.pipeline.recognition import Recognition
 from babblefish.pipeline.routing import CaptionPlan
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.voices import SpeechEnd
@@ -80,14 +82,20 @@ class Delivery:
     Nothing that fails for one language reaches another: each plan ends with what it could make.
     """
 
-    def __init__(self, pipeline: Pipeline, echo: EchoGuard, recorder: Recorder) -> None:
-        """Serve one room; ``echo`` is told what is spoken in it, ``recorder`` when."""
+    def __init__(self, pipeline: Pipeline, echo: EchoGuard, recorder: Recorder, lag: Lag) -> None:
+        """Serve one room; ``echo`` is told what is spoken in it, ``recorder`` and ``lag`` when."""
+        self._lag = lag
         self._pipeline = pipeline
         self._echo = echo
         self._recorder = recorder
 
     async def serve(
-        self, channels: Collection[Channel], entry: HistoryEntry, recognition: Recognition, show: Show
+        self,
+        channels: Collection[Channel],
+        entry: HistoryEntry,
+        recognition: Recognition,
+        show: Show,
+        is_early: bool = False,
     ) -> None:
         """Make every caption side by side and take it to its listeners; what breaks one does not reach the others.
 
@@ -96,10 +104,12 @@ class Delivery:
             entry: Of the history.
             recognition: The utterance.
             show: Called with what is finished of a caption.
+            is_early: Whether its speaker went on, so that its speech is the first to be shed.
 
         Raises:
             Exception: The first of what went wrong, when all the others are done.
         """
+        shed = self._lag.sheds("speech") or (is_early and self._lag.sheds("early_speech"))
         served = (
             self._serve_plan(
                 [channel for channel in channels if channel.lang in targets],
@@ -107,6 +117,7 @@ class Delivery:
                 recognition,
                 plan,
                 partial(show, plan.lang, targets),
+                speaks=not shed,
             )
             for plan, targets in recognition.targets_by_plan().items()
         )
@@ -126,13 +137,14 @@ class Delivery:
         recognition: Recognition,
         plan: CaptionPlan,
         show: Callable[[str], None],
+        speaks: bool,
     ) -> None:
         """Make one caption and its speech, keep the caption, and send both to all who hear them.
 
         It is spoken from its first clause on, while the rest is being translated. Pieces are sent after the result, so
         nobody hears the beginning of a translation that turned out to be wrong.
         """
-        listening = [channel for channel in channels if channel.audio != "none"]
+        listening = [channel for channel in channels if speaks and channel.audio != "none"]
         whole = any(channel.audio == "wav" for channel in listening)
         streaming = [channel for channel in listening if channel.audio == "stream"]
         made: asyncio.Future[Rendition] = asyncio.get_running_loop().create_future()
@@ -150,6 +162,8 @@ class Delivery:
             rendition = await self._pipeline.caption(recognition, plan, on_clause)
             made.set_result(rendition)
             entry.add(_kept(rendition))
+            if entry.complete.is_set():
+                self._lag.served(recognition.job.utterance_id)
             self._recorder.mistranslated(rendition.faults)
             if rendition.caption.lang != plan.lang:
                 self._recorder.lost("caption")
@@ -158,7 +172,7 @@ class Delivery:
                 complete = SpokenText(rendition.caption.lang, rendition.caption.text)
                 speaking = begin(complete) if rendition.voice else None
             for channel in channels:
-                if speaking is None or channel.audio == "none":
+                if speaking is None or channel not in listening:
                     group.create_task(self._hand_over(channel, entry, rendition))
                 elif channel.audio == "stream":
                     group.create_task(self._hand_over(channel, entry, rendition, is_spoken=True))
@@ -191,6 +205,7 @@ class Delivery:
         index = 0
         wav = None
         timings = Timings()
+        self._lag.waits(job.utterance_id, text.lang)
         try:
             speaking = self._pipeline.voices.speak(job, text, timings, pieces=bool(streaming), whole=whole)
             async with contextlib.aclosing(speaking):
@@ -201,6 +216,7 @@ class Delivery:
                         rendition.timings.add(piece.timings_ms)
                         await self._send_piece(streaming, entry, rendition, index, None, piece.timings_ms)
                         continue
+                    self._lag.served(job.utterance_id, text.lang)
                     self._echo.spoke(rendition.caption.text, text.lang, piece.duration_s)
                     if piece.wav is not None:
                         await self._send_piece(streaming, entry, rendition, index, piece.wav, piece.timings_ms)
@@ -208,6 +224,8 @@ class Delivery:
         except BabbleFishError as error:
             _log.warning("no speech in %s: %s", text.lang, error)
             self._recorder.lost("speech")
+        finally:
+            self._lag.served(job.utterance_id, text.lang)
         return wav
 
     async def _hand_over(
@@ -228,6 +246,7 @@ class Delivery:
             return result_message(entry, kept, channel.lang, status=status, tts_audio=wav, tts_voice=voice)
 
         result = Envelope(make)
+        await entry.kept.wait()
         for slot in channel.slots:
             slot.fill(result)
         await channel.released()

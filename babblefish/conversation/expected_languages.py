@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 
 from babblefish.conversation.members import Member
 from babblefish.domain import Transcript
+from babblefish.languages import spoken
 from babblefish.wire import server_messages
 
 _SURE = 0.9
@@ -22,8 +23,24 @@ _OF_THE_ROOM = 0.5
 
 def expected_langs(member: Member, members: Iterable[Member]) -> dict[str, float]:
     """Return the languages that a member of these is likely to speak; see ``expectation``."""
-    langs = {lang for each in members for lang in (each.target_lang, each.source_lang)}
-    return expectation(member.spoken_langs, langs.difference((server_messages.AUTO, server_messages.ROOM)))
+    return expectation(member.spoken_langs, {lang for each in members for lang in _known(each)})
+
+
+def _known(member: Member) -> set[str]:
+    """Return what a member hears and, where it declared that, speaks."""
+    return {spoken(member.target_lang), member.source_lang} - {server_messages.AUTO, server_messages.ROOM}
+
+
+def expected_of_typed(member: Member, members: Iterable[Member]) -> dict[str, float]:
+    """Return the languages that a member of these, or a guest, is likely to type: above all those that it knows.
+
+    A few letters tell less of their language than a word that is heard, so something is always expected: of a guest, of
+    whom nothing is known, what the members know.
+    """
+    here = tuple(members)
+    own = _known(member) or {lang for each in here for lang in _known(each)}
+    expected = expected_langs(member, here)
+    return expected | {lang: expected.get(lang, 0.0) + _OF_THE_ROOM for lang in own}
 
 
 def expectation(spoken_langs: Sequence[str], room_langs: Set[str]) -> dict[str, float]:

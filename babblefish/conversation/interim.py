@@ -6,20 +6,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from babblefish.audio.segmenter import Segmenter
+from babblefish.conversation.clauses import Clauses, Draft
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.expected_languages import expected_langs
 from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History
+from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Member, broadcast, offer
 from babblefish.domain import BabbleFishError, Utterance
 from babblefish.languages import scripts
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pace import Pace
-from babblefish.pipeline.pipeline import Pipeline, Recognition
+from babblefish.pipeline.pipeline import Pipeline
+from babblefish.pipeline.recognition import Recognition
 from babblefish.wire.server_messages import Partial
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,9 @@ _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "M
 
 class InterimCaptions:
     """What one client is saying at this moment, recognised now and then.
+
+    What is recognised also tells whether a clause has ended (``Clauses``); for that it need not wait until what was
+    said before is translated and spoken.
 
     The captions of those whose utterance has ended come first. So an interim recognition begins only while its speaker
     speaks and the engines have nothing else to do (``IdleGate``), and it is given up when an utterance ends. It is lost
@@ -48,6 +54,9 @@ class InterimCaptions:
         pace: Pace,
         glossary: Glossary,
         history: History,
+        clauses: Clauses,
+        lag: Lag,
+        names: Callable[[], Collection[str]],
         enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,6 +70,9 @@ class InterimCaptions:
             pace: How often.
             glossary: Of its room.
             history: Of its room.
+            clauses: Of this client.
+            lag: Of its room, which goes without interim captions while it is behind.
+            names: Returns those that people in its room go by.
             enabled: Whether there are to be any.
             clock: In seconds.
         """
@@ -71,6 +83,9 @@ class InterimCaptions:
         self._pace = pace
         self._glossary = glossary
         self._history = history
+        self._clauses = clauses
+        self._lag = lag
+        self._names = names
         self._enabled = enabled
         self._clock = clock
         self._next_s = -float("inf")
@@ -87,11 +102,13 @@ class InterimCaptions:
             segmenter: Of this client's stream, after each frame.
             source_langs: The languages it may be in, as ``Utterance`` has them.
         """
-        is_due = self._enabled and self._task is None and self._clock() >= self._next_s
-        if not (is_due and segmenter.is_speaking and segmenter.speech_s >= self._pace.interim_min_speech_s):
+        if self._task is not None:
             return
-        target_langs = {member.target_lang for member in _reading(self._members)}
-        if not target_langs:
+        is_draft = self._clauses.awaits_draft(segmenter)
+        if not (is_draft or self._is_due(segmenter)):
+            return
+        target_langs = {member.target_lang for member in _reading(self._members.values())} if self._enabled else set()
+        if not (is_draft or target_langs):
             return
         samples = segmenter.so_far()
         job = self._pipeline.begin_interim(
@@ -105,15 +122,22 @@ class InterimCaptions:
                 self._member.owner,
             ),
             self._glossary.terms,
+            is_draft,
         )
         if job is None:
             return
+        self._clauses.asked(len(samples))
         job.context = self._history.context
+        job.names = self._names()
         job.expected_langs = expected_langs(self._member, self._members.values())
         self._next_s = self._clock() + self._pace.interim_every_s
         self._job = job
         self._task = asyncio.create_task(self._caption(job, target_langs))
         self._task.add_done_callback(self._done)
+
+    def _is_due(self, segmenter: Segmenter) -> bool:
+        is_enough = segmenter.is_speaking and segmenter.speech_s >= self._pace.interim_min_speech_s
+        return self._enabled and is_enough and self._clock() >= self._next_s and not self._lag.sheds("interim")
 
     def end(self) -> None:
         """Give up what is being recognised, as the utterance has ended."""
@@ -140,6 +164,7 @@ class InterimCaptions:
         with contextlib.suppress(BabbleFishError):
             recognition = await self._pipeline.recognise_interim(job, target_langs)
             job.deadline.check()
+            self._clauses.take(Draft(job.utterance_id, len(job.utterance.samples), recognition.transcript))
             if recognition.transcript.lang_confidence < _MIN_LANG_CONFIDENCE:
                 return
             self._echo.compare(job.utterance, recognition.transcript)
@@ -154,26 +179,28 @@ class InterimCaptions:
 
     def _send(self, recognition: Recognition, lang: str, targets: frozenset[str], text: str) -> None:
         self._shown[lang] = text
-        show(self._member, self._members, recognition, lang, targets, text)
+        show(self._member, self._members.values(), recognition, lang, targets, text, self._clauses.continues)
 
 
 def show(
     sender: Member,
-    members: Mapping[str, Member],
+    members: Iterable[Member],
     recognition: Recognition,
     lang: str,
     targets: frozenset[str],
     text: str,
+    continues: bool = False,
 ) -> None:
     """Show the members who read along what is known of a caption.
 
     Args:
         sender: Who says it.
-        members: Of the room.
+        members: Those who may get it.
         recognition: What is said.
         lang: Of the caption.
         targets: The languages of those who get this caption.
         text: What is known of it.
+        continues: As the result will have it.
     """
     transcript = recognition.transcript
     sender.captioned.add(recognition.job.utterance_id)
@@ -185,13 +212,14 @@ def show(
         source_lang=transcript.lang,
         translation=text,
         target_lang=lang,
+        continues=continues,
     )
     offer((member for member in _reading(members) if member.target_lang in targets), partial)
 
 
-def _reading(members: Mapping[str, Member]) -> list[Member]:
+def _reading(members: Iterable[Member]) -> list[Member]:
     """Return those who read interim captions; who is being sent what it missed has other things to read."""
-    return [member for member in members.values() if member.mode == "stream" and not member.outbox.is_catching_up]
+    return [member for member in members if member.mode == "stream" and not member.outbox.is_catching_up]
 
 
 def take_back(sender: Member, members: Mapping[str, Member], utterance_id: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from babblefish.conversation.outbox import Envelope, Outbox
-from babblefish.domain import NOBODY, Owner
+from babblefish.domain import NOBODY, Interpreting, Owner
 from babblefish.wire import server_messages
 from babblefish.wire.server_messages import AudioFormat, Mode, Partial, ServerMessage
 
@@ -41,6 +41,7 @@ class Member:
 
     Attributes:
         source_lang: ISO 639-3, or one of the wire's words for languages that are to be detected.
+        interpreting: Whether it hears what is said while it is being said.
         owner: Whose turn the work for what it says takes.
         allowed_since_s: Unix time since when it might have been in the room; what was said before is not replayed to
             it.
@@ -61,6 +62,7 @@ class Member:
     mode: Mode
     audio: AudioFormat
     outbox: Outbox
+    interpreting: Interpreting = "consecutive"
     owner: Owner = NOBODY
     allowed_since_s: float = 0.0
     is_admin: bool = False
@@ -75,6 +77,24 @@ class Member:
     def send(self, message: ServerMessage) -> None:
         """Encode a message for this client alone."""
         self.outbox.put(server_messages.encode(message))
+
+
+class Backlogs:
+    """What the clients of a room have said and is not finished; it outlives their connections."""
+
+    def __init__(self, members: Mapping[str, Member]) -> None:
+        """Begin with none; ``members`` are those of the room, by client id."""
+        self._members = members
+        self._by_client: dict[str, Backlog] = {}
+
+    def adopt(self, member: Member) -> None:
+        """Let a client go on with the backlog that it has, if it has one."""
+        member.backlog = self._by_client.setdefault(member.client_id, member.backlog)
+
+    def forget(self, client_id: str) -> None:
+        """Forget the backlog of a client that has gone, once all of it is finished."""
+        if client_id not in self._members and (backlog := self._by_client.get(client_id)) and not backlog.in_flight:
+            del self._by_client[client_id]
 
 
 def broadcast(members: Iterable[Member], message: ServerMessage) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from babblefish.conversation.history import HistoryEntry, KeptCaption
 from babblefish.domain import Quality
+from babblefish.languages import spoken
 from babblefish.wire.server_messages import Result, SpeechPiece
 
 
@@ -50,14 +51,16 @@ def result_message(
         translation=caption.text,
         target_lang=caption.lang,
         requested_lang=requested_lang,
-        quality=caption.quality if caption.lang == requested_lang else Quality.UNTRANSLATED,
+        quality=caption.quality if spoken(caption.lang) == spoken(requested_lang) else Quality.UNTRANSLATED,
         status=status,
         tts_audio=tts_audio,
         tts_voice=tts_voice,
         latency_ms=kept.latency_ms,
         timings=rounded(kept.timings_ms),
         timestamp=entry.made_at.isoformat(timespec="milliseconds"),
+        continues=entry.continues,
         replayed=replayed,
+        typed=entry.is_typed,
     )
 
 

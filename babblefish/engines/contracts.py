@@ -45,6 +45,20 @@ class VoiceDetector(Protocol):
         ...
 
 
+class TurnDetector(Protocol):
+    """Tells by the sound of what somebody said whether they have finished."""
+
+    name: str
+
+    def completeness(self, samples: Samples) -> float:
+        """Return the probability in [0, 1] that a speaker who pauses has finished.
+
+        Args:
+            samples: What was said, shape ``[n]``, n > 0, 16 kHz, with the first 200 ms or so of the pause.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceScale:
     """What the similarities of one speaker encoder's embeddings mean; every encoder has a scale of its own.
@@ -87,6 +101,26 @@ class SpeakerEncoder(Protocol):
 
     def embed(self, samples: Samples) -> Embedding:
         """Embed speech of any length above zero (shape ``[n]``, 16 kHz) as a unit vector."""
+        ...
+
+
+StretchEmbedder = Callable[[int, int], Embedding]
+"""Embeds a stretch of a recording, from one sample to before another, as a unit vector; cheap."""
+
+
+@runtime_checkable
+class VoiceTracker(SpeakerEncoder, Protocol):
+    """A speaker encoder that listens to a recording once and can then tell the voice of any stretch of it.
+
+    Attributes:
+        another_voice: Similarity below which two neighbouring stretches of a recording are two voices; higher than the
+            scale's, as a stretch takes on something of its surroundings.
+    """
+
+    another_voice: float
+
+    def track(self, samples: Samples) -> StretchEmbedder:
+        """Listen to a recording (shape ``[n]``, 16 kHz); each stretch of it that is asked for has 0.1 s or more."""
         ...
 
 
@@ -136,6 +170,7 @@ class SpeechRequest:
         hot_words: Called with the language spoken; returns words and names that are likely in it, as it writes them.
         expected_langs: ISO 639-3 → how much speaks for a language before anything is heard, in utterances that were in
             it; any other language may be spoken, too. Empty where nothing is known.
+        pauses: Where in ``samples`` another language may begin.
     """
 
     samples: Samples
@@ -145,6 +180,23 @@ class SpeechRequest:
     interim: bool = False
     hot_words: Callable[[str], Sequence[str]] = lambda _: ()
     expected_langs: Mapping[str, float] = field(default_factory=dict)
+    pauses: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hearing:
+    """An utterance of which a recogniser knows the language, and has not yet written what was said.
+
+    Attributes:
+        lang: The language spoken, ISO 639-3.
+        lang_confidence: Its probability.
+        translate: As ``SpeechTranslator.translate`` of the utterance's request, or of one with other targets or
+            declared languages, in the language above and without another encoder pass.
+    """
+
+    lang: str
+    lang_confidence: float
+    translate: Callable[[SpeechRequest], SpeechTranslation]
 
 
 class SpeechTranslator(Protocol):
@@ -161,6 +213,7 @@ class SpeechTranslator(Protocol):
 
         Raises:
             NoSpeechError: There are no words in it.
+            TwoLanguagesError: One language ends and another begins at one of its pauses.
             EngineError: The engine failed on this utterance.
             DeadlineExceededError: It took too long.
         """
@@ -237,6 +290,7 @@ class TextRequest:
         deadline: Checked between steps.
         context: Earlier utterances of the conversation in the first and the last language of the route, oldest first.
         terms: What the room's glossary has of this text, in the first and the last language of the route.
+        names: Words of the text that are people's names, the same in every language that has its letters.
         on_clause: Called in the worker's thread with the translation so far whenever a further clause is finished; what
             is finished may still change if the whole turns out to be wrong.
     """
@@ -246,6 +300,7 @@ class TextRequest:
     deadline: Deadline
     context: tuple[tuple[str, str], ...] = ()
     terms: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = ()
     on_clause: Callable[[str], None] = lambda _: None
 
 
@@ -299,12 +354,26 @@ class Synthesizer(Protocol):
         ...
 
 
+class LanguageDetector(Protocol):
+    """Tells the language of a text."""
+
+    name: str
+
+    def scores(self, text: str) -> Mapping[str, float]:
+        """Return how much speaks for each language (ISO 639-3) that it knows, as the logarithm of a probability.
+
+        Only their differences mean something. A text that says nothing of its language has the same for all.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """The engines of a profile.
 
     Attributes:
         synthesizers: In order of preference; a language is spoken by the first that has a voice for it.
+        turn_detector: None where it is not installed; the same silence then ends every utterance.
         text_preferred: Pairs (source, target) that the speech translator knows too, but which the text translator makes
             better from the transcript, as measured by ``benchmarks/translation_quality.py``.
     """
@@ -314,6 +383,8 @@ class Engines:
     speech_translator: SpeechTranslator
     text_translator: TextTranslator | None
     synthesizers: tuple[Synthesizer, ...]
+    language_detector: LanguageDetector
+    turn_detector: TurnDetector | None = None
     text_preferred: frozenset[tuple[str, str]] = frozenset()
 
     def synthesizer_for(self, lang: str) -> Synthesizer | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
+
+from babblefish.domain import SAMPLE_RATE_HZ
+from babblefish.engines.contracts import SpeechRequest
 
 MAX_SOURCE_TOKENS = 256
 """A longer text is cut even within a sentence: translators learned from single sentences, which are shorter."""
@@ -21,6 +25,11 @@ _EXTRA_TOKENS = 12
 _MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself; the threshold of OpenAI's decoding (whisper/transcribe.py). Article 1 of
 the Universal Declaration of Human Rights has 0.8 to 1.5 in any language."""
+
+_SHORT_S = 2.0
+_LESS_LIKELY_SHORT = 0.5
+"""The mean over the two tokens of a single word says less: of 110 words that voices said one by one to Whisper, in
+clips of 0.9 to 1.5 s, many that were right lay between -1 and -1.5."""
 
 _UNKNOWN = re.compile(r"\s*<\s*unk\s*>", re.IGNORECASE)
 """What a model wrote where its training texts had a letter that its vocabulary lacks."""
@@ -40,6 +49,25 @@ def max_speech_tokens(duration_s: float) -> int:
 def max_translation_tokens(source_tokens: int) -> int:
     """Return how many tokens the translation of a text of this many may have."""
     return _TOKENS_PER_TOKEN * source_tokens + _EXTRA_TOKENS
+
+
+def least_logprob(request: SpeechRequest, lang: str, unlikely: float) -> float:
+    """Return the mean log-probability of a transcript's tokens below which there are no words in an utterance.
+
+    Who has declared a language is talking in it, so that what is not silence is kept, as a doubtful text, once the
+    whole has been heard.
+
+    Args:
+        request: The utterance.
+        lang: The language spoken.
+        unlikely: The mean log-probability below which the recogniser's text is doubtful.
+    """
+    if request.interim:
+        return unlikely
+    if request.source_langs == {lang}:
+        return -math.inf
+    is_short = len(request.samples) < _SHORT_S * SAMPLE_RATE_HZ
+    return unlikely - _LESS_LIKELY_SHORT if is_short else unlikely
 
 
 def last_word_start(pieces: Sequence[str]) -> int:

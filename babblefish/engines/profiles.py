@@ -83,7 +83,7 @@ def choose(settings: Settings) -> Profile:
         reason=reason,
         speech_translator=settings.speech_translator or ("seamless" if full else "whisper"),
         text_translator=settings.text_translator or _TEXT_TRANSLATORS[name],
-        speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "dvector"),
+        speaker_encoder=settings.speaker_encoder or ("pyannote" if full else "campplus"),
         # The fastest on a CPU, see benchmarks/kokoro_cost.py.
         kokoro=settings.kokoro or "int8",
         whisper_model=settings.whisper_model or ("whisper-small" if name == "open" else "whisper-base"),
@@ -108,7 +108,7 @@ def weights(settings: Settings, profile: Profile) -> list[str]:
     if profile.uses_seamless:
         used.append("seamless-m4t-v2-large")
     used += ["Kokoro-82M"] if profile.kokoro == "torch" else [f"kokoro-{profile.kokoro}", "kokoro-voices"]
-    used.append(settings.speaker_model if profile.speaker_encoder == "pyannote" else "d-vector")
+    used += [settings.speaker_model if profile.speaker_encoder == "pyannote" else "campplus", "smart-turn"]
     return used
 
 

@@ -19,11 +19,13 @@ from babblefish.engines.contracts import (
     BatchSpeechTranslator,
     ConversationTranslator,
     Engines,
+    LanguageDetector,
     SpeakerEncoder,
     SpeechRequest,
     SpeechTranslator,
     Synthesizer,
     TextTranslator,
+    TurnDetector,
     VoiceDetector,
 )
 from babblefish.engines.profiles import INSTALL_COMMANDS, MEASURED_LLM, Profile
@@ -113,9 +115,11 @@ class Parts:
         """List the parts that the profile has; nothing is imported or loaded yet."""
         self._profile = profile
         self.voice_detector = Part("voice detector", _silero, "sockets")
+        self.turn_detector = Part("turn detector", lambda: _smart_turn(settings), "sockets", is_optional=True)
         self.speaker_encoder = Part("speaker encoder", lambda: _speaker_encoder(settings, profile), "speaker")
         self.kokoro = Part("kokoro", lambda: _kokoro(settings, profile), "synthesis", is_optional=True)
         self.espeak = Part("espeak", _espeak, "synthesis")
+        self.language_detector = Part("language detector", _langid, "sockets")
         self.whisper: Part[SpeechTranslator] | None = None
         self.text_translator: Part[TextTranslator] | None = None
         self.seamless: Part[SeamlessEngines] | None = None
@@ -132,7 +136,8 @@ class Parts:
 
     def __iter__(self) -> Iterator[Part[Loaded]]:
         """Yield the parts that the profile has."""
-        yield from (self.voice_detector, self.speaker_encoder, self.kokoro, self.espeak)
+        yield from (self.voice_detector, self.turn_detector, self.speaker_encoder)
+        yield from (self.kokoro, self.espeak, self.language_detector)
         yield from (part for part in (self.whisper, self.text_translator, self.seamless) if part is not None)
 
     def assemble(self) -> Engines:
@@ -158,6 +163,8 @@ class Parts:
             speech_translator=speech,
             text_translator=text,
             synthesizers=tuple(voice for name in SPOKEN_WITH[profile.name] if (voice := voices[name]) is not None),
+            language_detector=self.language_detector.needed,
+            turn_detector=self.turn_detector.loaded,
             text_preferred=_TEXT_PREFERRED.get(profile.text_translator, frozenset()) if by_whisper else frozenset(),
         )
 
@@ -177,10 +184,24 @@ def _silero() -> VoiceDetector:
     return Silero()
 
 
+def _smart_turn(settings: Settings) -> TurnDetector:
+    with _importing("Smart Turn"):
+        from babblefish.engines.smart_turn import SmartTurn
+    engine = SmartTurn(install.locate("smart-turn", settings.model_dir))
+    engine.completeness(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
+    return engine
+
+
 def _espeak() -> Synthesizer:
     with _importing("eSpeak NG"):
         from babblefish.engines.espeak import EspeakNg
     return EspeakNg()
+
+
+def _langid() -> LanguageDetector:
+    with _importing("the language detector"):
+        from babblefish.engines.langid import LangId
+    return LangId()
 
 
 def _apertium() -> TextTranslator:
@@ -226,7 +247,7 @@ def _nllb(settings: Settings) -> TextTranslator:
 
 
 def _seamless(settings: Settings, profile: Profile) -> SeamlessEngines:
-    """Load SeamlessM4T once for all it does; Whisper tells it the language spoken where nobody declared it."""
+    """Load SeamlessM4T once for all it does; Whisper, beside it, tells languages and hears what it does not write."""
     folder = install.locate("seamless-m4t-v2-large", settings.model_dir)
     with _importing("SeamlessM4T", "full"):
         from babblefish.engines.seamless.model import load
@@ -239,9 +260,10 @@ def _seamless(settings: Settings, profile: Profile) -> SeamlessEngines:
         speech = SeamlessSpeechTranslator(
             loaded,
             settings.translation_threads,
-            _whisper(settings, profile).detect_language,
+            _whisper(settings, profile),
             beams=settings.seamless_beams,
             max_batch=settings.parallel_utterances,
+            min_logprob=settings.seamless_min_logprob,
         )
         _warm_up(speech)
     return SeamlessEngines(
@@ -259,29 +281,32 @@ def _warm_up(engine: SpeechTranslator) -> None:
 
 
 def _speaker_encoder(settings: Settings, profile: Profile) -> SpeakerEncoder:
-    engine = _pyannote(settings) if profile.speaker_encoder == "pyannote" else _dvector(settings)
+    engine = _pyannote(settings) if profile.speaker_encoder == "pyannote" else _campplus(settings)
     engine.embed(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
     return engine
 
 
 def _pyannote(settings: Settings) -> SpeakerEncoder:
-    folder = _of_catalogue_or_path(settings.speaker_model, settings.model_dir)
+    model, model_dir = settings.speaker_model, settings.model_dir
+    folder = _of_catalogue_or_path(model, model_dir)
     with _importing("pyannote", "full"):
         from babblefish.engines.pyannote import Pyannote
-    return Pyannote(folder, settings.speaker_threads)
+    return Pyannote(folder, settings.speaker_threads, _is_of_catalogue(model) and install.is_known(model, model_dir))
 
 
-def _dvector(settings: Settings) -> SpeakerEncoder:
+def _campplus(settings: Settings) -> SpeakerEncoder:
     with _importing("the speaker encoder"):
-        from babblefish.engines.dvector import DVector
-    return DVector(install.locate("d-vector", settings.model_dir), settings.speaker_threads)
+        from babblefish.engines.campplus.encoder import CamPlusPlus
+    return CamPlusPlus(install.locate("campplus", settings.model_dir), settings.speaker_threads)
 
 
 def _of_catalogue_or_path(model: str, model_dir: Path) -> Path:
     """Return where a model of the settings is, which is a name of the catalogue or else a path."""
-    if model in {entry.name for entry in CATALOGUE}:
-        return install.locate(model, model_dir)
-    return Path(model)
+    return install.locate(model, model_dir) if _is_of_catalogue(model) else Path(model)
+
+
+def _is_of_catalogue(model: str) -> bool:
+    return model in {entry.name for entry in CATALOGUE}
 
 
 def _kokoro(settings: Settings, profile: Profile) -> Synthesizer:

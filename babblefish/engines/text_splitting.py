@@ -58,7 +58,7 @@ _NO_END = re.compile(r"\b([^\W\d_]{1,3})\.\s+\Z|(?<![\w.,])\d{1,2}\.\s+\Z")
 """A capitalised word this short before a full stop is taken for an abbreviation (Dr., Sra., M.), and a number for an
 ordinal (am 3. Mai)."""
 
-_WITHOUT_SPACES = frozenset({"cmn", "jpn", "yue"})
+_WITHOUT_SPACES = frozenset({"cmn", "cmn-Hant", "jpn", "yue"})
 """Languages with no space between sentences."""
 
 
@@ -125,6 +125,23 @@ def split_pieces(text: str) -> list[str]:
         pieces.append(piece)
         limit = min(_LONGEST_CHARACTERS, max(limit, 2 * _length(piece) + len(" ")))
     return pieces
+
+
+def split_to_fit(text: str, longest: int) -> list[str]:
+    """Split a text into parts of limited length: after sentences, else after clauses, else after words.
+
+    Args:
+        text: On one line.
+        longest: Characters of a part.
+    """
+    parts: list[str] = []
+    rest = text.strip()
+    while len(rest) > longest:
+        fits = rest[:longest]
+        end = max(_sentence_ends(fits), default=0) or last_clause_end(fits) or fits.rfind(" ") + 1 or len(fits)
+        parts.append(rest[:end].strip())
+        rest = rest[end:].strip()
+    return [*parts, rest]
 
 
 def pause_after_s(piece: str) -> float:

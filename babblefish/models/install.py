@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import time
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ PULL_COMMAND = "babblefish models pull"
 def locate(name: str, model_dir: Path) -> Path:
     """Return the path of an installed asset, whose content is right.
 
-    Sizes are looked at each time, contents only where the files have changed since they were hashed last: a copy or a
-    disk that left the right size and wrong bytes shows, and the next start is fast.
+    Sizes are looked at each time, contents only where the files, or the hashes known of them, have changed since they
+    were hashed last: a copy or a disk that left the right size and wrong bytes shows, and the next start is fast.
 
     Args:
         name: A name of the catalogue.
@@ -47,14 +48,27 @@ def locate(name: str, model_dir: Path) -> Path:
     return model_dir / asset.path
 
 
+def is_known(name: str, model_dir: Path) -> bool:
+    """Say whether an asset that was located is, to the last byte, what was published or once pulled.
+
+    False where a folder came without the manifest of its pull, and the catalogue does not state every hash.
+
+    Raises:
+        KeyError: The catalogue has no such asset.
+        SetupError: Its manifest is damaged.
+    """
+    asset = {asset.name: asset for asset in CATALOGUE}[name]
+    return isinstance(asset, PackagedAsset) or store.all_known(asset, model_dir / asset.path)
+
+
 def _check_content(asset: Asset, model_dir: Path) -> None:
-    """Hash an asset that has changed since that was done last; without a manifest there is nothing to compare with.
+    """Hash an asset that has changed since that was done last; files whose hash nobody states are passed over.
 
     Raises:
         SetupError: It is damaged.
     """
-    files = _hashed_files(asset, model_dir)
-    if not files or not store.has_changed(asset.name, model_dir, files):
+    expected = _expected(asset, model_dir)
+    if not expected or not store.has_changed(asset.name, model_dir, expected):
         return
     started_s = time.monotonic()
     damaged: list[str] = []
@@ -63,18 +77,17 @@ def _check_content(asset: Asset, model_dir: Path) -> None:
         raise SetupError("; ".join(damaged))
     _log.info("the weights %s were hashed in %.1f s and are right", asset.name, time.monotonic() - started_s)
     try:
-        store.remember(asset.name, model_dir, files)
+        store.remember(asset.name, model_dir, expected)
     except OSError as error:
         _log.warning("%s: %s, so its weights are hashed at every start", model_dir, error.strerror)
 
 
-def _hashed_files(asset: Asset, model_dir: Path) -> list[Path]:
-    """Return the files whose hashes are known, with the manifest that states them."""
+def _expected(asset: Asset, model_dir: Path) -> dict[Path, str]:
+    """Return the files whose hashes are known, with their hashes."""
     if isinstance(asset, PackagedAsset):
-        return [model_dir / file.path for file in asset.files]
+        return {model_dir / file.path: file.sha256 for file in asset.files}
     folder = model_dir / asset.path
-    manifest = store.read_manifest(folder)
-    return [] if manifest is None else [folder / name for name in (store.MANIFEST_NAME, *sorted(manifest.files))]
+    return {folder / name: digest for name, digest in store.expected_hashes(asset, folder).items()}
 
 
 def pull_command(asset: Asset) -> str:
@@ -123,6 +136,15 @@ def size_text(asset: Asset, model_dir: Path) -> str:
     return f"about {megabytes(asset.approximate_bytes)} MB"
 
 
+def hashes_text(asset: Asset) -> str:
+    """Say whose hashes an asset is held against."""
+    if isinstance(asset, ConvertedAsset):
+        return "of the making"
+    if isinstance(asset, PackagedAsset) or all(fnmatch.filter(asset.sha256, pattern) for pattern in asset.files):
+        return "stated here"
+    return "weights stated here" if asset.sha256 else "of the pull"
+
+
 def verify(
     model_dir: Path, assets: Sequence[Asset] = CATALOGUE, report: Report = lambda line: None
 ) -> dict[str, State]:
@@ -144,9 +166,15 @@ def verify(
             state, damaged = store.verify(asset, model_dir)
         states[asset.name] = state
         for name in damaged:
-            report(
-                f"{asset.name}: {model_dir / name} is damaged or missing; delete it, then run: {pull_command(asset)}"
-            )
+            path, command = model_dir / name, pull_command(asset)
+            if path.exists():
+                # Left where it is: somebody may want to know what it is.
+                report(
+                    f"{asset.name}: {path} is damaged or not what was published, and is not loaded; "
+                    f"keep it elsewhere or delete it, then run: {command}"
+                )
+            else:
+                report(f"{asset.name}: {path} is missing; run: {command}")
     return states
 
 
@@ -229,6 +257,7 @@ def _install_folder(asset: FolderAsset, model_dir: Path, source: Path | None, re
         if not is_installed(asset.origin, model_dir):
             _announce(asset.origin, model_dir, source, report)
             _install_folder(asset.origin, model_dir, source, report)
+        _check_content(asset.origin, model_dir)
         conversion.convert(asset, model_dir, report)
     elif source is not None:
         store.copy(asset, model_dir, source, report)

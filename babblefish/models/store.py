@@ -1,8 +1,8 @@
 """The model folder: one installer at a time, room on its disk, and what state its weights are in.
 
 Each asset that is pulled or converted has a folder of its own, and beside its files a manifest that states the size and
-hash of each. A folder that was copied by hand may have none; then the files themselves are asked: a format that states
-its own length shows when a file was cut short.
+hash of each; a hash of the catalogue goes before the manifest's. A folder that was copied by hand may have none; then
+the files themselves are asked: a format that states its own length shows when a file was cut short.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -48,10 +48,10 @@ class State(StrEnum):
 
     GOOD = "good"
     UNVERIFIED = "unverified"
-    """Complete as far as the files themselves tell, but copied here without the manifest that states their hashes."""
+    """Complete as far as the files themselves tell, but of some nothing states the hash."""
     MISSING = "missing"
     DAMAGED = "damaged"
-    """Not what was published; delete it and install again."""
+    """Not what was published."""
 
 
 class FetchError(SetupError):
@@ -227,32 +227,54 @@ def verify(asset: FolderAsset, model_dir: Path) -> tuple[State, list[str]]:
     except SetupError:
         return State.DAMAGED, [f"{asset.path}/{MANIFEST_NAME}"]
     faults = _faults(asset, folder, manifest)
-    if manifest is not None:
-        hashed = {name: record for name, record in manifest.files.items() if name not in faults}
-        faults += [name for name, record in hashed.items() if sha256(folder / name) != record.sha256]
+    known = _hashes(asset, folder, manifest)
+    faults += [name for name, digest in known.items() if name not in faults and sha256(folder / name) != digest]
     if faults:
         return State.DAMAGED, [f"{asset.path}/{name}" for name in faults]
-    return (State.UNVERIFIED if manifest is None else State.GOOD), []
+    return (State.GOOD if known.keys() >= set(files_there(asset, folder)) else State.UNVERIFIED), []
 
 
-def has_changed(name: str, model_dir: Path, files: Iterable[Path]) -> bool:
+def expected_hashes(asset: FolderAsset, folder: Path) -> dict[str, str]:
+    """Return the hash that each file of a folder must have, by its path below it: the catalogue's or the manifest's.
+
+    Raises:
+        SetupError: The manifest is damaged.
+    """
+    return _hashes(asset, folder, read_manifest(folder))
+
+
+def _hashes(asset: FolderAsset, folder: Path, manifest: Manifest | None) -> dict[str, str]:
+    stated = {} if manifest is None else {name: record.sha256 for name, record in manifest.files.items()}
+    return stated | {name: digest for name, digest in asset.sha256.items() if (folder / name).is_file()}
+
+
+def all_known(asset: FolderAsset, folder: Path) -> bool:
+    """Say whether something states the hash of every file of an asset that is there.
+
+    Raises:
+        SetupError: The manifest is damaged.
+    """
+    return expected_hashes(asset, folder).keys() >= set(files_there(asset, folder))
+
+
+def has_changed(name: str, model_dir: Path, expected: Mapping[Path, str]) -> bool:
     """Say whether an asset's files may differ from those that ``remember`` was told of; no content is read."""
     try:
         remembered = json.loads(_hashed(name, model_dir).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return True
-    return bool(remembered != _fingerprint(model_dir, files))
+    return bool(remembered != _fingerprint(model_dir, expected))
 
 
-def remember(name: str, model_dir: Path, files: Iterable[Path]) -> None:
-    """Note that the hashes of an asset's files were right; they are hashed again where this cannot be written.
+def remember(name: str, model_dir: Path, expected: Mapping[Path, str]) -> None:
+    """Note that an asset's files have these hashes; they are hashed again where this cannot be written.
 
     Raises:
         OSError: It cannot.
     """
     hashed = _hashed(name, model_dir)
     new = hashed.with_name(f"{hashed.name}.{os.getpid()}")
-    new.write_text(json.dumps(_fingerprint(model_dir, files)), encoding="utf-8")
+    new.write_text(json.dumps(_fingerprint(model_dir, expected)), encoding="utf-8")
     new.replace(hashed)
 
 
@@ -260,10 +282,13 @@ def _hashed(name: str, model_dir: Path) -> Path:
     return model_dir / f"{_HASHED_PREFIX}{name}.json"
 
 
-def _fingerprint(model_dir: Path, files: Iterable[Path]) -> dict[str, list[int]]:
+def _fingerprint(model_dir: Path, expected: Mapping[Path, str]) -> dict[str, list[int | str]]:
     """Return what the system says of files; it sets the time of a file's last change (ctime), and nobody else can."""
-    found = {path.relative_to(model_dir).as_posix(): path.stat() for path in files}
-    return {name: [status.st_size, status.st_mtime_ns, status.st_ctime_ns] for name, status in found.items()}
+    found = {path.relative_to(model_dir).as_posix(): (digest, path.stat()) for path, digest in expected.items()}
+    return {
+        name: [digest, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        for name, (digest, status) in found.items()
+    }
 
 
 def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> None:
@@ -277,13 +302,12 @@ def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> N
 
     Raises:
         FetchError: The folder does not hold the asset, or not all of it.
-        SetupError: A file does not match its manifest, or the disk has no room.
+        SetupError: A file has not the hash that the catalogue or its manifest states, or the disk has no room.
         OSError: The disk cannot be read or written to, or is full.
     """
     origin, work, target = source / asset.path, work_folder(asset, model_dir), model_dir / asset.path
-    if not is_present(asset, source):
-        raise FetchError(f"{origin} does not hold a complete copy of {asset.name}")
-    manifest = read_manifest(origin)
+    manifest = _complete(asset, origin)
+    expected = _hashes(asset, origin, manifest)
     names = files_there(asset, origin) if manifest is None else list(manifest.files)
     remove(work)
     check_space(model_dir, sum((origin / name).stat().st_size for name in names))
@@ -291,16 +315,32 @@ def copy(asset: FolderAsset, model_dir: Path, source: Path, report: Report) -> N
         path = work / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(origin / name, path)
-        good = is_complete(path) if manifest is None else sha256(path) == manifest.files[name].sha256
+        good = sha256(path) == expected[name] if name in expected else is_complete(path)
         if not good:
             path.unlink()
             raise SetupError(f"{origin / name} is damaged: it is not the file that was published")
     if manifest is not None:
         write_manifest(work, manifest)
+    verified = "verified" if expected.keys() >= set(names) else "unverified, as it came without a manifest"
     remove(target)
     work.rename(target)
-    verified = "unverified, as it came without a manifest" if manifest is None else "verified by its manifest"
     report(f"{asset.name}: copied, {verified}")
+
+
+def _complete(asset: FolderAsset, folder: Path) -> Manifest | None:
+    """Return the manifest of a folder to copy, None where it has none.
+
+    Raises:
+        FetchError: The folder does not hold all of the asset, or its manifest is damaged.
+    """
+    refused = FetchError(f"{folder} does not hold a complete copy of {asset.name}")
+    try:
+        manifest = read_manifest(folder)
+    except SetupError:
+        raise refused from None
+    if not folder.is_dir() or _faults(asset, folder, manifest):
+        raise refused
+    return manifest
 
 
 def _faults(asset: FolderAsset, folder: Path, manifest: Manifest | None) -> list[str]:

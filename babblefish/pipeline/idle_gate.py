@@ -11,6 +11,9 @@ from babblefish.domain import Deadline
 class IdleGate:
     """Open while no utterance is being served, for one interim recognition at a time.
 
+    A draft, which decides where speech is cut while it goes on, need only wait while an utterance is being recognised:
+    it comes in time or is of no use, and what was said before is being translated and spoken meanwhile.
+
     One that runs cannot be stopped within an engine's step, so an utterance that ends may have to wait for that step.
     None begins while its speaker is silent, and it takes a further silence to end an utterance; so nobody waits for one
     that is over by then, and longer ones do not begin. The first, of which nothing is known yet, does.
@@ -28,6 +31,7 @@ class IdleGate:
         self._cost_valid_s = cost_valid_s
         self._clock = clock
         self._utterances = 0
+        self._recognising = 0
         self._interim: Deadline | None = None
         self._cost = 0.0
         """Seconds that a second of audio takes."""
@@ -36,8 +40,13 @@ class IdleGate:
     def utterance_begins(self) -> None:
         """Close the gate for an utterance that has ended; an interim recognition that runs is given up."""
         self._utterances += 1
+        self._recognising += 1
         if self._interim is not None:
             self._interim.cancel()
+
+    def utterance_is_recognised(self) -> None:
+        """Count an utterance as recognised, or as one that will not be; it is still to be served."""
+        self._recognising -= 1
 
     def utterance_is_served(self) -> None:
         """Count an utterance as served; the gate opens after the last one."""
@@ -47,6 +56,11 @@ class IdleGate:
     def is_idle(self) -> bool:
         """Whether no utterance is being served."""
         return not self._utterances
+
+    @property
+    def is_open_for_drafts(self) -> bool:
+        """Whether nothing is being recognised."""
+        return not self._recognising and self._interim is None
 
     def is_open(self, audio_s: float) -> bool:
         """Say whether so much audio can be recognised now without making anybody wait."""

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Self
 
-from babblefish.audio.segmenter import Segment, Segmenter
+from babblefish.audio.file_check import looks_like
+from babblefish.audio.segmenter import Segment, Segmenter, open_segmenter
 from babblefish.audio.sound_file import decode
 from babblefish.domain import (
     SAMPLE_RATE_HZ,
     Caption,
     EngineError,
+    MislabelledError,
     NoPathError,
     NoSpeechError,
     Samples,
     Transcript,
     Utterance,
+    new_utterance_id,
 )
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import Profile
-from babblefish.pipeline.pipeline import Pipeline, Recognition, Rendition
+from babblefish.pipeline.pipeline import Pipeline, Rendition
+from babblefish.pipeline.recognition import Recognition
 from babblefish.pipeline.runtime import Runtime
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
@@ -83,11 +86,21 @@ class Interpreter:
 
     def segmenter(self) -> Segmenter:
         """Return what finds the utterances of one stream; call it in ``workers.sockets``."""
-        return Segmenter(self.pipeline.engines.voice_detector.open_stream(), self.settings)
+        return open_segmenter(self.pipeline.engines, self.settings)
 
     async def read(self, data: bytes, longest_s: float) -> Samples:
         """Decode a sound file of any format, off the event loop; see ``sound_file.decode``."""
         return await self.workers.sockets.run(decode, data, longest_s)
+
+    async def doubt(self, data: bytes, samples: Samples) -> MislabelledError | None:
+        """Say what is wrong with the header of a sound file, where that is certain; off the event loop.
+
+        Args:
+            data: The file.
+            samples: That ``read`` made of it.
+        """
+        found = await self.workers.sockets.run(looks_like, data, samples)
+        return MislabelledError(found) if found else None
 
     async def recognise(
         self, segment: Segment, source_lang: str | None, target_lang: str | None = None, with_voice: bool = False
@@ -101,7 +114,7 @@ class Interpreter:
             with_voice: Whether the voice's embedding is wanted.
         """
         utterance = Utterance(
-            utterance_id=uuid.uuid4().hex[:12],
+            utterance_id=new_utterance_id(),
             client_id="",
             samples=segment.samples,
             source_langs=frozenset({source_lang} if source_lang else ()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from babblefish.domain import Deadline, DeadlineExceededError, Utterance
@@ -54,11 +54,13 @@ class UtteranceJob:
         utterance: What was said; ``speech_s`` is filled in where nobody had measured it.
         deadline: After which no more work is done for it.
         timings: Stages that all its captions share.
+        is_recognised: Whether no more is to be recognised of it.
         is_interim: Whether its speaker is still speaking: it will be recognised again as a whole, and yields to every
             utterance that has ended.
         turn: Its place in the order of its room: 1, 2, 3 …; not every turn becomes a result.
         terms: The glossary of its conversation when it began.
         expected_langs: Languages that its speaker is likely to speak, as ``SpeechRequest`` has them.
+        names: That people in its conversation go by.
         context: Returns what was said before it in two languages, oldest first, as ``TextRequest`` has it.
     """
 
@@ -66,9 +68,11 @@ class UtteranceJob:
     deadline: Deadline
     timings: Timings = field(default_factory=Timings)
     is_interim: bool = False
+    is_recognised: bool = False
     turn: int = 0
     terms: Terms = NO_TERMS
     expected_langs: Mapping[str, float] = field(default_factory=dict)
+    names: Collection[str] = ()
     context: Callable[[str, str], tuple[tuple[str, str], ...]] = lambda _source, _target: ()
 
     @property

@@ -23,6 +23,11 @@ class Pace:
         interim_every_s: Time from one interim caption of a client to the next: readers get a few words at a time.
         interim_cost_valid_s: What an interim recognition cost longer ago says nothing any more: the machine may have
             been busy with something else.
+        behind_s: A room in which something has waited for so long goes without interim captions. The longest utterance
+            takes 7 s on two cores that have nothing else to do.
+        well_behind_s: And then without the speech of clauses whose speaker goes on.
+        far_behind_s: And then without all speech of new results, well before they would be given up.
+        behind_look_s: How far a room is behind is looked at this often, while anything waits.
     """
 
     presence_delay_s: float = 0.05
@@ -35,3 +40,7 @@ class Pace:
     interim_min_speech_s: float = 1.5
     interim_every_s: float = 1.5
     interim_cost_valid_s: float = 30.0
+    behind_s: float = 8.0
+    well_behind_s: float = 11.0
+    far_behind_s: float = 15.0
+    behind_look_s: float = 0.5

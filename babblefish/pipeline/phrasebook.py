@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from babblefish.engines.text_splitting import split_sentences
+from babblefish.typography import ended
 
 _TABLE = Path(__file__).parents[1] / "assets" / "phrasebook.tsv"
 
@@ -104,10 +105,6 @@ def _marked(form: str, said: str, lang: str) -> str:
     """Return a form that ends as what was said does, with the marks as its language sets them."""
     words, mark = _END.sub("", form).lstrip("\u00bf\u00a1"), form[-1]
     end = _END.search(said)
-    if mark != "?" and end is not None and (ended := end[0].strip()):
-        mark = "!" if "!" in ended else "."
-    if mark == ".":
-        return words + mark
-    if lang == "spa":
-        return {"?": "\u00bf", "!": "\u00a1"}[mark] + words + mark
-    return words + ("\u202f" if lang == "fra" else "") + mark
+    if mark != "?" and end is not None and (written := end[0].strip()):
+        mark = "!" if "!" in written else "."
+    return ended(words, mark, lang)

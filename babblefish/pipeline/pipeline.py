@@ -1,8 +1,8 @@
 """One utterance and a set of target languages become captions and speech, each language once.
 
 A job begins at the end of speech (``begin``) and is recognised (``recognise``: recognition, translation from speech and
-the voice's embedding, side by side). For each distinct plan a caption is made (``caption``) and spoken (``voices``). It
-is all bounded by the job's deadline.
+the voice's embedding, side by side). For each distinct plan a caption is made (``caption``, with ``texts``) and spoken
+(``voices``). It is all bounded by the job's deadline.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
-from babblefish import numerals
+from babblefish import languages
 from babblefish.audio import pcm
 from babblefish.audio.segmenter import Segment, SpeechMeter
 from babblefish.domain import (
-    NOBODY,
     BabbleFishError,
     Caption,
     Deadline,
-    EngineError,
     MistranslatedError,
-    NoPathError,
     NoSpeechError,
     Owner,
     Quality,
@@ -34,62 +29,29 @@ from babblefish.domain import (
 )
 from babblefish.engines.contracts import (
     BatchSpeechTranslator,
-    ConversationTranslator,
     Embedding,
     Engines,
-    Route,
     SpeechRequest,
     SpeechTranslation,
-    TextRequest,
-    TextTranslation,
 )
-from babblefish.pipeline.coverage import leaves_out
 from babblefish.pipeline.idle_gate import IdleGate
 from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.pace import Pace
-from babblefish.pipeline.phrasebook import Phrasebook
+from babblefish.pipeline.recognition import Recognition, as_written, recognised
 from babblefish.pipeline.routing import CaptionPlan, plan_captions
-from babblefish.pipeline.voice_change import by_voice
+from babblefish.pipeline.texts import Texts
+from babblefish.pipeline.typed import transcribed
+from babblefish.pipeline.voice_change import by_voice, may_change
 from babblefish.pipeline.voices import Voices
 from babblefish.pipeline.workers import Workers
 from babblefish.settings import Settings
 from babblefish.terms import NO_TERMS, Terms
-from babblefish.typography import typeset
 
 _log = logging.getLogger(__name__)
 
 _VOICE_WAIT_S = 3.0
 """A transcript that is there waits this long for its voice, which takes some 50 ms: it then has no name rather than no
 listeners."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recognition:
-    """What was said, by what voice, and how the listeners' captions are to be made.
-
-    Attributes:
-        job: The utterance.
-        transcript: In the language spoken.
-        embedding: Of the voice; None where the encoder failed, which costs the name and nothing else, or where it was
-            not asked for.
-        texts: Language → text made from the speech itself; holds the transcript too.
-        plans: Target language → plan.
-        is_doubtful: Whether the speech translator doubts the transcript, so that a translation of it is a draft.
-    """
-
-    job: UtteranceJob
-    transcript: Transcript
-    embedding: Embedding | None
-    texts: Mapping[str, str]
-    plans: Mapping[str, CaptionPlan]
-    is_doubtful: bool = False
-
-    def targets_by_plan(self) -> dict[CaptionPlan, frozenset[str]]:
-        """Group the target languages that share a caption."""
-        groups: dict[CaptionPlan, set[str]] = defaultdict(set)
-        for target, plan in self.plans.items():
-            groups[plan].add(target)
-        return {plan: frozenset(targets) for plan, targets in groups.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +84,8 @@ class Pipeline:
         self._gate = IdleGate(settings.hangover_ms / 1000.0, pace.interim_cost_valid_s)
         self._workers = workers
         self._settings = settings
+        self.texts = Texts(engines, workers, settings)
         self.voices = Voices(engines, workers)
-        self._phrasebook = Phrasebook()
         self._preparing = asyncio.Semaphore(1)
         self._idle = asyncio.Event()
         """Set while no utterance is being served."""
@@ -140,6 +102,11 @@ class Pipeline:
         """Whether no utterance is being served."""
         return self._gate.is_idle
 
+    @property
+    def takes_drafts(self) -> bool:
+        """Whether nothing is being recognised, so that a draft would be made at once."""
+        return self._gate.is_open_for_drafts and not self._workers.translation.pending
+
     def begin(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob:
         """Take up an utterance that has ended; interim recognition makes way until ``end``.
 
@@ -151,14 +118,18 @@ class Pipeline:
         self._idle.clear()
         return UtteranceJob(utterance, Deadline.after(self._settings.utterance_deadline_s), terms=terms)
 
-    def begin_interim(self, utterance: Utterance, terms: Terms = NO_TERMS) -> UtteranceJob | None:
+    def begin_interim(
+        self, utterance: Utterance, terms: Terms = NO_TERMS, is_draft: bool = False
+    ) -> UtteranceJob | None:
         """Take up an utterance that goes on, unless somebody would have to wait for that.
 
         Args:
             utterance: So far.
             terms: The glossary of its conversation.
+            is_draft: Whether it decides where speech is cut, so that less is waited for.
         """
-        if self._workers.translation.pending or not self._gate.is_open(utterance.duration_s):
+        is_open = self.takes_drafts if is_draft else self._gate.is_open(utterance.duration_s)
+        if self._workers.translation.pending or not is_open:
             return None
         deadline = Deadline.after(self._settings.utterance_deadline_s)
         job = UtteranceJob(utterance, deadline, is_interim=True, terms=terms)
@@ -170,9 +141,15 @@ class Pipeline:
         if job.is_interim:
             self._gate.interim_is_over()
         else:
+            self._is_recognised(job)
             self._gate.utterance_is_served()
             if self._gate.is_idle:
                 self._idle.set()
+
+    def _is_recognised(self, job: UtteranceJob) -> None:
+        if not job.is_recognised:
+            job.is_recognised = True
+            self._gate.utterance_is_recognised()
 
     async def by_voice(self, segment: Segment, owner: Owner) -> list[Segment]:
         """Cut a segment where another voice goes on; it stays whole where that cannot be told.
@@ -181,7 +158,7 @@ class Pipeline:
             segment: That a stream was cut into.
             owner: Whose work it is.
         """
-        if not segment.pauses:
+        if not may_change(segment, self.engines.speaker_encoder):
             return [segment]
         listening = self._workers.speaker.run(by_voice, segment, self.engines.speaker_encoder, owner=owner)
         try:
@@ -193,13 +170,16 @@ class Pipeline:
     async def recognise(self, job: UtteranceJob, target_langs: Collection[str], with_voice: bool = True) -> Recognition:
         """Find out what was said and by what voice, and translate what the speech translator can.
 
+        Of what was typed only the language is to be found out; all its translations come from the text.
+
         Args:
-            job: An utterance of at most ``max_utterance_s``.
+            job: An utterance of at most ``max_utterance_s``, or a typed one.
             target_langs: ISO 639-3 codes.
             with_voice: Whether the voice is wanted; without, ``embedding`` is None.
 
         Raises:
             NoSpeechError: Nobody says a word in it.
+            TwoLanguagesError: It is to be cut at one of its pauses.
             OverloadedError: Too many utterances are waiting.
             EngineError: The speech translator failed.
             DeadlineExceededError: It took too long.
@@ -207,6 +187,8 @@ class Pipeline:
         job.timings.add({"endpoint": (time.monotonic() - job.utterance.ended_at_s) * 1000.0})
         embedding: asyncio.Task[Embedding | None] | None = None
         try:
+            if job.utterance.typed is not None:
+                return await self._read(job, job.utterance.typed, target_langs)
             async with until(job.deadline):
                 if job.utterance.speech_s is None:
                     await self._measure_speech(job)
@@ -216,13 +198,25 @@ class Pipeline:
                 if embedding:
                     await asyncio.wait([embedding], timeout=_VOICE_WAIT_S)
             voice = embedding.result() if embedding and embedding.done() else None
-            return _recognition(job, plans, translation, voice)
+            return recognised(job, plans, translation, voice)
         except asyncio.CancelledError:
             job.deadline.cancel()
             raise
         finally:
+            self._is_recognised(job)
             if embedding:
                 embedding.cancel()
+
+    async def _read(self, job: UtteranceJob, text: str, target_langs: Collection[str]) -> Recognition:
+        utterance = job.utterance
+        detector = self.engines.language_detector
+        async with until(job.deadline):
+            with job.timings.stage("detect_language"):
+                transcript = await self._workers.sockets.run(
+                    transcribed, text, utterance.source_langs, job.expected_langs, detector, owner=utterance.owner
+                )
+        plans = plan_captions(transcript.lang, target_langs, self.engines, is_typed=True)
+        return recognised(job, plans, SpeechTranslation(transcript, {}), None)
 
     def also_in(self, recognition: Recognition, target_langs: Collection[str]) -> Recognition:
         """Return a recognition whose captions are for these languages, which may have changed since it began."""
@@ -256,20 +250,16 @@ class Pipeline:
                 self._gate.measured(job.utterance.duration_s, time.perf_counter() - started_s)
             elif encode_ms is not None:  # one that was given up says nothing of what it costs
                 self._gate.measured(job.utterance.duration_s, encode_ms / 1000.0)
-        return _recognition(job, plans, translation, None)
+        return recognised(job, plans, translation, None)
 
     async def interim_text(self, recognition: Recognition, plan: CaptionPlan) -> str | None:
-        """Return the text of an interim caption, or None where the text translator is busy or fails."""
+        """Return the text of an interim caption, or None where the text translator is busy, is needed, or fails."""
         text = recognition.texts.get(plan.start)
         if text is None or plan.route is None:
             return text
-        if self._workers.text.pending:
+        if not self.is_idle:
             return None
-        try:
-            job = recognition.job
-            return (await self._translate_text(text, plan.route, job.deadline, job)).text
-        except BabbleFishError:
-            return None
+        return await self.texts.translate_interim(text, plan.route, recognition.job)
 
     async def caption(
         self, recognition: Recognition, plan: CaptionPlan, on_clause: Callable[[str], None] = lambda _: None
@@ -287,13 +277,14 @@ class Pipeline:
 
     def voice_of(self, recognition: Recognition, lang: str) -> str | None:
         """Return the voice for a caption in this language, or None where it is what was said, or nothing speaks it."""
-        return self.voices.voice(lang) if lang != recognition.transcript.lang else None
+        said_in = languages.spoken(recognition.transcript.lang)
+        return self.voices.voice(lang) if languages.spoken(lang) != said_in else None
 
     async def _caption(
         self, recognition: Recognition, plan: CaptionPlan, timings: Timings, on_clause: Callable[[str], None]
     ) -> tuple[Caption, tuple[str, ...]]:
         transcript = recognition.transcript
-        if (phrase := self._phrase(recognition, plan.lang)) is not None:
+        if (phrase := self.texts.phrase(recognition, plan.lang)) is not None:
             quality = Quality.DRAFT if recognition.is_doubtful else Quality.GOOD
             return Caption(phrase, plan.lang, quality, (transcript.lang, plan.lang)), ()
         text = recognition.texts.get(plan.start)
@@ -301,8 +292,7 @@ class Pipeline:
         try:
             if text is not None and plan.route is not None:
                 with timings.stage("translate"):
-                    job = recognition.job
-                    translated = await self._translate_text(text, plan.route, job.deadline, job, on_clause)
+                    translated = await self.texts.translate_utterance(text, plan.route, recognition.job, on_clause)
                 quality = Quality.DRAFT if translated.is_doubtful else plan.quality
                 return Caption(translated.text, plan.lang, quality, plan.path(transcript.lang)), translated.faults
             if text is not None:
@@ -315,18 +305,11 @@ class Pipeline:
                     return caption, faults
         return Caption(transcript.text, transcript.lang, Quality.ORIGINAL, (transcript.lang,)), faults
 
-    def _phrase(self, recognition: Recognition, lang: str) -> str | None:
-        """Return what the phrasebook makes of the transcript, where the glossary has nothing to say to it."""
-        transcript = recognition.transcript
-        if recognition.job.terms.between(transcript.text, transcript.lang, lang):
-            return None
-        return self._phrasebook.translation(transcript.text, transcript.lang, lang)
-
     async def _caption_from_speech(self, recognition: Recognition, lang: str) -> Caption | None:
         """Translate from the speech itself what could not be translated from the transcript, or return None."""
         spoken, job = recognition.transcript.lang, recognition.job
         quality = self.engines.speech_translator.targets(spoken).get(lang)
-        if quality is None:
+        if quality is None or job.utterance.typed is not None:
             return None
         request = SpeechRequest(job.utterance.samples, job.deadline, lambda _: {lang}, frozenset({spoken}))
         try:
@@ -339,33 +322,7 @@ class Pipeline:
         quality = replace(translation, transcript=recognition.transcript).quality(lang, quality)
         if not text:
             return None
-        return Caption(_as_written(text, recognition.transcript.text, spoken, lang), lang, quality, (spoken, lang))
-
-    async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
-        """Translate text that nobody spoke; line breaks stay.
-
-        Args:
-            text: In the source language.
-            source_lang: ISO 639-3.
-            target_lang: ISO 639-3.
-
-        Raises:
-            NoPathError: The text translator has no route between the two languages.
-            OverloadedError: Too many texts are waiting.
-            EngineError: The text translator failed.
-            DeadlineExceededError: It took too long.
-        """
-        if source_lang == target_lang:
-            return Caption(text, target_lang, Quality.ORIGINAL, (source_lang,))
-        translator = self.engines.text_translator
-        route = translator.route(source_lang, target_lang) if translator else None
-        if route is None:
-            raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
-        if (phrase := self._phrasebook.translation(text, source_lang, target_lang)) is not None:
-            return Caption(phrase, target_lang, Quality.GOOD, (source_lang, target_lang))
-        deadline = Deadline.after(self._settings.utterance_deadline_s)
-        translated = await self._translate_text(text, route, deadline)
-        return Caption(translated.text, target_lang, route.quality, route.path)
+        return Caption(as_written(text, recognition.transcript.text, spoken, lang), lang, quality, (spoken, lang))
 
     async def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Get the routes ready that lead from languages spoken to languages heard.
@@ -386,33 +343,6 @@ class Pipeline:
             except BabbleFishError as error:
                 _log.warning("%s is not ready: %s", " → ".join(route.path), error)
 
-    async def _translate_text(
-        self,
-        text: str,
-        route: Route,
-        deadline: Deadline,
-        of: UtteranceJob | None = None,
-        on_clause: Callable[[str], None] = lambda _: None,
-    ) -> TextTranslation:
-        translator = self.engines.text_translator
-        if translator is None:
-            raise EngineError("there is no text translator")
-        ends = route.path[0], route.path[-1]
-        owner, cost_s = (of.utterance.owner, of.utterance.duration_s) if of else (NOBODY, 1.0)
-        run = partial(self._workers.text.run, owner=owner, cost_s=cost_s)
-        async with until(deadline):
-            if of is None or not isinstance(translator, ConversationTranslator):
-                translated = TextTranslation(await run(translator.translate, text, route, deadline))
-            else:
-                loop = asyncio.get_running_loop()
-
-                def tell(so_far: str) -> None:
-                    loop.call_soon_threadsafe(on_clause, _as_written(so_far, text, *ends))
-
-                request = TextRequest(text, route, deadline, of.context(*ends), of.terms.between(text, *ends), tell)
-                translated = await run(translator.translate_utterance, request)
-        return replace(translated, text=_as_written(translated.text, text, *ends))
-
     async def _translate_speech(
         self, job: UtteranceJob, target_langs: Collection[str]
     ) -> tuple[dict[str, CaptionPlan], SpeechTranslation]:
@@ -432,6 +362,7 @@ class Pipeline:
             job.is_interim,
             job.terms.written,
             job.expected_langs,
+            utterance.pauses,
         )
         translation = await self._ask_speech_translator(request, utterance)
         translation = replace(translation, transcript=_corrected(translation.transcript, job.terms))
@@ -481,28 +412,5 @@ class Pipeline:
             return None
 
 
-def _recognition(
-    job: UtteranceJob, plans: Mapping[str, CaptionPlan], translation: SpeechTranslation, embedding: Embedding | None
-) -> Recognition:
-    transcript = translation.transcript
-    said, spoken = transcript.text, transcript.lang
-    texts = {lang: _as_written(text, said, spoken, lang) for lang, text in translation.translations.items()}
-    texts[spoken] = said
-    is_partial = leaves_out(transcript, job.utterance.speech_s or 0.0)
-
-    def quality(start: str, promised: Quality) -> Quality:
-        found = translation.quality(start, promised)
-        return Quality.DRAFT if found is Quality.GOOD and is_partial else found
-
-    sure = {lang: replace(plan, quality=quality(plan.start, plan.quality)) for lang, plan in plans.items()}
-    is_doubtful = quality(spoken, Quality.GOOD) is Quality.DRAFT
-    return Recognition(job, transcript, embedding, texts, sure, is_doubtful)
-
-
 def _corrected(transcript: Transcript, terms: Terms) -> Transcript:
     return replace(transcript, text=terms.corrected(transcript.text, transcript.lang))
-
-
-def _as_written(text: str, said: str, said_lang: str, lang: str) -> str:
-    """Return a translation as its language is written, where a translator keeps to the source's ways."""
-    return typeset(numerals.rewritten(text, lang, said, said_lang), lang)

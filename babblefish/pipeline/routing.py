@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from babblefish.domain import Quality
 from babblefish.engines.contracts import Engines, Route
+from babblefish.languages import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +35,35 @@ class CaptionPlan:
         return texts if self.start == source_lang else (source_lang, *texts)
 
 
-def plan_captions(source_lang: str, target_langs: Collection[str], engines: Engines) -> dict[str, CaptionPlan]:
+def plan_captions(
+    source_lang: str, target_langs: Collection[str], engines: Engines, is_typed: bool = False
+) -> dict[str, CaptionPlan]:
     """Choose how the caption in each target language is made.
 
     Args:
         source_lang: The language spoken.
         target_langs: The listeners' languages.
         engines: What there is.
+        is_typed: Whether there is nothing but the text, as it was typed.
 
     Returns:
-        Target → plan. A target that nothing leads to shares the plan for English, which most listeners without a path
-        of their own can read, or else the transcript; the plan's ``lang`` then is not the target.
+        Target → plan. A target that nothing leads to shares the plan for its language in another script, or else for
+        English, which most listeners without a path of their own can read, or else the transcript; the plan's ``lang``
+        then is not the target.
     """
+    from_speech = {} if is_typed else engines.speech_translator.targets(source_lang)
     return {
-        target: _best(source_lang, target, engines)
-        or _best(source_lang, "eng", engines)
+        target: _best(source_lang, target, engines, from_speech)
+        or _best(source_lang, spoken(target), engines, from_speech)
+        or _best(source_lang, "eng", engines, from_speech)
         or CaptionPlan(source_lang, None, Quality.ORIGINAL)
         for target in target_langs
     }
 
 
-def _best(source: str, target: str, engines: Engines) -> CaptionPlan | None:
+def _best(source: str, target: str, engines: Engines, from_speech: Mapping[str, Quality]) -> CaptionPlan | None:
     if target == source:
         return CaptionPlan(source, None, Quality.ORIGINAL)
-    from_speech = engines.speech_translator.targets(source)
     text = engines.text_translator.route(source, target) if engines.text_translator else None
     if target in from_speech:
         # What was measured decides; else a draft gives way to what promises more.

@@ -57,6 +57,8 @@ def _embed(engines: Engines, _: Deadline) -> None:
 def _detect(engines: Engines, _: Deadline) -> None:
     stream = engines.voice_detector.open_stream()
     stream.probability(_hum()[: stream.chunk_samples])
+    if engines.turn_detector is not None:
+        engines.turn_detector.completeness(_hum())
 
 
 def _hum() -> Samples:

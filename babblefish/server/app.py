@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import logging
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import uvicorn
@@ -14,6 +15,7 @@ from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 from structlog.contextvars import bind_contextvars
 
+from babblefish.audio.segmenter import open_segmenter
 from babblefish.domain import (
     BabbleFishError,
     NotAllowedError,
@@ -29,7 +31,9 @@ from babblefish.server.access import Admission
 from babblefish.server.connections import BoundedHttp, BoundedWebSocket, ConnectionLimits
 from babblefish.server.dashboard import Dashboard
 from babblefish.server.middleware import RequestIdMiddleware, SecurityMiddleware
+from babblefish.server.record_routes import record_routes
 from babblefish.server.routes import address_of, join_routes, monitoring_routes, status_routes
+from babblefish.server.say_routes import say_routes
 from babblefish.server.server import Server
 from babblefish.server.session import Session
 from babblefish.server.sites import FORWARDED
@@ -43,6 +47,22 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _PACKAGED_PAGE = _PACKAGE / "assets" / "client_thin.html"
 _CLIENT_PAGE = _PACKAGED_PAGE if _PACKAGED_PAGE.is_file() else _PACKAGE.parent / "client_thin.html"
 """The wheel has the page among its assets; in a checkout it is beside the package."""
+
+
+@lru_cache(maxsize=1)
+def _compressed_page(modified_ns: int) -> bytes:
+    """The page as gzip, a third of its size; made once for each version of the file."""
+    return gzip.compress(_CLIENT_PAGE.read_bytes(), mtime=0)
+
+
+def _client_page(request: Request) -> Response:
+    """The page for browsers: it holds nothing secret and nothing of the request, which compressing could give away."""
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return FileResponse(_CLIENT_PAGE, media_type="text/html", headers=headers)
+    page = _compressed_page(_CLIENT_PAGE.stat().st_mtime_ns)
+    return Response(page, media_type="text/html", headers=headers | {"Content-Encoding": "gzip"})
+
 
 _TRY_LATER = (NotReadyError, ServerFullError, TooFastError, TooManyError)
 
@@ -82,7 +102,7 @@ async def _serve_connected(server: Server, websocket: WebSocket) -> None:
     _log.info("%s joined room %s", client_id, session.room.name)
     try:
         await websocket.accept()
-        session.enter()
+        await session.enter()
         await session.run(_ready(server, session, join, server.access.return_token(admission, client_id)))
     except* Exception:
         _log.exception("unhandled error in a session: %s", client_id)
@@ -106,7 +126,7 @@ def _session(
         admission,
         server.limits.of(address_of(websocket)),
         server.rooms,
-        server.runtime.engines.voice_detector,
+        partial(open_segmenter, server.runtime.engines, server.settings),
         server.runtime.workers,
         server.settings,
         server.pace,
@@ -130,10 +150,12 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
         room=join.room,
         mode=join.mode,
         audio=join.audio,
+        interpreting=session.member.interpreting,
         profile=server.runtime.profile.name,
         profile_reason=server.runtime.profile.reason,
         engines={
             "voice_detector": engines.voice_detector.name,
+            "turn_detector": engines.turn_detector.name if engines.turn_detector else "none",
             "speaker_encoder": engines.speaker_encoder.name,
             "speech_translator": engines.speech_translator.name,
             "text_translator": engines.text_translator.name if engines.text_translator else "none",
@@ -173,6 +195,8 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
         loading = asyncio.create_task(server.load()) if engines is None else None
         keeping = asyncio.create_task(_keep_valid(server, server.certificate)) if server.certificate else None
         watching = [asyncio.create_task(dashboard.watch()), asyncio.create_task(server.runtime.watch())]
+        if server.keeper is not None:
+            watching.append(asyncio.create_task(server.keeper.watch()))
         yield
         for task in watching:
             task.cancel()
@@ -191,6 +215,8 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
     app.state.dashboard = dashboard
     app.include_router(join_routes(server))
     app.include_router(status_routes(server))
+    app.include_router(record_routes(server))
+    app.include_router(say_routes(server))
     app.include_router(monitoring_routes(dashboard))
     app.add_middleware(RequestIdMiddleware)
 
@@ -201,7 +227,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
     @app.get("/")
     async def page(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
-            return FileResponse(_CLIENT_PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})
+            return _client_page(request)
         return JSONResponse(
             {
                 "service": "BabbleFish",
@@ -209,6 +235,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
                 "profile": server.runtime.profile.name,
                 "profile_reason": server.runtime.profile.reason,
                 "clients": len(server.sessions),
+                "history": server.history_kept,
                 "websocket": "/ws/client",
             }
         )

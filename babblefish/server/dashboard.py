@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from babblefish.conversation.history_keeper import HistoryKeeper
+from babblefish.conversation.lag import Lag
+from babblefish.domain import Shed
 from babblefish.pipeline.workers import Worker
 from babblefish.server.server import Server
 from babblefish.server.trends import EVERY_S, Point, Trends, percentiles
@@ -37,6 +40,12 @@ _FAULTS = (
 )
 """Errors that mean a problem of the server rather than of those who speak."""
 
+_SHED: Mapping[Shed, str] = {
+    "interim": "interim captions",
+    "early_speech": "the speech of clauses",
+    "speech": "the speech of new results",
+}
+
 _LATE_LOOP_MS = 500.0
 """An event loop this late delays everybody's messages by a noticeable pause."""
 
@@ -50,6 +59,7 @@ _BESIDE = {"speaker", "first_speech", "synthesize", "synthesis_queue", "translat
 
 _WORKERS: Mapping[str, str] = {
     "voice_detector": "sockets",
+    "turn_detector": "sockets",
     "speaker_encoder": "speaker",
     "speech_translator": "translation",
     "text_translator": "text-translation",
@@ -73,8 +83,8 @@ class Dashboard:
         self._usage: Usage | None = None
 
     async def watch(self) -> None:
-        """Measure the event loop's lag and add a point every ten seconds, until cancelled."""
-        longest_s = 0.0
+        """Measure how late the event loop and the rooms are, and add a point every ten seconds, until cancelled."""
+        longest_s = behind_s = 0.0
         point_due_s = time.monotonic()
         while True:
             asked_s = time.monotonic()
@@ -83,13 +93,17 @@ class Dashboard:
             lag_s = max(0.0, now_s - asked_s - _LAG_EVERY_S)
             self._server.recorder.metrics.loop_lag.observe(lag_s)
             longest_s = max(longest_s, lag_s)
+            behind_s = max(behind_s, self._behind_s())
             if self._server.runtime.engines is None:
                 longest_s = 0.0  # loading holds the GIL, but nobody is connected yet
             if now_s >= point_due_s:
                 usage = await self._read()
-                self.trends.add(time.time(), time.monotonic(), usage, len(self._server.sessions), longest_s)
-                longest_s = 0.0
+                self.trends.add(time.time(), time.monotonic(), usage, len(self._server.sessions), longest_s, behind_s)
+                longest_s = behind_s = 0.0
                 point_due_s = now_s + EVERY_S
+
+    def _behind_s(self) -> float:
+        return max((room.lag.seconds for room in self._server.rooms or ()), default=0.0)
 
     async def _read(self) -> Usage:
         async with self._reading:
@@ -109,6 +123,7 @@ class Dashboard:
         usage = await self._read()
         metrics.clients.set(len(server.sessions))
         metrics.rooms.set(len({session.room.name for session in server.sessions.values()}))
+        metrics.behind.set(self._behind_s())
         metrics.programs_memory.set(usage.programs_mb * 1024 * 1024)
         metrics.cpu.values = usage.cpu_s
         metrics.failures.values = {worker.name: worker.failures for worker in server.runtime.workers}
@@ -156,7 +171,12 @@ class Dashboard:
                 ],
             },
             "rooms": [
-                {"room": room.name, "langs": Counter(member.target_lang for member in room.members.values())}
+                {
+                    "room": room.name,
+                    "langs": Counter(member.target_lang for member in room.members.values()),
+                    "behind_s": round(room.lag.seconds, 1),
+                    "without": room.lag.without,
+                }
                 for room in server.rooms or ()
                 if room.members
             ],
@@ -194,6 +214,7 @@ class Dashboard:
             return [{"engine": kind, "name": "", "state": state} for kind in kinds]
         names = [
             engines.voice_detector.name,
+            engines.turn_detector.name if engines.turn_detector else "",
             engines.speaker_encoder.name,
             engines.speech_translator.name,
             engines.text_translator.name if engines.text_translator else "",
@@ -222,6 +243,7 @@ class Dashboard:
         server, now_s = self._server, time.monotonic()
         for part, why in server.runtime.without.items():
             yield f"running without {part}: {why}"
+        yield from _history_complaints(server.keeper)
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
         for code in _FAULTS:
             if codes[code]:
@@ -237,6 +259,7 @@ class Dashboard:
         for worker in server.runtime.workers:
             if worker.is_crowded:
                 yield f"{worker.name} is falling behind: {worker.pending} jobs running or waiting"
+        yield from _behind_complaints([room.lag for room in server.rooms or () if room.lag.without])
         late_ms = max((point.lag_ms for point in self.trends.points if time.time() - point.at <= 60), default=0.0)
         if late_ms > _LATE_LOOP_MS:
             yield f"the event loop lagged by up to {late_ms:.0f} ms in the last minute"
@@ -244,6 +267,24 @@ class Dashboard:
             yield f"only {usage.machine_memory_free:.0%} of the machine's memory is free"
         if len(server.sessions) >= server.settings.max_clients:
             yield f"the server is full: {len(server.sessions)} clients"
+
+
+def _behind_complaints(behind: Collection[Lag]) -> Iterator[str]:
+    if behind:
+        by_s = max(lag.seconds for lag in behind)
+        without = ", ".join(_SHED[what] for what in max((lag.without for lag in behind), key=len))
+        yield f"rooms behind what is said in them: {len(behind)}, by up to {by_s:.0f} s, without {without}"
+
+
+def _history_complaints(keeper: HistoryKeeper | None) -> Iterator[str]:
+    if keeper is None:
+        return
+    if keeper.problem is not None:
+        yield f"what is said is not stored: {keeper.problem}"
+    if keeper.lost:
+        yield f"not stored, as too much waited: {keeper.lost} results and captions"
+    if keeper.set_aside is not None:
+        yield f"the history's file was damaged; it was set aside as {keeper.set_aside}"
 
 
 def _shown(trace: Trace) -> dict[str, Any]:
@@ -308,6 +349,7 @@ def _plain(point: Point) -> dict[str, Any]:
         "programs_mb": round(point.programs_mb),
         "clients": point.clients,
         "lag_ms": round(point.lag_ms, 1),
+        "behind_s": round(point.behind_s, 1),
     }
 
 

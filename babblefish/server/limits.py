@@ -6,6 +6,7 @@ Rates are token buckets on a monotonic clock; failed tokens are answered with a 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
@@ -125,6 +126,8 @@ class AddressLimits:
 
     Attributes:
         owner: The address, or the network that one owner has.
+        guest_id: The client that its programs are in every room where they say something without joining, which does
+            not tell the address.
         joining: Attempts to join a room.
         joining_from_files: The same of pages without an origin, which any site can make a browser open, so that they do
             not keep the pages of this server from joining.
@@ -137,6 +140,7 @@ class AddressLimits:
     ) -> None:
         """Start with nothing used."""
         self.owner = owner
+        self.guest_id = f"guest_{secrets.token_hex(4)}"
         self._limit = settings.connections_per_address
         self._connections = 0
         self._audio_s = TokenBucket(settings.audio_s_per_minute, settings.audio_s_per_minute / 60, now_s)

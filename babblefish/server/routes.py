@@ -51,6 +51,17 @@ def address_of(connection: Request | WebSocket) -> str:
     return connection.client.host if connection.client else ""
 
 
+def bearer_of(request: Request) -> str:
+    """Return the token of ``Authorization: Bearer``, or nothing."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else ""
+
+
+def admin_cookie_of(request: Request) -> str:
+    """Return the cookie that stands for the admin token in a browser, or nothing."""
+    return request.cookies.get(_COOKIE, "")
+
+
 async def admin_only(request: Request) -> None:
     """Require the admin token, as ``Authorization: Bearer``, or the cookie that stands for it in a browser.
 
@@ -61,10 +72,9 @@ async def admin_only(request: Request) -> None:
         HTTPException: 303 with the cookie; 401 without a valid token; 429 after too many failed attempts.
     """
     server: Server = request.app.state.server
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     linked = request.query_params.get("token", "")
-    token = linked or (bearer.strip() if scheme.lower() == "bearer" else "")
-    cookie = "" if token else request.cookies.get(_COOKIE, "")
+    token = linked or bearer_of(request)
+    cookie = "" if token else admin_cookie_of(request)
     try:
         if token or cookie:
             attempts = server.limits.of(address_of(request)).administering

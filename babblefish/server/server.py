@@ -8,8 +8,11 @@ import secrets
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection
+from typing import Literal
 
 from babblefish.conversation.glossary import read_glossary
+from babblefish.conversation.history_file import HistoryFile
+from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
 from babblefish.domain import (
@@ -20,7 +23,7 @@ from babblefish.domain import (
     SetupError,
 )
 from babblefish.engines.contracts import Engines
-from babblefish.languages import LANGUAGES
+from babblefish.languages import LANGUAGES, spoken
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
 from babblefish.pipeline.routing import plan_captions
@@ -53,6 +56,8 @@ class Server:
         self.limits = RateLimits(settings)
         self.sites = Sites(settings, lambda: self.certificate.names if self.certificate else ())
         self._terms = read_glossary(settings.glossary_file) if settings.glossary_file else ()
+        stored = settings.history_file if settings.retain else None
+        self.keeper = HistoryKeeper(HistoryFile(stored), settings.history_keep_days) if stored is not None else None
         self.rooms: Rooms | None = None
         self.languages: list[server_messages.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
@@ -80,7 +85,7 @@ class Server:
 
     def _open_rooms(self, pipeline: Pipeline) -> None:
         self.languages = _languages(pipeline.engines)
-        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace, self._terms)
+        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace, self._terms, self.keeper)
         self.loaded.set()
 
     @property
@@ -98,6 +103,13 @@ class Server:
         if self.rooms is None:
             return "loading"
         return f"an engine hangs: {', '.join(self.runtime.hanging)}" if self.runtime.hanging else None
+
+    @property
+    def history_kept(self) -> Literal["file", "failing", "memory", "none"]:
+        """Where what is said is kept; ``failing`` while it cannot be written to its file."""
+        if self.keeper is not None:
+            return "file" if self.keeper.problem is None else "failing"
+        return "memory" if self.settings.retain and self.settings.history_limit else "none"
 
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
@@ -136,6 +148,8 @@ class Server:
         """Cancel what is in progress and end the engines' processes and the threads, except those of a hanging call."""
         if self.rooms is not None:
             await self.rooms.close()
+        if self.keeper is not None:
+            await self.keeper.close()
         await self.runtime.close()
 
     async def admit(
@@ -162,6 +176,22 @@ class Server:
         """
         attempts = address.joining_from_files if from_file else address.joining
         admission = await attempts.make(lambda: self.access.admit(token, join.room, from_file))
+        self.check_ready()
+        if len(self.sessions) >= self.settings.max_clients:
+            raise ServerFullError(f"the server is full ({self.settings.max_clients} clients); try again later")
+        in_room = sum(session.room.name == join.room for session in self.sessions.values())
+        if in_room >= self.settings.members_per_room:
+            raise ServerFullError(f"the room is full ({in_room} clients); try again later")
+        return self._client_id(join.client_id, admission), admission
+
+    def check_ready(self) -> None:
+        """Check that what somebody says now would be served.
+
+        Raises:
+            RestartingError: The server is shutting down.
+            SetupError: The engines could not be loaded.
+            NotReadyError: They are still loading, or one of them does not answer.
+        """
         if self.draining:
             raise RestartingError("the server is restarting; reconnect in a moment")
         if self.failure is not None:
@@ -170,12 +200,6 @@ class Server:
             raise NotReadyError("the server is still loading; try again in a moment")
         if self.runtime.hanging:
             raise NotReadyError("an engine does not answer; try again in a moment")
-        if len(self.sessions) >= self.settings.max_clients:
-            raise ServerFullError(f"the server is full ({self.settings.max_clients} clients); try again later")
-        in_room = sum(session.room.name == join.room for session in self.sessions.values())
-        if in_room >= self.settings.members_per_room:
-            raise ServerFullError(f"the room is full ({in_room} clients); try again later")
-        return self._client_id(join.client_id, admission), admission
 
     def _client_id(self, wanted: str | None, admission: Admission) -> str:
         """Return the id that a client goes by, which is the one it wants if nobody else has had that.
@@ -211,7 +235,7 @@ def _languages(engines: Engines) -> list[server_messages.LanguageInfo]:
                 bcp47=language.bcp47,
                 name=language.name,
                 native_name=language.native_name,
-                captions=to_each[code].quality if to_each[code].lang == code else Quality.UNTRANSLATED,
+                captions=to_each[code].quality if spoken(to_each[code].lang) == spoken(code) else Quality.UNTRANSLATED,
                 voice=synthesizer.voice(code) if synthesizer else None,
             )
         )

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,8 +34,8 @@ from babblefish.domain import (
     TooFastError,
     Utterance,
     UtteranceTooShortError,
+    new_utterance_id,
 )
-from babblefish.engines.contracts import VoiceDetector
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.workers import Workers
 from babblefish.server.access import Admission
@@ -79,7 +78,7 @@ class Session:
         admission: Admission,
         address: AddressLimits,
         rooms: Rooms,
-        voice_detector: VoiceDetector,
+        new_segmenter: Callable[[], Segmenter],
         workers: Workers,
         settings: Settings,
         pace: Pace,
@@ -90,13 +89,13 @@ class Session:
         self._workers = workers
         self._settings = settings
         self._pace = pace
-        self._voice_detector = voice_detector
-        self._segmenter = Segmenter(voice_detector.open_stream(), settings) if join.mode == "stream" else None
+        self._new_segmenter = new_segmenter
+        self._segmenter = new_segmenter() if join.mode == "stream" else None
         self._pcm = pcm.Pcm16Stream()
         self._format_check: FormatCheck | None = FormatCheck(whole_frames=join.mode == "utterance")
         """None once the client has been told."""
         self._fed_samples = 0
-        self._utterance_id = _new_id()
+        self._utterance_id = new_utterance_id()
         """Of what is being said, or will be said next."""
         self._inbox: asyncio.Queue[_Frame | None] = asyncio.Queue()
         self._inbox_bytes = 0
@@ -114,6 +113,7 @@ class Session:
             mode=join.mode,
             audio=join.audio,
             outbox=self._outbox,
+            interpreting=join.interpreting or settings.interpreting,
             owner=Owner(address.owner, join.room, client_id),
             allowed_since_s=admission.allowed_since_s,
             is_admin=admission.claims is None,
@@ -121,8 +121,7 @@ class Session:
         self._brought = join.terms
         self._rooms = rooms
         self.room: Room = rooms.open(join.room)
-        self._interim = self.room.follow(self.member)
-        self._early = self.room.anticipate(self.member)
+        self._attend()
         self.connected_at = datetime.now(UTC)
 
     async def run(self, ready: server_messages.Ready) -> None:
@@ -148,6 +147,7 @@ class Session:
                 watching.cancel()
         finally:
             self.room.leave(self.member)
+            self._clauses.end()
             self._early.give_up()
             await self._interim.close()
 
@@ -158,11 +158,21 @@ class Session:
         except GlossaryFullError as error:
             self.member.send(server_messages.error_message(error))
 
-    def enter(self) -> None:
-        """Open the room again, as it may have been forgotten, being empty, while the handshake was answered."""
-        self.room = self._rooms.open(self.room.name)
-        self._interim = self.room.follow(self.member)
+    async def enter(self) -> None:
+        """Open the room again, as it may have been forgotten, being empty, while the handshake was answered.
+
+        Its history is read from where it is stored, and no number is shown to the client that is not stored.
+        """
+        while not (room := self._rooms.open(self.room.name)).history.is_settled:
+            await room.settle()
+        self.room = room
+        self._attend()
+
+    def _attend(self) -> None:
+        """Have what the client says followed in its room while it says it."""
         self._early = self.room.anticipate(self.member)
+        self._clauses = self.room.interpret(self.member, self._early)
+        self._interim = self.room.follow(self.member, self._clauses)
 
     def gone(self) -> None:
         """Let nobody wait for this session any longer."""
@@ -287,9 +297,11 @@ class Session:
             self._fed_samples += len(second)
             after_s -= len(second) / SAMPLE_RATE_HZ
             await self._submit(segments, arrived_s - after_s)
+            if (clause := self._clauses.cut(self._segmenter)) is not None:
+                await self._submit([clause], arrived_s - after_s, goes_on=True)
             self.room.presence.talking(self.member, self._segmenter.in_speech)
-            self._early.hear(self._segmenter, partial(self._utterance_of, arrived_s=arrived_s - after_s))
-            self._interim.hear(self._utterance_id, self._segmenter, self.room.may_speak(self.member))
+            self._clauses.hear(self._segmenter, partial(self._utterance_of, arrived_s=arrived_s - after_s))
+            self._interim.hear(self._utterance_id, self._segmenter, self.room.audience.may_speak(self.member))
 
     async def _utterance(self, samples: Samples, arrived_s: float) -> None:
         """Take a frame that is a whole utterance; one that is too long for one is split at its pauses.
@@ -302,13 +314,13 @@ class Session:
         if duration_s <= self._settings.max_utterance_s:
             self._begin(self._utterance_from(samples, arrived_s, None))
             return
-        segmenter = Segmenter(self._voice_detector.open_stream(), self._settings)
+        segmenter = self._new_segmenter()
         is_silent = True
         async for segment in self._pieces(segmenter, samples):
             is_silent = False
             for part in await self._early.by_voice(segment, self.member.owner):
-                await self.room.has_room(self.member)
-                self._begin(self._utterance_from(part.samples, arrived_s, part.speech_s))
+                await self.room.utterances.has_room(self.member)
+                self._begin(self._utterance_from(part.samples, arrived_s, part.speech_s, part.pauses))
         if is_silent:
             raise NoSpeechError("nobody speaks in this audio")
 
@@ -324,38 +336,49 @@ class Session:
         await self._submit(await self._workers.sockets.run(segmenter.flush, owner=self.member.owner), arrived_s)
         self.room.presence.talking(self.member, segmenter.in_speech)
 
-    async def _submit(self, segments: list[Segment], arrived_s: float) -> None:
+    async def _submit(self, segments: list[Segment], arrived_s: float, goes_on: bool = False) -> None:
         for segment in segments:
-            for part in await self._early.by_voice(segment, self.member.owner):
+            parts = await self._early.by_voice(segment, self.member.owner)
+            for part in parts:
                 if part.start_sample < self._pcm.recorded:
-                    await self.room.has_room(self.member)  # while somebody speaks, late captions would be of no use
-                self._begin(self._utterance_of(part, arrived_s))
+                    # while somebody speaks, late captions would be of no use
+                    await self.room.utterances.has_room(self.member)
+                self._begin(self._utterance_of(part, arrived_s), goes_on and part is parts[-1])
 
     def _utterance_of(self, segment: Segment, arrived_s: float) -> Utterance:
         """Return the utterance that a segment is, where the newest sample arrived at that time."""
         ended_ago_s = (self._fed_samples - segment.end_sample) / SAMPLE_RATE_HZ
-        return self._utterance_from(segment.samples, arrived_s - ended_ago_s, segment.speech_s)
+        return self._utterance_from(segment.samples, arrived_s - ended_ago_s, segment.speech_s, segment.pauses)
 
-    def _utterance_from(self, samples: Samples, ended_at_s: float, speech_s: float | None) -> Utterance:
+    def _utterance_from(
+        self, samples: Samples, ended_at_s: float, speech_s: float | None, pauses: tuple[int, ...] = ()
+    ) -> Utterance:
         return Utterance(
             utterance_id=self._utterance_id,
             client_id=self.member.client_id,
             samples=samples,
-            source_langs=self.room.may_speak(self.member),
+            source_langs=self.room.audience.may_speak(self.member),
             ended_at_s=ended_at_s,
             speech_s=speech_s,
             owner=self.member.owner,
+            pauses=pauses,
         )
 
-    def _begin(self, utterance: Utterance) -> None:
-        """Hand an utterance that has ended over to the room."""
-        self._utterance_id = _new_id()
+    def _begin(self, utterance: Utterance, goes_on: bool = False) -> None:
+        """Hand an utterance that has ended, or a clause of one that goes on, over to the room."""
+        self._utterance_id = new_utterance_id()
         self._interim.end()
+        self._clauses.end(goes_on)
         try:
-            self.room.begin(utterance, self.member, self._early)
+            self.room.utterances.begin(utterance, self.member, self._early, goes_on)
         except OverloadedError as error:
-            self.room.recorder.ended(utterance.utterance_id, error.code)
             self.member.send(server_messages.error_message(error, utterance.utterance_id))
+
+    def _say(self, message: client_messages.Say, arrived_s: float) -> None:
+        try:
+            self.room.utterances.say(message.text, message.lang, self.member, arrived_s)
+        except OverloadedError as error:
+            self.member.send(server_messages.error_message(error))
 
     async def _control(self, message: client_messages.ClientMessage, arrived_s: float) -> None:
         match message:
@@ -365,6 +388,8 @@ class Session:
                 if self._segmenter is None:
                     raise InvalidMessageError("flush belongs to mode=stream; in this mode each frame is an utterance")
                 await self._flush(self._segmenter, arrived_s)
+            case client_messages.Say():
+                self._say(message, arrived_s)
             case client_messages.RenameSpeaker():
                 self.room.rename_speaker(message.speaker_id, message.name, self.member)
             case client_messages.Glossary():
@@ -384,16 +409,14 @@ class Session:
         member.name = member.name if message.name is None else message.name
         member.audio = message.audio or member.audio
         member.source_lang = message.source_lang or member.source_lang
+        member.interpreting = message.interpreting or member.interpreting
         member.send(
             server_messages.Settled(
                 target_lang=member.target_lang,
                 source_lang=member.source_lang,
                 name=member.name,
                 audio=member.audio,
+                interpreting=member.interpreting,
             )
         )
         self.room.languages_changed()
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:12]

@@ -41,6 +41,7 @@ class Point:
         programs_mb: Memory of its child processes.
         clients: Connected clients.
         lag_ms: The longest lag of the event loop since the point before.
+        behind_s: The longest that anything waited, in any room, since the point before.
     """
 
     at: float
@@ -57,6 +58,7 @@ class Point:
     programs_mb: float
     clients: int
     lag_ms: float
+    behind_s: float
 
 
 class Trends:
@@ -70,7 +72,7 @@ class Trends:
         self._before: tuple[float, Usage] | None = None
         self._failures = 0
 
-    def add(self, at: float, now_s: float, usage: Usage, clients: int, lag_s: float) -> None:
+    def add(self, at: float, now_s: float, usage: Usage, clients: int, lag_s: float, behind_s: float) -> None:
         """Add a point.
 
         Args:
@@ -79,6 +81,7 @@ class Trends:
             usage: A reading of this moment.
             clients: Connected clients.
             lag_s: The longest lag of the event loop since the point before, in seconds.
+            behind_s: The longest that anything waited since then, in seconds.
         """
         before_s, before = self._before or (now_s - EVERY_S, usage)
         self._before = (now_s, usage)
@@ -105,6 +108,7 @@ class Trends:
                 programs_mb=usage.programs_mb,
                 clients=clients,
                 lag_ms=lag_s * 1000,
+                behind_s=behind_s,
             )
         )
         self._failures = failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from babblefish.domain import BabbleFishError
+from babblefish.domain import BabbleFishError, Shed
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -101,6 +102,14 @@ class Metrics:
             ["fault"],
             registry=registry,
         )
+        self.behind = Gauge(
+            "babblefish_behind_seconds",
+            "Age of what waits longest in any room for its captions or its first spoken word.",
+            registry=registry,
+        )
+        self.shed = Counter(
+            "babblefish_shed", "Times that a room that was behind went without something.", ["what"], registry=registry
+        )
         self.clients = Gauge("babblefish_clients", "Connected clients.", registry=registry)
         self.rooms = Gauge("babblefish_rooms", "Rooms with somebody in them.", registry=registry)
         self.pending = Gauge(
@@ -127,6 +136,8 @@ class Metrics:
             self.errors.labels(code)
         for outcome in (RESULT, CANCELLED):
             self.utterances.labels(outcome)
+        for what in get_args(Shed):
+            self.shed.labels(what)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format; takes milliseconds, so not on the event loop."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from babblefish.domain import SAMPLE_RATE_HZ, Utterance
+from babblefish.domain import SAMPLE_RATE_HZ, Shed, Utterance
 from babblefish.telemetry.prometheus import CANCELLED, RESULT, Metrics
 
 _log = logging.getLogger(__name__)
@@ -159,6 +159,10 @@ class Recorder:
         """Note what was found wrong with translations of a caption."""
         for fault in faults:
             self.metrics.mistranslated.labels(fault).inc()
+
+    def shed(self, what: Shed) -> None:
+        """Note that a room that is behind goes without something from now on."""
+        self.metrics.shed.labels(what).inc()
 
     def refused(self, code: str) -> None:
         """Note a connection that was refused."""

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from babblefish.domain import InvalidMessageError, Term
-from babblefish.languages import language_code
+from babblefish.domain import Interpreting, InvalidMessageError, Term
+from babblefish.languages import language_code, spoken
 from babblefish.wire.server_messages import AUTO, ROOM, AudioFormat, Mode
 
 _MAX_CHARACTERS = 4096
@@ -67,16 +67,31 @@ def _not_empty(name: str) -> str:
 Spelling = Annotated[Name, AfterValidator(_not_empty)]
 """Of a glossary's term."""
 
+_LONGEST_TEXT = 1000
+"""Characters that may be typed at once: some four of the longest utterances."""
+
+
+def _readable_text(text: str) -> str:
+    """Return a text on one line, without what cannot be seen but alters the text around it; see ``_printable``."""
+    shown = _printable(" ".join(text.split()))
+    if not shown:
+        raise ValueError("a text needs at least one character that can be seen")
+    return shown
+
+
+TypedText = Annotated[str, AfterValidator(_readable_text), StringConstraints(max_length=_LONGEST_TEXT)]
+"""What somebody types instead of saying it."""
+
 LanguageCode = Annotated[str, AfterValidator(language_code)]
 """Given as any BCP 47 tag or ISO 639 code, and kept as the server's own."""
 
 
 def _spoken_language(given: str) -> str:
-    return given if given in (AUTO, ROOM) else language_code(given)
+    return given if given in (AUTO, ROOM) else spoken(language_code(given))
 
 
 SpokenLanguage = Annotated[str, AfterValidator(_spoken_language)]
-"""The same, or ``auto``, or ``room``."""
+"""The same, as it is heard, or ``auto``, or ``room``."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
@@ -127,6 +142,7 @@ class Join(BaseModel):
     """The query string of ``/ws/client``; unknown parameters are ignored, as browsers may add some.
 
     Attributes:
+        interpreting: Whether the client hears what is said while it is being said; left out, as the server has it.
         glossary: Terms for the room, as ``TEXT;TEXT=LANG:WRITTEN|SPOKEN,LANG:WRITTEN``.
     """
 
@@ -139,6 +155,7 @@ class Join(BaseModel):
     room: Identifier = "main"
     mode: Mode = "utterance"
     audio: AudioFormat = "wav"
+    interpreting: Interpreting | None = None
     glossary: Annotated[str, StringConstraints(max_length=_MAX_CHARACTERS), AfterValidator(_readable)] = ""
 
     @property
@@ -155,12 +172,26 @@ class Set(_Request):
     source_lang: SpokenLanguage | None = None
     name: Name | None = None
     audio: AudioFormat | None = None
+    interpreting: Interpreting | None = None
 
 
 class Flush(_Request):
     """End the utterance now, without waiting for silence (push-to-talk released, microphone muted)."""
 
     type: Literal["flush"] = "flush"
+
+
+class Say(_Request):
+    """Say something by typing it; the others get it as if it had been spoken.
+
+    Attributes:
+        text: In any language; line breaks become blanks.
+        lang: Which language that is. Without, it is the one that the client declared, or is told by the text.
+    """
+
+    type: Literal["say"] = "say"
+    text: TypedText
+    lang: LanguageCode | None = None
 
 
 class RenameSpeaker(_Request):
@@ -215,7 +246,7 @@ class Ping(_Request):
     type: Literal["ping"] = "ping"
 
 
-ClientMessage = Set | Flush | RenameSpeaker | Glossary | Resume | Played | Ping
+ClientMessage = Set | Flush | Say | RenameSpeaker | Glossary | Resume | Played | Ping
 _MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
@@ -244,6 +275,33 @@ def parse_message(text: str) -> ClientMessage:
         raise InvalidMessageError(f"the message is longer than {_MAX_CHARACTERS} characters")
     try:
         return _MESSAGE.validate_json(text)
+    except ValidationError as error:
+        raise InvalidMessageError(_explain(error)) from None
+
+
+class Remark(_Request):
+    """What a program says in a room that it has not joined; the body of ``POST /rooms/{room}/say``.
+
+    Attributes:
+        text: As in ``Say``.
+        lang: As in ``Say``.
+        name: Whose words the others take it for.
+    """
+
+    text: TypedText
+    lang: LanguageCode | None = None
+    name: Name = ""
+
+
+def parse_remark(body: bytes) -> Remark:
+    """Parse the body of a request.
+
+    Raises:
+        InvalidMessageError: Not JSON, or a field is missing, unknown or invalid.
+        UnknownLanguageError: The language is not known.
+    """
+    try:
+        return Remark.model_validate_json(body)
     except ValidationError as error:
         raise InvalidMessageError(_explain(error)) from None
 

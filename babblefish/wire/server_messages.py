@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from babblefish.domain import BabbleFishError, Quality
+from babblefish.domain import BabbleFishError, Interpreting, Quality, Shed
 
 Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]
@@ -66,6 +66,7 @@ class Ready(_Message):
     room: str
     mode: Mode
     audio: AudioFormat
+    interpreting: Interpreting = "consecutive"
     profile: str
     profile_reason: str
     engines: dict[str, str]
@@ -81,7 +82,7 @@ class Result(_Message):
     """One utterance for the listeners of one language.
 
     Attributes:
-        seq: 1, 2, 3 … counts the room's utterances that became a result; results arrive in this order.
+        seq: 1, 2, 3 … counts the room's results; they arrive in this order, and not every one is for everybody.
         speaker_likely: Whether too little was said to be sure of the voice, and the name is the likely one.
         source_lang: ISO 639-3 of the language spoken.
         source_confidence: Mean token probability of ``source_text``, 0 to 1.
@@ -97,8 +98,10 @@ class Result(_Message):
         latency_ms: From the end of speech to the moment this message was made.
         timings: Milliseconds per stage.
         timestamp: ISO 8601, UTC.
+        continues: Whether it goes on, without an end of speech between, from the previous result of the same client.
         replayed: Whether it comes from the history, after a ``resume``: without audio, and with its original latency
             and time.
+        typed: Whether the words were typed and not spoken.
     """
 
     type: Literal["result"] = "result"
@@ -124,7 +127,9 @@ class Result(_Message):
     latency_ms: float
     timings: dict[str, float]
     timestamp: str
+    continues: bool = False
     replayed: bool = False
+    typed: bool = False
 
 
 class Partial(_Message):
@@ -138,6 +143,7 @@ class Partial(_Message):
         name: That member's name; the voice is only identified at the end.
         source_text: Empty, like ``translation``, if the utterance came to nothing.
         target_lang: ISO 639-3 of ``translation``.
+        continues: As the result will have it.
     """
 
     type: Literal["partial"] = "partial"
@@ -148,6 +154,7 @@ class Partial(_Message):
     source_lang: str
     translation: str
     target_lang: str
+    continues: bool = False
 
 
 class SpeechPiece(_Message):
@@ -251,6 +258,21 @@ class Settled(_Message):
     source_lang: str
     name: str
     audio: AudioFormat
+    interpreting: Interpreting = "consecutive"
+
+
+class Behind(_Message):
+    """The room is behind what is said in it: told when that begins, changes by some seconds, and ends.
+
+    Attributes:
+        seconds: Age of what waits longest for its captions or its first spoken word; 0 when the room has caught up.
+        without: What there is none of until then: ``interim`` captions, ``early_speech`` of clauses whose speaker goes
+            on, and the ``speech`` of all new results.
+    """
+
+    type: Literal["behind"] = "behind"
+    seconds: float
+    without: tuple[Shed, ...]
 
 
 class Pong(_Message):
@@ -275,7 +297,19 @@ class Error(_Message):
 
 
 ServerMessage = (
-    Ready | Result | Partial | SpeechPiece | Speaker | Presence | Glossary | Talking | Resumed | Settled | Pong | Error
+    Ready
+    | Result
+    | Partial
+    | SpeechPiece
+    | Speaker
+    | Presence
+    | Glossary
+    | Talking
+    | Resumed
+    | Settled
+    | Behind
+    | Pong
+    | Error
 )
 
 

@@ -36,6 +36,7 @@ _REMARKS = re.compile(r"[\[\](){}<>]|\w\?\w|\?\s+[^\W\dA-Z]")
 """What is in brackets is now a remark, now spoken; a question mark within a sentence was a letter with an accent."""
 
 _LONGEST_S = 15.0
+_PATIENCE_S = 120.0
 _SEED = 0
 
 
@@ -95,17 +96,19 @@ def spoken(lang: str, snr_db: float) -> Iterator[Clip]:
         lang: ISO 639-3.
         snr_db: How far the speech is above the noise, both over the whole utterance.
     """
-    engine = _voice(lang)
+    engine = voice_of(lang)
     for at, utterance in enumerate(conversation()):
-        pieces = [
-            resample(speech.samples, speech.sample_rate_hz)
-            for speech in engine.synthesize(utterance.texts[lang], lang, Deadline.after(120))
-        ]
-        samples = noisy(np.concatenate(pieces), snr_db, seed=at)
+        samples = noisy(read_aloud(utterance.texts[lang], lang, engine), snr_db, seed=at)
         yield Clip(f"sentence {at}", lang, dict(utterance.texts), samples)
 
 
-def _voice(lang: str) -> Synthesizer:
+def read_aloud(text: str, lang: str, voice: Synthesizer) -> Samples:
+    """Return a text as a voice of this language (ISO 639-3) speaks it, shape ``[n]``, 16 kHz."""
+    pieces = voice.synthesize(text, lang, Deadline.after(_PATIENCE_S))
+    return np.concatenate([resample(piece.samples, piece.sample_rate_hz) for piece in pieces])
+
+
+def voice_of(lang: str) -> Synthesizer:
     """Return what speaks a language in the default profile."""
     model_dir = Settings().model_dir
     kokoro = Kokoro(OnnxRunner(*(install.locate(name, model_dir) for name in ("kokoro-int8", "kokoro-voices")), 1))

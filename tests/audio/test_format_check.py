@@ -143,6 +143,53 @@ def test_samples_with_their_bytes_exchanged_are_named() -> None:
     assert any("other way round" in guess for guess in guesses(swapped))
 
 
+@pytest.mark.parametrize(("codec", "name"), [("pcm_mulaw", "µ-law"), ("pcm_alaw", "A-law")])
+@pytest.mark.parametrize("gain", [0.1, 1.0])
+def test_the_codes_of_a_telephone_are_named(codec: str, name: str, gain: float) -> None:
+    encoder = av.CodecContext.create(codec, "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 8000, "mono", "s16"  # type: ignore[union-attr]
+    encoder.open()
+    pcm = np.frombuffer(float_to_pcm16(resample(speech() * gain, RATE_HZ, 8000)), "<i2")
+    frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+    frame.sample_rate = 8000
+    sent = b"".join(bytes(packet) for packet in encoder.encode(frame))  # type: ignore[attr-defined]
+    assert {guess.split()[0] for guess in guesses(sent, 320, 8000)} == {name}
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100, 48000])
+def test_another_sample_rate_shows_in_the_voice_of_a_recording(rate_hz: int) -> None:
+    files = sorted(SHARED_AUDIO.glob("test_*_norm.wav"))
+    if not files:
+        pytest.skip("needs the recorded speech beside the project")
+    check = FormatCheck(whole_frames=True)
+    found = [check.feed(float_to_pcm16(resample(read_speech(file), RATE_HZ, rate_hz)), 0.0) for file in files]
+    named = [guess for guess in found if guess is not None]
+    assert named
+    assert all(f"{rate_hz}" in guess for guess in named)
+
+
+def melody(lowest_hz: float, partials: int) -> Samples:
+    """Play notes of an instrument, struck one after another."""
+    seconds = np.arange(6400) / RATE_HZ
+    notes = [lowest_hz * 2 ** (step / 12) for step in (0, 4, 7, 12, 7, 4, 2, 5, 9, 5, 2, 0)]
+    played = [
+        np.exp(-2 * seconds) * sum(np.sin(2 * np.pi * hz * part * seconds) / part for part in range(1, partials + 1))
+        for hz in notes
+    ]
+    return np.asarray(np.concatenate(played) * 0.2, dtype=np.float32)
+
+
+def engine() -> Samples:
+    """Let an engine go faster and slower."""
+    turns = np.cumsum(40 + 30 * np.sin(np.arange(5 * RATE_HZ) / RATE_HZ / 3)) / RATE_HZ
+    return np.asarray(sum(np.sin(2 * np.pi * part * turns) / part for part in range(1, 9)) * 0.1, dtype=np.float32)
+
+
+@pytest.mark.parametrize("sound", [melody(55, 8), melody(440, 3), engine()], ids=["bass", "flute", "engine"])
+def test_an_instrument_or_an_engine_is_not_taken_for_a_voice_at_another_rate(sound: Samples) -> None:
+    assert guesses(float_to_pcm16(sound)) == []
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 24000, 32000, 44100, 48000])
 @pytest.mark.parametrize("late_s", [0.0, 0.15])
 def test_another_sample_rate_shows_in_how_fast_the_samples_come(rate_hz: int, late_s: float) -> None:

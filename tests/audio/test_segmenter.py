@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.cli.demo import read_speech
 from babblefish.domain import Samples
+from babblefish.engines.contracts import TurnDetector
 from babblefish.engines.silero import Silero
 from babblefish.settings import Settings
+from benchmarks.endpointing import IN_A_VOWEL_DB, loudness_db, utterances
+from benchmarks.support import conversations
 from tests.support.serving import SHARED_AUDIO
 
 CHUNK = 512
@@ -26,6 +30,29 @@ class LevelStream:
     def probability(self, chunk: Samples) -> float:
         assert chunk.shape == (CHUNK,)
         return float(chunk.mean())
+
+
+class ScriptedTurnDetector:
+    """Gives its answers in turn, and keeps what it was asked."""
+
+    name = "scripted"
+
+    def __init__(self, *answers: float) -> None:
+        self.answers = [*answers]
+        self.asked: list[Samples] = []
+
+    def completeness(self, samples: Samples) -> float:
+        self.asked.append(samples)
+        return self.answers.pop(0)
+
+
+class ContentTurnDetector:
+    """Answers by what it is asked, as a real one does."""
+
+    name = "content"
+
+    def completeness(self, samples: Samples) -> float:
+        return float(np.abs(samples).sum() * 1000 % 1)
 
 
 def chunks(*levels: tuple[float, int]) -> Samples:
@@ -49,6 +76,68 @@ def segmenter(settings: Settings = SETTINGS) -> Segmenter:
 def run(samples: Samples, settings: Settings = SETTINGS) -> list[Segment]:
     one = segmenter(settings)
     return [*one.feed(samples), *one.flush()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "silence"),
+    [(0.97, 6), (0.8, 6), (0.7, 16), (0.5, 38), (0.02, 38)],
+)
+def test_the_silence_that_ends_an_utterance_depends_on_whether_it_is_finished(answer: float, silence: int) -> None:
+    one = Segmenter(LevelStream(), SETTINGS, ScriptedTurnDetector(answer))
+    assert not one.feed(chunks((SPEECH, 20), (SILENCE, silence - 1)))
+    (segment,) = one.feed(chunks((SILENCE, 1)))
+    assert segment.end_sample == 20 * CHUNK
+    assert len(segment.samples) == (20 + min(7, silence)) * CHUNK
+
+
+def test_a_hesitation_of_a_second_does_not_cut_a_sentence() -> None:
+    detector = ScriptedTurnDetector(0.1, 0.95)
+    one = Segmenter(LevelStream(), SETTINGS, detector)
+    (segment,) = one.feed(chunks((SPEECH, 20), (SILENCE, 35), (SPEECH, 20), (SILENCE, 6)))
+    assert segment.end_sample == 75 * CHUNK
+
+
+def test_the_turn_detector_is_asked_once_in_each_pause_with_all_that_was_said() -> None:
+    stream = chunks((SPEECH, 20), (SILENCE, 5), (SPEECH, 20), (SILENCE, 10), (SPEECH, 20), (SILENCE, 30))
+    detector = ScriptedTurnDetector(0.6, 0.6)
+    assert len(Segmenter(LevelStream(), SETTINGS, detector).feed(stream)) == 1
+    assert [len(asked) // CHUNK for asked in detector.asked] == [20 + 5 + 20 + 6, 20 + 5 + 20 + 10 + 20 + 6]
+    np.testing.assert_array_equal(detector.asked[0], stream[: 51 * CHUNK])
+
+
+def test_the_turn_detector_hears_the_last_eight_seconds_whatever_has_ended_in_them() -> None:
+    stream = chunks((SILENCE, 200), (SPEECH, 20), (SILENCE, 30), (SPEECH, 20), (SILENCE, 30))
+    detector = ScriptedTurnDetector(0.97, 0.97)
+    assert len(Segmenter(LevelStream(), SETTINGS, detector).feed(stream)) == 2
+    for asked, until in zip(detector.asked, (226, 276), strict=True):
+        np.testing.assert_array_equal(asked, stream[max(0, until - 250) * CHUNK : until * CHUNK])
+
+
+def test_the_turn_detector_is_not_asked_about_a_click() -> None:
+    detector = ScriptedTurnDetector()
+    assert Segmenter(LevelStream(), SETTINGS, detector).feed(chunks((SPEECH, 4), (SILENCE, 40))) == []
+
+
+def test_an_answer_counts_for_its_own_pause_only() -> None:
+    one = Segmenter(LevelStream(), SETTINGS, ScriptedTurnDetector(0.1, 0.7, 0.95))
+    first, second = one.feed(
+        chunks((SPEECH, 20), (SILENCE, 30), (SPEECH, 20), (SILENCE, 16), (SPEECH, 20), (SILENCE, 6))
+    )
+    assert [first.end_sample, second.end_sample] == [70 * CHUNK, 106 * CHUNK]
+
+
+def test_flush_does_not_wait_for_the_end_of_an_unfinished_sentence() -> None:
+    one = Segmenter(LevelStream(), SETTINGS, ScriptedTurnDetector(0.1))
+    assert not one.feed(chunks((SPEECH, 20), (SILENCE, 20)))
+    (segment,) = one.flush()
+    assert segment.end_sample == 20 * CHUNK
+
+
+def test_an_unfinished_sentence_waits_no_shorter_than_any_other() -> None:
+    patient = SETTINGS.model_copy(update={"hangover_ms": 2048})
+    one = Segmenter(LevelStream(), patient, ScriptedTurnDetector(0.1))
+    assert not one.feed(chunks((SPEECH, 20), (SILENCE, 63)))
+    assert one.feed(chunks((SILENCE, 1)))
 
 
 def test_silence_holds_no_utterance() -> None:
@@ -136,9 +225,47 @@ def test_after_a_flush_positions_go_on_and_no_audio_comes_twice() -> None:
 def test_speech_that_is_too_long_is_split_at_its_quietest_recent_moment() -> None:
     stream = chunks((SPEECH, 130), (0.36, 5), (SPEECH, 120), (SILENCE, 30))
     first, second = run(stream)
-    assert len(first.samples) == 133 * CHUNK
-    assert first.end_sample == 133 * CHUNK
+    assert 131 * CHUNK <= len(first.samples) <= 134 * CHUNK
+    assert first.end_sample == len(first.samples)
     assert second.end_sample == 255 * CHUNK
+
+
+class ScriptedStream:
+    """A voice stream that gives these probabilities in turn."""
+
+    chunk_samples = CHUNK
+
+    def __init__(self, probabilities: Iterable[float]) -> None:
+        self._probabilities = iter(probabilities)
+
+    def probability(self, chunk: Samples) -> float:
+        return next(self._probabilities)
+
+
+def test_speech_without_a_pause_is_split_in_the_gap_between_two_words() -> None:
+    talk = np.sin(np.arange(250 * CHUNK) / 8).astype(np.float32)
+    talk[150 * CHUNK + 200 : 152 * CHUNK + 100] *= 0.05
+    (first,) = Segmenter(ScriptedStream([0.99] * 250), SETTINGS).feed(talk)
+    assert 150 * CHUNK + 200 < first.end_sample < 152 * CHUNK + 100
+
+
+def test_where_it_is_loud_the_voice_detector_says_where_speech_is_split() -> None:
+    loud = np.random.default_rng(1).normal(0, 0.1, 250 * CHUNK).astype(np.float32)
+    heard = [0.99] * 150 + [0.4] * 5 + [0.99] * 95
+    (first,) = Segmenter(ScriptedStream(heard), SETTINGS).feed(loud)
+    assert 151 * CHUNK <= first.end_sample <= 154 * CHUNK
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="needs the recorded speech beside the project")
+def test_recorded_speech_without_a_pause_is_never_split_in_a_vowel() -> None:
+    detector = Silero()
+    for name, lines in conversations.recorded().items():
+        heard = conversations.without_pause(1, lines, 45, speaker=name).samples
+        splits = [one for one in utterances(Segmenter(detector.open_stream(), Settings()), heard) if one.is_split]
+        assert splits, name
+        for split in splits:
+            assert loudness_db(heard, split.end_sample) < IN_A_VOWEL_DB
 
 
 def test_a_split_loses_no_sample_and_keeps_every_part_short_enough() -> None:
@@ -155,7 +282,7 @@ def test_a_split_loses_no_sample_and_keeps_every_part_short_enough() -> None:
 def test_a_word_that_a_split_tore_off_is_not_taken_for_a_click() -> None:
     stream = chunks((SPEECH, 193), (SILENCE, 5), (SPEECH, 3), (SILENCE, 30))
     segments = run(stream)
-    assert [segment.end_sample for segment in segments] == [196 * CHUNK, 201 * CHUNK]
+    assert [segment.end_sample for segment in segments] == [195 * CHUNK, 201 * CHUNK]
 
 
 def test_after_a_split_that_only_silence_follows_nothing_comes() -> None:
@@ -164,14 +291,18 @@ def test_after_a_split_that_only_silence_follows_nothing_comes() -> None:
     assert segments[0].end_sample >= 190 * CHUNK
 
 
+@pytest.mark.parametrize("detector", [None, ContentTurnDetector()])
 @pytest.mark.parametrize("seed", range(8))
-def test_the_same_utterances_come_out_whatever_the_length_of_the_frames(seed: int) -> None:
+def test_the_same_utterances_come_out_whatever_the_length_of_the_frames(
+    seed: int, detector: TurnDetector | None
+) -> None:
     rng = np.random.default_rng(seed)
     levels = [(float(rng.choice([SILENCE, 0.4, SPEECH])), int(rng.integers(1, 60))) for _ in range(60)]
     stream = chunks(*levels)[: -int(rng.integers(1, CHUNK))]
-    whole = run(stream)
+    at_once = Segmenter(LevelStream(), SETTINGS, detector)
+    whole = [*at_once.feed(stream), *at_once.flush()]
     assert whole
-    one = segmenter()
+    one = Segmenter(LevelStream(), SETTINGS, detector)
     pieces: list[Segment] = []
     ends = np.cumsum(rng.choice([1, 320, 512, 1600, 4096], len(stream) // 320))
     for start, end in itertools.pairwise([0, *ends, len(stream)]):
@@ -206,6 +337,34 @@ def test_a_click_is_no_segment_that_is_ending() -> None:
     one.feed(chunks((SILENCE, 20), (SPEECH, 2), (SILENCE, 10)))
     assert one.is_ending
     assert one.ending() is None
+
+
+def test_speech_that_goes_on_is_cut_at_a_pause_without_losing_a_sample() -> None:
+    stream = chunks((SPEECH, 20), (SILENCE, 8), (SPEECH, 3), (SILENCE, 30))
+    one = segmenter()
+    one.feed(stream[: 28 * CHUNK])
+    seen = one.ending()
+    assert seen is not None
+    one.feed(stream[28 * CHUNK : 30 * CHUNK])
+    first = one.cut(len(seen.samples), seen.end_sample)
+    np.testing.assert_array_equal(first.samples, seen.samples)
+    assert (first.start_sample, first.end_sample, first.speech_s) == (seen.start_sample, seen.end_sample, seen.speech_s)
+    assert one.length == (30 - 27) * CHUNK
+    (second,) = one.feed(stream[30 * CHUNK :])  # three chunks of words are no click
+    np.testing.assert_array_equal(np.concatenate([first.samples, second.samples]), stream[: 38 * CHUNK])
+    assert (second.start_sample, second.end_sample) == (28 * CHUNK, 31 * CHUNK)
+
+
+def test_the_quietest_moment_is_looked_for_away_from_both_ends() -> None:
+    one = segmenter()
+    one.feed(chunks((SPEECH, 20), (0.36, 5), (SPEECH, 40), (0.4, 5), (SPEECH, 40), (0.37, 5), (SPEECH, 5)))
+    found = one.up_to_quietest(after_s=1.0, before_s=0.5)
+    assert found is not None
+    assert len(found.samples) == found.end_sample == 67 * CHUNK  # the quietest of those far enough from both ends
+    cut = one.cut(len(found.samples), found.end_sample)
+    np.testing.assert_array_equal(cut.samples, found.samples)
+    assert one.in_speech
+    assert one.up_to_quietest(after_s=1.0, before_s=1.0) is None
 
 
 @pytest.mark.parametrize("level", [SILENCE, SPEECH])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from babblefish.domain import UNKNOWN_SPEAKER_ID
+from babblefish.engines.voice_calibration import Heard, equal_error, measured_scale
 from benchmarks import interim_captions
-from benchmarks.speaker_identification import Heard, equal_error, mapped_accuracy, measured_scale
+from benchmarks.speaker_identification import mapped_accuracy
 
 
 def heard(person: str, file: str, *embedding: float) -> Heard:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -78,11 +80,39 @@ def test_the_transcript_is_saved_as_json_with_all_that_is_known_and_no_sound(
         "timestamp": "2024-05-01T10:20:41.250+00:00",
         "speaker_id": "speaker_2",
         "speaker": "Jeanne",
+        "continues": False,
         "source_lang": "fra",
         "source_text": "Au revoir",
         "target_lang": "eng",
         "translation": "Goodbye",
     }
+
+
+def test_what_the_server_has_kept_of_the_room_is_saved_with_a_token_that_nobody_sees(
+    page: Page, server: ScriptedServer
+) -> None:
+    server.record = "Anna: before you came\n"
+    page.goto(f"{server.url}#token=secret")
+    join(page)
+    wait_for_state(page, *QUIET)
+    record = page.get_by_role("group", name="Save the room\u2019s transcript")
+    with page.expect_download() as download:
+        record.get_by_role("button", name="VTT").click()
+    assert re.fullmatch(r"main-\d{4}-\d\d-\d\d\.vtt", download.value.suggested_filename)
+    assert download.value.path().read_text() == server.record
+    assert server.asked[-1] == ("/rooms/main/transcript?lang=eng&format=vtt", "Bearer secret")
+    assert page.locator("[href*=secret]").count() == 0
+    server.record_status = HTTPStatus.TOO_MANY_REQUESTS
+    record.get_by_role("button", name="TXT").click()
+    expect(page.locator("#note")).to_have_text("Too many attempts.")
+
+
+def test_a_server_that_keeps_nothing_offers_nothing_of_the_room(page: Page, server: ScriptedServer) -> None:
+    joined(page, server)
+    wait_until(page, lambda: len(server.asked) == 1, "the page asks")
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("group", name="Save the room\u2019s transcript")).to_be_hidden()
+    assert saved(page, "TXT") == ""
 
 
 # Reading

@@ -95,6 +95,7 @@ def an_hour() -> Iterator[Point]:
             programs_mb=300 + (index > 60) * 180,
             clients=3,
             lag_ms=4 * busy,
+            behind_s=0.0 if silent else 2.4 * busy,
         )
 
 

@@ -145,13 +145,16 @@ def test_of_a_long_drop_the_last_15_seconds_are_sent(page: Page, server: Scripte
 
 
 def test_an_utterance_that_ends_during_a_drop_is_ended_where_it_ended(page: Page, server: ScriptedServer) -> None:
+    page.add_init_script(COUNTING)
     joined(page, server)
     wait_until(page, lambda: len(server.frames) > 5, "sound arrives")
     server.door.clear()
     server.drop()
     wait_for_state(page, "reconnecting")
-    page.get_by_role("button", name="Mute microphone").click()
     heard = len(server.frames)
+    # Longer than the pauses of the speaker, of which nothing would be sent.
+    page.wait_for_function("made => frames_made() > made + 25", arg=page.evaluate("frames_made()"))
+    page.get_by_role("button", name="Mute microphone").click()
     server.door.set()
     wait_until(page, lambda: server.controls == [{"type": "flush"}], "the end of the utterance arrives")
     assert len(server.frames) > heard, "after what was said"

@@ -31,7 +31,7 @@ SEEN = """() => {
 }"""
 """Every text of the page and of the attributes that are shown or read out."""
 
-OWN_NAMES = {"BabbleFish", "TXT", "SRT", "JSON", "↓", "main", "Anna", "A", "Bonjour à tous", "Hello everyone"}
+OWN_NAMES = {"BabbleFish", "TXT", "SRT", "VTT", "JSON", "↓", "main", "Anna", "A", "Bonjour à tous", "Hello everyone"}
 """What reads the same in every language, and what people said or are called."""
 
 
@@ -63,7 +63,7 @@ def test_every_text_is_there_in_every_language_with_the_same_blanks() -> None:
 def test_every_text_that_the_page_asks_for_is_there_and_none_is_left_over() -> None:
     in_page = {part.split("@")[0] for names in re.findall(r'data-t="([^"]+)"', SOURCE) for part in names.split()}
     in_script = set(re.findall(r'"((?:[a-z]+\.)?[a-z_.]+)"', SOURCE)) & TEXTS.keys()
-    made = {key for key in TEXTS if key.split(".")[0] in ("s", "d", "n", "r", "mic")}  # from a state or a code
+    made = {key for key in TEXTS if key.split(".")[0] in ("s", "d", "n", "r", "mic", "lag")}  # from a state or a code
     assert in_page - TEXTS.keys() == set()
     assert set(re.findall(r'\bt\("([^"]+)"', SOURCE)) - TEXTS.keys() == set()
     assert TEXTS.keys() - in_page - in_script - made == set()
@@ -72,7 +72,7 @@ def test_every_text_that_the_page_asks_for_is_there_and_none_is_left_over() -> N
 def test_the_page_itself_holds_no_words_beside_the_table() -> None:
     body = re.search(r"<body.*?<script", SOURCE, re.DOTALL)[0]  # type: ignore[index]
     words = {text.strip() for text in re.findall(r">([^<>]*[A-Za-z][^<>]*)<", body)}
-    assert words == {"BabbleFish", "TXT", "SRT", "JSON"}
+    assert words == {"BabbleFish", "TXT", "SRT", "VTT", "JSON"}
     assert set(re.findall(r'(?:title|aria-label|placeholder)="([^"]*)"', body)) == {"ws://localhost:9000", "main"}
 
 

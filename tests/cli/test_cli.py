@@ -90,7 +90,7 @@ def test_models_are_listed_with_size_and_licence(tmp_path: Path) -> None:
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert lines.keys() == {
-        *("whisper-base", "qwen2.5-coder-1.5b-instruct", "kokoro-int8", "kokoro-voices", "d-vector")
+        *("whisper-base", "qwen2.5-coder-1.5b-instruct", "kokoro-int8", "kokoro-voices", "campplus", "smart-turn")
     }
     assert all("missing" in line and "MB" in line for line in lines.values())
 

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,35 @@ def test_a_state_folder_that_cannot_be_written_to_fails(settings: Settings, tmp_
     assert check.outcome is Outcome.FAILED
     assert "BABBLEFISH_STATE_DIR" in check.advice
     assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / "tiny"], "looking leaves nothing"
+
+
+def test_a_folder_for_the_history_that_cannot_be_written_to_fails(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given = {"history_file": tmp_path / "file" / "history.db"}
+    check = machine(settings, **given)["history's folder"]
+    assert check.outcome is Outcome.FAILED
+    assert "BABBLEFISH_HISTORY_FILE" in check.advice
+    assert "history's folder" not in machine(settings, retain=False, **given)
+
+
+@pytest.mark.parametrize(("history", "outcomes"), [("file", []), ("failing", [Outcome.FAILED])])
+def test_a_server_that_cannot_store_what_is_said_fails(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, history: str, outcomes: list[Outcome]
+) -> None:
+    async def converse(*_: object) -> AsyncIterator[Check]:
+        for check in ():
+            yield check
+
+    async def no_translation(*_: object) -> None:
+        return None
+
+    state = {"ready": True, "profile": "light", "clients": 0, "history": history}
+    monkeypatch.setattr(doctor, "_state", lambda *_: state)
+    monkeypatch.setattr(doctor_conversation, "converse", converse)
+    monkeypatch.setattr(doctor_conversation, "time_translation", no_translation)
+    checks: list[Check] = []
+    doctor.examine(settings, "http://192.0.2.7:9000", None, checks.append)
+    assert [check.outcome for check in checks if check.name == "history"] == outcomes
 
 
 def test_threads_beyond_the_cpus_are_a_warning(settings: Settings) -> None:
@@ -357,6 +386,39 @@ async def test_a_server_that_ends_the_conversation_is_quoted(monkeypatch: pytest
     assert check.found == "restarting: back in a moment"
 
 
+async def timed(answer_to_second: dict[str, Any]) -> Check | None:
+    """Time a translation on a server that takes long for the first sentence."""
+
+    async def answer(connection: ServerConnection) -> None:
+        await connection.send(json.dumps({"type": "ready"}))
+        answers = iter([RESULT | {"timings": {"translate": 30_000.0}}, answer_to_second])
+        async for message in connection:
+            if isinstance(message, str) and json.loads(message)["type"] == "say":
+                await connection.send(json.dumps(next(answers)))
+
+    async with serve(answer, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        return await doctor_conversation.time_translation(f"http://127.0.0.1:{port}/", None, None)
+
+
+@pytest.mark.parametrize(("took_ms", "outcome"), [(700.0, Outcome.OK), (4200.0, Outcome.WARNING)])
+async def test_a_translation_is_timed_when_the_model_has_read_its_examples(took_ms: float, outcome: Outcome) -> None:
+    check = await timed(RESULT | {"timings": {"translate": took_ms}})
+    assert check is not None
+    assert (check.outcome, check.figures) == (outcome, {"translate_ms": took_ms})
+    assert ("VNNI" in check.advice) == (outcome is Outcome.WARNING)
+
+
+async def test_where_nothing_is_translated_no_time_is_said() -> None:
+    assert await timed(RESULT | {"target_lang": "eng", "timings": {}}) is None
+
+
+async def test_a_typed_sentence_that_is_refused_is_said_to_be() -> None:
+    check = await timed({"type": "error", "code": "too_fast", "message": "not so fast", "fatal": False})
+    assert check is not None
+    assert (check.outcome, check.found) == (Outcome.FAILED, "refused: not so fast")
+
+
 def test_words_count_without_case_and_punctuation() -> None:
     assert doctor_conversation.word_error_rate("Bonjour à tous.", "bonjour, à TOUS") == 0
     assert doctor_conversation.word_error_rate("one two three four", "one two tree four") == 0.25
@@ -374,6 +436,7 @@ def test_a_healthy_machine_is_healthy() -> None:
     for name in ("speech eng → fra", "speech spa → eng", "speech fra → spa"):
         assert checks[name]["figures"]["word_error_rate"] < 0.35
         assert checks[name]["figures"]["first_speech_ms"] >= checks[name]["figures"]["caption_ms"]
+    assert checks["translation"]["figures"]["translate_ms"] > 0
 
 
 def test_the_token_of_these_settings_is_known_to_whoever_may_read_the_servers_key(settings: Settings) -> None:

@@ -11,12 +11,13 @@ import pytest
 from huggingface_hub import constants
 
 from babblefish.cli import main as command
+from babblefish.cli import models
 from babblefish.engines import profiles
 from babblefish.models import hub as models_hub
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, Asset, HubAsset
 from babblefish.models.store import State
-from tests.support.fake_hub import FakeHub
+from tests.support.fake_hub import FakeHub, hashes, pinned_to
 
 EUROLLM = "mradermacher/EuroLLM-1.7B-Instruct-GGUF"
 LANGUAGE_MODEL = "qwen2.5-coder-1.5b-instruct"
@@ -152,11 +153,13 @@ def test_what_answers_and_is_no_hub_is_none(hub: FakeHub, monkeypatch: pytest.Mo
 
 
 def test_what_open_takes_from_the_hub_is_just_the_files_it_reads(
-    hub_with_open: FakeHub, model_dir: Path, capsys: pytest.CaptureFixture[str]
+    hub_with_open: FakeHub, model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    catalogue = pinned_to(hashes(hub_with_open.files))
+    monkeypatch.setattr(models, "CATALOGUE", catalogue)
     command.main(["models", "pull", "whisper-small", "eurollm-1.7b-instruct"])
     assert not {"README.md", "EuroLLM-1.7B-Instruct.Q8_0.gguf"} & set(hub_with_open.fetched())
-    pulled = [asset for asset in CATALOGUE if asset.name in ("whisper-small", "eurollm-1.7b-instruct")]
+    pulled = [asset for asset in catalogue if asset.name in ("whisper-small", "eurollm-1.7b-instruct")]
     assert set(install.verify(model_dir, pulled).values()) == {State.GOOD}
     assert "Apache-2.0 (UTTER project" in capsys.readouterr().out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from babblefish.engines.contracts import TextRequest, TextTranslation
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, ScriptedConversationTranslator, speech
+from tests.support.phones import WORDS
 from tests.support.serving import Running, serving
 from tests.support.waiting import until
 
@@ -176,3 +178,51 @@ async def test_captions_have_numbers_in_their_languages_format_and_voices_in_wor
     await until(lambda: any(piece["last"] for piece in listener.of_type("speech")))
     assert listener.of_type("result")[0]["translation"] == "il coûte 2\u202f500 dollars, ou 2,5 %"
     assert fakes.synthesizer.spoken[1:] == ["ou deux virgule cinq pour cent"]
+
+
+async def test_what_one_client_says_is_translated_in_its_order_with_what_was_said_before(
+    running: Running, translator: ScriptedConversationTranslator, gate: threading.Event
+) -> None:
+    entered = threading.Event()
+
+    def make(request: TextRequest) -> TextTranslation:
+        entered.set()
+        gate.wait(10)
+        return TextTranslation(f"<fra> {request.text}")
+
+    translator.make = make
+    listener = await running.client(target_lang="fra", audio="none")
+    speaker = await running.client(target_lang="eng", source_lang="eng", audio="none")
+    await speaker.say(speech(21))
+    await until(entered.is_set)
+    await speaker.say(speech(22))
+    await speaker.wait_for("result", 2)
+    assert len(translator.requests) == 1
+    gate.set()
+    await listener.wait_for("result", 2)
+    assert translator.requests[1].context == ((WORDS[21], f"<fra> {WORDS[21]}"),)
+
+
+async def test_an_interim_translation_is_given_up_before_that_of_the_utterance_begins(
+    running: Running, translator: ScriptedConversationTranslator
+) -> None:
+    under_way: list[str] = []
+
+    def make(request: TextRequest) -> TextTranslation:
+        under_way.append(request.text)
+        assert len(under_way) == 1, "both at once"
+        while len(translator.requests) == 1 and not request.deadline.is_over:
+            time.sleep(0.01)
+        under_way.remove(request.text)
+        request.deadline.check()
+        return TextTranslation(f"<fra> {request.text}")
+
+    translator.make = make
+    listener = await running.client(target_lang="fra", audio="none", mode="stream")
+    speaker = await running.client(target_lang="eng", source_lang="eng", audio="none", mode="stream")
+    await speaker.stream(speech(21))
+    await until(lambda: len(translator.requests) == 1)
+    await speaker.flush()
+    (result,) = await listener.wait_for("result")
+    assert result["translation"] == f"<fra> {WORDS[21]}"
+    assert translator.requests[0].text != WORDS[21]

@@ -55,6 +55,13 @@ def test_drafts_and_what_one_of_the_languages_lacks_are_no_context(history: Hist
     assert history.context("eng", "fra") == (("german", "allemand"),)
 
 
+def test_what_was_perhaps_misheard_is_no_context_even_in_its_own_language(history: History) -> None:
+    job = UtteranceJob(Utterance("u", "c", speech(11), frozenset(), 0.0), Deadline.after(1.0))
+    entry = history.append(job, Transcript("sound", "eng", 1.0, 0.2), UNKNOWN_SPEAKER, 1, is_doubtful=True)
+    entry.add(KeptCaption(Caption("son", "fra", Quality.GOOD, ("eng", "fra")), 1.0, {}))
+    assert history.context("eng", "fra") == ()
+
+
 def test_the_context_is_short_and_begins_with_the_newest(history: History) -> None:
     add(history, "eng", "old", fra="vieux")
     add(history, "eng", "l" * 100, fra="l" * 90)

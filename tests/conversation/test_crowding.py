@@ -211,7 +211,8 @@ async def test_a_room_that_is_closed_begins_nothing_of_what_waits(fakes: Fakes, 
         await until(lambda: len(fakes.speech_translator.requests) == 1)
         assert running.server.rooms is not None
         closing = asyncio.create_task(running.server.rooms.close())
-        await until(lambda: running.server.rooms is not None and all(not room._tasks for room in running.server.rooms))
+        rooms = running.server.rooms
+        await until(lambda: not any(room.utterances.in_flight for room in rooms))
         gate.set()
         await closing
     assert len(fakes.speech_translator.requests) == 1

@@ -221,3 +221,36 @@ async def test_an_interim_caption_goes_by_the_glossary_as_well(
         await dan.stream(silence(1.0))
     assert partial["source_text"] == "call mister Kowalczyk at once"
     assert translator.requests[0].terms == (("Kowalczyk", "Kowalczyk"),)
+
+
+async def test_the_translator_is_told_which_names_of_those_here_were_said(
+    fakes: Fakes, engines: Engines, translator: ScriptedConversationTranslator, settings: Settings
+) -> None:
+    heard(fakes, ("eng", "has Joy seen it yet"), ("eng", "what a joy"))
+    async with serving(settings, engines) as running:
+        dan = await running.client(name="Dan", target_lang="fra")
+        await running.client(name="Joy Cook", target_lang="eng")
+        for _ in range(2):
+            await dan.say(speech(21))
+        await dan.wait_for("result", 2)
+    assert [request.names for request in translator.requests] == [("Joy",), ()]
+
+
+async def test_an_interim_caption_knows_the_names_of_members_and_of_voices(
+    fakes: Fakes, engines: Engines, translator: ScriptedConversationTranslator, settings: Settings
+) -> None:
+    heard(fakes, ("eng", "what will you do"), *[("eng", "has Joy met Will by now please")] * 2)
+    async with serving(settings, engines) as running:
+        joy = await running.client(name="Joy Cook", target_lang="eng")
+        dan = await running.client(name="Dan", target_lang="fra", mode="stream", audio="none")
+        await joy.say(speech(21))
+        (result,) = await joy.wait_for("result")
+        await joy.send_message(type="rename_speaker", speaker_id=result["speaker_id"], name="Will")
+        await joy.wait_for("speaker", 2)
+        await running.server.rooms.drain()  # type: ignore[union-attr]
+        translator.requests.clear()
+        await dan.stream(speech(22))
+        await dan.wait_for("partial")
+        await dan.stream(silence(1.0))
+    asked = translator.requests[0]
+    assert (asked.text, set(asked.names)) == ("has Joy met Will by now", {"Joy", "Will"})

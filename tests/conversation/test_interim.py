@@ -52,7 +52,7 @@ async def test_everybody_reads_what_is_being_said_in_their_language_until_the_re
         read[lang] = (partial["translation"], partial["target_lang"])
     assert partial.keys() == {
         *{"type", "utterance_id", "client_id", "name"},
-        *{"source_text", "source_lang", "translation", "target_lang"},
+        *{"source_text", "source_lang", "translation", "target_lang", "continues"},
     }
     assert (partial["client_id"], partial["name"]) == ("pierre", "Pierre")
     assert (partial["source_text"], partial["source_lang"]) == ("bonjour tout le", "fra")  # the last word may be half

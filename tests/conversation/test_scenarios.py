@@ -205,3 +205,38 @@ async def test_two_recorded_voices_keep_their_names(real: Running) -> None:
             await client.wait_for("result", len(wanted), PATIENCE_S)
     heard = [result["speaker_id"] for result in client.of_type("result")]
     assert len(set(zip(wanted, heard, strict=True))) == 2
+
+
+async def test_what_claire_types_is_read_and_heard_in_english_and_spanish(real: Running) -> None:
+    claire = await real.client(target_lang="fra", name="Claire")
+    english = await real.client(target_lang="eng")
+    spanish = await real.client(target_lang="spa", audio="stream", mode="stream")
+    await claire.say_text("Le train pour Lyon part à sept heures du soir.")
+    (result,) = await english.wait_for("result", timeout_s=PATIENCE_S)
+    assert (result["source_lang"], result["speaker_name"], result["typed"]) == ("fra", "Claire", True)
+    assert {"train", "Lyon", "7"} <= set(re.findall(r"\w+", result["translation"].replace("seven", "7")))
+    assert 1 < duration_s(result["tts_audio"]) < 10
+    await spanish.wait_until(lambda: any(piece["last"] for piece in spanish.of_type("speech")), PATIENCE_S)
+    assert "tren" in spanish.of_type("result")[0]["translation"]
+    await claire.say_text("\U0001f44d")
+    thumb = (await english.wait_for("result", 2, PATIENCE_S))[-1]
+    assert (thumb["translation"], thumb["tts_audio"]) == ("\U0001f44d", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "lang"),
+    [
+        ("Wo ist der Bahnhof?", "deu"),
+        ("Dziękuję bardzo, do widzenia!", "pol"),
+        ("¿Cuánto cuesta esto?", "spa"),
+        ("Спасибо большое", "rus"),
+        ("ありがとう", "jpn"),
+        ("Schmidt", "eng"),
+    ],
+)
+async def test_the_language_of_what_is_typed_is_told_by_its_text(real: Running, text: str, lang: str) -> None:
+    client = await real.client(target_lang="eng", audio="none")
+    await real.client(target_lang="fra", audio="none")
+    await client.say_text(text)
+    (result,) = await client.wait_for("result", timeout_s=PATIENCE_S)
+    assert result["source_lang"] == lang

@@ -270,8 +270,16 @@ def test_a_person_is_who_was_heard_in_quiet_and_on_this_client(registry: Speaker
     registry.heard_in_quiet("speaker_1")
     registry.identify(voice(0), 5.0, "anna")
     assert registry.likeness_of_person(voice(0), 5.0, "anna") == pytest.approx(1.1, abs=0.1)
-    assert registry.likeness_of_person(voice(0, similarity=0.5), 5.0, "anna") is None
+    assert registry.likeness_of_person(voice(0, similarity=0.4), 5.0, "anna") is None
     assert registry.likeness_of_person(voice(0), 5.0, "bob") is None
     registry.identify(voice(1), 5.0, "bob")
     registry.merge("speaker_2", "speaker_1")
     assert registry.likeness_of_person(voice(0), 5.0, "bob") is not None
+
+
+def test_a_person_in_noise_is_less_like_themselves_and_left_to_be_compared(registry: SpeakerRegistry) -> None:
+    registry.identify(voice(0), 5.0, "anna")
+    registry.heard_in_quiet("speaker_1")
+    likeness = registry.likeness_of_person(voice(0, similarity=0.5), 5.0, "anna")
+    assert likeness is not None
+    assert likeness < registry.threshold

@@ -13,7 +13,7 @@ import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
 from babblefish.engines.contracts import Route
-from babblefish.languages import FLORES_CODES, LANGUAGES, language_of
+from babblefish.languages import FLORES_CODES, LANGUAGES
 from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert
 
@@ -149,7 +149,7 @@ def test_every_flores_code_is_a_name_too_and_says_the_script(engine: Nllb) -> No
     assert way(engine, "pol_Latn", "zho_Hant").path == ("pol_Latn", "zho_Hant")
     assert engine.route("zho_Hans", "zho_Hant") is not None
     assert engine.route("cmn", "zho_Hans") is None  # the same
-    assert language_of("zho_Hant") == "cmn"
+    assert engine.route("zho_Hant", "cmn-Hant") is None
 
 
 def test_the_languages_stand_where_the_model_learned_them(engine: Nllb, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_auto_is_embedded_without_the_packages_and_names_them_with_the_command(
     assert profile.name == "embedded"
     assert "lacks the packages torch (pip install 'babblefish[embedded,full]')" in profile.reason
     assert (profile.speech_translator, profile.text_translator) == ("whisper", "llm")
-    assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("campplus", False)
 
 
 def test_auto_is_embedded_without_the_weights_and_names_them_with_the_command(
@@ -111,7 +111,8 @@ def test_what_settings_put_in_the_place_of_an_engine_counts_as_loaded() -> None:
         kokoro="torch",
     )
     assert weights(own, choose(own)) == [
-        *("whisper-large-v3-turbo", "nllb-200-distilled-600M-int8", "Kokoro-82M", "wespeaker-voxceleb-resnet34-LM")
+        *("whisper-large-v3-turbo", "nllb-200-distilled-600M-int8", "Kokoro-82M", "wespeaker-voxceleb-resnet34-LM"),
+        "smart-turn",
     ]
     file = Settings(profile="embedded", text_translator="llm", llm_model="/data/mine.gguf")
     assert "/data/mine.gguf" in weights(file, choose(file))
@@ -133,14 +134,14 @@ def test_cascade_is_whisper_before_nllb_and_never_taken_by_itself(
 ) -> None:
     profile = choose(Settings(profile="cascade"))
     assert (profile.speech_translator, profile.text_translator) == ("whisper", "nllb")
-    assert (profile.speaker_encoder, profile.uses_seamless) == ("dvector", False)
+    assert (profile.speaker_encoder, profile.uses_seamless) == ("campplus", False)
     cascade = {entry for entry in CATALOGUE if "cascade" in entry.needed_by}
     monkeypatch.setattr(install, "is_installed", lambda entry, model_dir: entry in cascade)
     assert choose(Settings()).name == "embedded"
     parts = registry.Parts(Settings(profile="cascade", model_dir=tmp_path), profile)
     assert {part.name for part in parts} == {
         *{"voice detector", "speaker encoder", "speech translator", "NLLB model"},
-        *{"kokoro", "espeak"},
+        *{"kokoro", "espeak", "language detector", "turn detector"},
     }
 
 
@@ -174,17 +175,18 @@ def test_a_profile_that_is_asked_for_is_taken_whatever_is_installed(name: str, t
 
 
 def test_single_engines_are_replaced_by_settings(tmp_path: Path) -> None:
-    settings = Settings(profile="full", text_translator="apertium", speaker_encoder="dvector", kokoro="torch")
+    settings = Settings(profile="full", text_translator="apertium", speaker_encoder="campplus", kokoro="torch")
     profile = choose(settings)
     assert (profile.speech_translator, profile.text_translator) == ("seamless", "apertium")
-    assert (profile.speaker_encoder, profile.kokoro) == ("dvector", "torch")
+    assert (profile.speaker_encoder, profile.kokoro) == ("campplus", "torch")
     assert choose(Settings(profile="embedded", text_translator="seamless")).uses_seamless
 
 
 def test_what_a_profile_lacks_is_an_error_with_the_command_that_installs_it(tmp_path: Path) -> None:
     settings = Settings(profile="full", model_dir=tmp_path)
     parts = {part.name: part for part in registry.Parts(settings, choose(settings))}
-    assert {"SeamlessM4T model", "speaker encoder", "kokoro", "espeak", "voice detector"} == parts.keys()
+    found = {"SeamlessM4T model", "speaker encoder", "kokoro", "espeak", "voice detector", "language detector"}
+    assert found | {"turn detector"} == parts.keys()
     with pytest.raises(SetupError, match="babblefish models pull --profile full"):
         parts["SeamlessM4T model"].load()
 
@@ -253,6 +255,7 @@ def test_voices_are_asked_in_the_order_of_the_profile_and_never_for_another_lang
     parts = registry.Parts(Settings(profile="full"), choose(Settings(profile="full")))
     parts.voice_detector.loaded = fakes.voice_detector
     parts.speaker_encoder.loaded = fakes.speaker_encoder
+    parts.language_detector.loaded = fakes.language_detector
     parts.kokoro.loaded = _Voice("kokoro", "eng")
     parts.espeak.loaded = _Voice("espeak", "eng", "pol", "hun")
     assert parts.seamless is not None
@@ -260,6 +263,7 @@ def test_voices_are_asked_in_the_order_of_the_profile_and_never_for_another_lang
         fakes.speech_translator, fakes.text_translator, _Voice("seamless", "eng", "pol")
     )
     made = parts.assemble()
+    assert made.turn_detector is None, "a server without its weights works as well"
     spoken = {lang: engine and engine.name for lang in LANGUAGES if (engine := made.synthesizer_for(lang))}
     assert spoken == {"eng": "kokoro", "pol": "seamless", "hun": "espeak"}
     assert [engine.name for engine in made.synthesizers] == list(SPOKEN_WITH["full"])

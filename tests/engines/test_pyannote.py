@@ -62,6 +62,10 @@ def test_an_embedding_is_a_unit_vector_whatever_the_length(each: Pyannote, lengt
     assert np.linalg.norm(embedding) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_each_model_has_a_scale_of_its_own(encoder: Pyannote, xvector: Pyannote) -> None:
+    assert (encoder.scale.threshold, xvector.scale.threshold) == (0.6, 0.4)
+
+
 def test_the_vector_is_the_one_that_the_library_makes(wespeaker: Path, encoder: Pyannote) -> None:
     from pyannote.audio.pipelines.speaker_verification import PyannoteAudioPretrainedSpeakerEmbedding
 
@@ -175,6 +179,50 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path, damage: Call
     damage(make_wespeaker(tmp_path))
     with pytest.raises(EngineError, match=f"{NAME} holds no complete speaker embedding model"):
         Pyannote(tmp_path, threads=1)
+
+
+class Code:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._file,)
+
+
+def test_a_checkpoint_that_runs_code_is_loaded_only_where_it_is_known(tmp_path: Path) -> None:
+    file, ran = make_wespeaker(tmp_path), tmp_path / "ran"
+    checkpoint = torch.load(file, weights_only=False)
+    torch.save({**checkpoint, "code": Code(ran)}, file)
+
+    with pytest.raises(EngineError, match="would run code, which only a file whose hash is known may"):
+        Pyannote(tmp_path, threads=1)
+    assert not ran.exists()
+
+    encoder = Pyannote(tmp_path, threads=1, is_known=True)  # as old checkpoints hold classes that are of no use here
+    assert ran.exists()
+    assert encoder.embed(noise(0)).shape == (256,)
+
+
+def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
+    file = make_wespeaker(tmp_path)
+    checkpoint = torch.load(file, weights_only=False)
+    checkpoint["pyannote.audio"]["architecture"]["module"] = "antigravity"
+    torch.save(checkpoint, file)
+
+    with pytest.raises(EngineError, match="its model is from antigravity"):
+        Pyannote(tmp_path, threads=1)
+    assert "antigravity" not in sys.modules
+
+
+def test_the_version_of_torch_is_data(tmp_path: Path) -> None:
+    file = make_wespeaker(tmp_path)
+    checkpoint = torch.load(file, weights_only=False)
+    checkpoint["pyannote.audio"]["versions"]["torch"] = torch.__version__
+    torch.save(checkpoint, file)
+
+    assert Pyannote(tmp_path, threads=1).embed(noise(0)).shape == (256,)
 
 
 ALONE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 
 from babblefish.engines.seamless.model import load  # noqa: E402
 from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402 - only where torch is
+from tests.support.recogniser import ScriptedRecogniser  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +30,9 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
 
 
 def open_engine(folder: Path, **options: Any) -> SeamlessSpeechTranslator:
-    engine = SeamlessSpeechTranslator(load(folder, "float32"), 1, lambda *_: ("fra", 0.75), **options)
+    engine = SeamlessSpeechTranslator(
+        load(folder, "float32"), 1, ScriptedRecogniser(), min_logprob=-math.inf, **options
+    )
     engine._text = lambda row: (str(row.tokens), True)  # type: ignore[method-assign] - what random weights say is no text
     return engine
 

@@ -61,6 +61,15 @@ def test_the_logits_are_those_of_the_whole_layer(layer: Int8Linear) -> None:
     assert torch.equal(logits, layer(x)[:, tokens])
 
 
+def test_the_blocks_take_the_place_of_the_whole_layer_where_all_tokens_are_looked_at(layer: Int8Linear) -> None:
+    x = torch.randn(2, 3, 16)
+    output = LMHead(layer, PIECES, never=1)
+
+    assert torch.equal(output.module()(x), layer(x))
+    assert 1 not in tokens_for(output, *LANGUAGES)
+    assert LMHead(layer, None).module() is layer
+
+
 @pytest.mark.parametrize("pieces", [None, PIECES])
 def test_a_layer_of_floats_or_without_pieces_stays_whole(layer: Int8Linear, pieces: tuple[str, ...] | None) -> None:
     whole = torch.nn.Linear(16, len(PIECES)) if pieces else layer

@@ -105,6 +105,33 @@ def test_int8_of_every_part_stays_close_to_float32(kind: str, request: pytest.Fi
     assert torch.equal(sound, same_sound)
 
 
+def test_int8_holds_the_rows_of_the_tokens_once_to_look_them_up_and_once_packed(checkpoint: Path) -> None:
+    loaded = load(checkpoint, "int8")
+    model, output = loaded.model, loaded.decoder.lm_head
+    assert model.text_encoder.embed_tokens is model.text_decoder.embed_tokens
+    vocabulary, width = model.config.vocab_size, model.config.hidden_size
+    rows = [held for held in vars(model.text_decoder.embed_tokens).values() if isinstance(held, torch.Tensor)]
+    assert [(held.dtype, tuple(held.shape)) for held in rows if held.dim() == 2] == [(torch.int8, (vocabulary, width))]
+    # The blocks are packed for their kernel, and nothing beside them is a whole layer, for beam search neither.
+    assert sum(block.out_features for block in output._layers) == vocabulary
+    assert model.lm_head._layers is output._layers
+    held = [one for one in model.modules() if isinstance(one, seamless_int8.Int8Linear)]
+    assert vocabulary not in {one.out_features for one in held}
+
+
+@pytest.mark.parametrize(("width", "error"), [(32, 0.02), (160, 0.025), (1024, 0.025)])
+@pytest.mark.parametrize("kernels", [("fbgemm",), ("onednn",)])
+def test_layers_of_any_width_are_close_to_float32_on_any_processor(
+    kernels: tuple[str, ...], width: int, error: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(rows, width, generator=generator) for rows in (256, 100))
+    with torch.inference_mode():
+        made = seamless_int8.Int8Linear(*seamless_int8.quantize(weight), None, kernels)(x)
+    exact = x @ weight.T
+    assert (made - exact).norm() / exact.norm() < error
+
+
 @pytest.mark.parametrize("kernels", [("fbgemm",), ("onednn",)])
 @pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 96)])
 @pytest.mark.parametrize("kind", ["signed", "positive"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, Quality, Samples
+from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality, Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.languages import to_seamless
 
@@ -20,6 +23,7 @@ from babblefish.engines.decoding import is_looping  # noqa: E402 - only where to
 from babblefish.engines.seamless.decoder import Hypothesis  # noqa: E402
 from babblefish.engines.seamless.model import DType, load  # noqa: E402
 from babblefish.engines.seamless.speech_translator import SeamlessSpeechTranslator  # noqa: E402
+from tests.support.recogniser import ScriptedRecogniser  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -38,12 +42,10 @@ def nothing(_: str) -> tuple[str, ...]:
     return ()
 
 
-def french(_: Samples, __: Collection[str], ___: Mapping[str, float]) -> tuple[str, float]:
-    return "fra", 0.75
-
-
-def request(samples: Samples, lang: str | None, choose: Callable[[str], Collection[str]]) -> SpeechRequest:
-    return SpeechRequest(samples, Deadline.after(60), choose, frozenset({lang} if lang else ()))
+def request(
+    samples: Samples, lang: str | None, choose: Callable[[str], Collection[str]], interim: bool = False
+) -> SpeechRequest:
+    return SpeechRequest(samples, Deadline.after(60), choose, frozenset({lang} if lang else ()), interim)
 
 
 def encode(engine: SeamlessSpeechTranslator, samples: Samples) -> Any:
@@ -56,7 +58,8 @@ def hear(seed: int, samples: int = 32_000) -> Samples:
 
 
 def open_engine(folder: Path, dtype: DType = "float32", beams: int = 1) -> SeamlessSpeechTranslator:
-    return SeamlessSpeechTranslator(load(folder, dtype), threads=1, detect_language=french, beams=beams)
+    # What random weights say is never likely.
+    return SeamlessSpeechTranslator(load(folder, dtype), 1, ScriptedRecogniser(), beams, min_logprob=-math.inf)
 
 
 @pytest.fixture(scope="module")
@@ -158,25 +161,61 @@ def test_a_declared_language_is_believed_and_an_unknown_one_is_identified(engine
 
     declared = engine.translate(request(hear(THREE_LANGUAGES), "pol", choose)).transcript
     detected = engine.translate(request(hear(THREE_LANGUAGES), None, choose))
-    not_written = engine.translate(request(hear(THREE_LANGUAGES), "bre", choose)).transcript
+    not_known = engine.translate(request(hear(THREE_LANGUAGES), "ceb", choose)).transcript
     assert (declared.lang, declared.lang_confidence) == ("pol", 1.0)
     assert (detected.transcript.lang, detected.transcript.lang_confidence) == ("fra", 0.75)
-    assert (not_written.lang, not_written.lang_confidence) == ("fra", 0.75)
+    assert (not_known.lang, not_known.lang_confidence) == ("fra", 0.75)
     assert "detect_language" in detected.timings_ms
     assert asked == ["pol", "fra", "fra"]
 
 
-def test_a_language_that_it_does_not_write_is_an_error_that_names_it(checkpoint: Path) -> None:
-    engine = SeamlessSpeechTranslator(load(checkpoint, "float32"), 1, lambda *_: ("bre", 0.9))
-    with pytest.raises(EngineError, match="Breton"):
-        engine.translate(request(hear(0), None, nothing))
+@pytest.fixture
+def other(engine: SeamlessSpeechTranslator) -> Iterator[ScriptedRecogniser]:
+    """The recogniser beside the model, as the test wants it."""
+    before = engine._beside
+    engine._beside = ScriptedRecogniser()
+    yield engine._beside
+    engine._beside = before
+
+
+def test_what_it_neither_hears_nor_writes_is_left_to_the_other_recogniser(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser
+) -> None:
+    heard = engine.translate(request(hear(0), "bre", lambda _: ("eng", "fra")))
+    assert heard.transcript == Transcript("Mbote", "bre", 1.0, 0.8)
+    assert heard.translations == {"eng": "Hello"}
+    assert engine.targets("bre") == {"eng": Quality.DRAFT}
+    assert other.encoded == 1
+
+
+def test_what_it_hears_and_does_not_write_is_transcribed_by_the_other(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser
+) -> None:
+    speech = hear(THREE_LANGUAGES)
+    heard = engine.translate(request(speech, "lin", lambda _: ("eng", "fra")))
+    assert heard.transcript == Transcript("Mbote", "lin", 1.0, 0.8)
+    as_polish = engine.translate(request(speech, "pol", lambda _: ("eng", "fra")))
+    assert heard.translations == as_polish.translations != {}
+    assert engine.targets("lin") == {code: Quality.DRAFT for code in CODES}
+    assert heard.timings_ms.keys() == {"detect_language", "transcribe", "encode", "decode"}
+    assert other.encoded == 1
+
+
+def test_what_nobody_wants_translated_needs_the_other_recogniser_alone(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_encode", lambda _: pytest.fail("encoded for nobody"))
+    heard = engine.translate(request(hear(0), "lin", nothing))
+    assert (heard.transcript.text, heard.translations) == ("Mbote", {})
+    other.says = None
+    with pytest.raises(NoSpeechError):
+        engine.translate(request(hear(0), "lin", nothing))
 
 
 def test_targets_are_the_other_languages_of_the_checkpoint(engine: SeamlessSpeechTranslator) -> None:
     assert engine.targets("fra") == {code: Quality.GOOD for code in CODES if code != "fra"}
     assert "ara" in engine.targets("eng")  # the model's own code for it is another
     assert "ita" not in engine.targets("eng")
-    assert engine.targets("bre") == {}
 
 
 def test_a_target_that_it_does_not_write_is_left_out(engine: SeamlessSpeechTranslator) -> None:
@@ -189,10 +228,17 @@ def test_no_words_are_no_speech(engine: SeamlessSpeechTranslator) -> None:
         engine.translate(request(hear(NOTHING_IN_ENGLISH), "eng", nothing))
 
 
-def write(engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> None:
-    """Let the decoder write these texts, the transcript's first."""
+def write(
+    engine: SeamlessSpeechTranslator,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: Sequence[str],
+    logprobs: Sequence[float] = (),
+) -> None:
+    """Let the decoder write these texts, the transcript's first, each with a mean log-probability or a likely one."""
     tokens = engine._text_of.__self__.tokens  # type: ignore[attr-defined]
-    rows = [Hypothesis(tokens(text), -0.1, ended=True) for text in texts]
+    likely = zip_longest(texts, logprobs, fillvalue=-0.1)
+    rows = [Hypothesis(tokens(text), logprob, ended=True) for text, logprob in likely]
+    monkeypatch.setattr(engine, "_min_logprob", -1.0)
     monkeypatch.setattr(engine._decoder, "step", lambda states: [setattr(one, "hypotheses", rows) for one in states])
     monkeypatch.setattr("babblefish.engines.seamless.decoder.DecoderState.running", False)
 
@@ -226,6 +272,69 @@ def test_enough_words_for_long_speech_are_not_doubtful(
     assert heard.doubtful == frozenset()
 
 
+# In an unknown language a single word, of less than 2 s, needs less certainty than a sentence.
+@pytest.mark.parametrize(
+    ("samples", "logprob", "is_heard"), [(48_000, -0.9, True), (48_000, -1.1, False), (24_000, -1.1, True)]
+)
+def test_unlikely_words_in_an_unknown_language_are_no_speech(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch, samples: int, logprob: float, is_heard: bool
+) -> None:
+    write(engine, monkeypatch, [SENTENCES[1]], [logprob])
+    expected = nullcontext() if is_heard else pytest.raises(NoSpeechError)
+    with expected:
+        heard = engine.translate(request(hear(0, samples), None, nothing))
+        assert heard.doubtful == ({"fra"} if logprob < -1 else set())
+
+
+def test_unlikely_words_of_a_declared_language_are_a_draft_where_another_hears_words(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, monkeypatch, [SENTENCES[2], SENTENCES[0]], [-3.0, -0.1])
+    heard = engine.translate(request(hear(0), "pol", lambda _: ("eng",)))
+    assert heard.transcript.text == SENTENCES[2]
+    assert heard.quality("eng", Quality.GOOD) is Quality.DRAFT
+    assert [one.source_langs for one in other.requests] == [{"pol"}]
+    assert other.encoded == 1
+
+
+def test_unlikely_words_of_a_declared_language_are_none_where_another_hears_none(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.says = None
+    write(engine, monkeypatch, [SENTENCES[2]], [-1.1])
+    with pytest.raises(NoSpeechError):
+        engine.translate(request(hear(0), "pol", nothing))
+
+
+def test_a_declared_language_that_the_other_lacks_is_believed_as_well(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.knows = frozenset()
+    write(engine, monkeypatch, [SENTENCES[2]], [-1.1])
+    assert engine.translate(request(hear(0), "pol", nothing)).transcript.text == SENTENCES[2]
+    # As its own declared language, in which it keeps what is not silence.
+    assert [one.source_langs for one in other.requests] == [{"fra"}]
+
+
+def test_likely_words_and_those_of_an_interim_caption_ask_nobody_else(
+    engine: SeamlessSpeechTranslator, other: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, monkeypatch, [SENTENCES[2]], [-0.9])
+    assert engine.translate(request(hear(0), "pol", nothing)).doubtful == frozenset()
+    write(engine, monkeypatch, [SENTENCES[2]], [-1.1])
+    with pytest.raises(NoSpeechError):
+        engine.translate(request(hear(0), "pol", nothing, interim=True))
+    assert not other.requests
+
+
+def test_an_unlikely_translation_is_a_draft_by_itself(
+    engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, monkeypatch, [SENTENCES[2], SENTENCES[0], SENTENCES[1]], [-0.1, -1.1, -0.2])
+    heard = engine.translate(request(hear(0), "pol", lambda _: ("eng", "fra")))
+    assert [heard.quality(lang, Quality.GOOD) for lang in ("eng", "fra")] == [Quality.DRAFT, Quality.GOOD]
+
+
 def test_nothing_but_words_it_lacks_is_no_speech(
     engine: SeamlessSpeechTranslator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +352,7 @@ def test_the_token_for_the_unknown_is_never_written(checkpoint: Path, dtype: DTy
     with torch.inference_mode():
         state = decoder.start(hears, languages, 3, never)
         logits = decoder._logits([state])
-    tokens = decoder._lm_head.tokens(torch.arange(logits.shape[1]), state.blocks)
+    tokens = decoder.lm_head.tokens(torch.arange(logits.shape[1]), state.blocks)
     allowed = {token for token, logit in zip(tokens, logits[0].tolist(), strict=True) if logit > -float("inf")}
     assert {0, 2, 3} < allowed
     assert 1 not in allowed

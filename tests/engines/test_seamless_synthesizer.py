@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples
-from babblefish.languages import LANGUAGES, spoken_by, to_seamless
+from babblefish.engines.facts import SEAMLESS_SPEAKERS
+from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")
@@ -18,7 +19,7 @@ pytest.importorskip("transformers", reason="the full extra is not installed")
 from transformers import SeamlessM4TTokenizer, SeamlessM4Tv2Model  # noqa: E402
 
 from babblefish.engines.seamless.model import DType, SeamlessModel, load  # noqa: E402 - only where torch is
-from babblefish.engines.seamless.synthesizer import SPEAKERS, SeamlessSynthesizer  # noqa: E402
+from babblefish.engines.seamless.synthesizer import SeamlessSynthesizer  # noqa: E402
 from tests.support.tiny_seamless import SENTENCES  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -61,13 +62,13 @@ def test_the_words_that_transformers_decoded_sound_as_it_speaks_them(
         num_beams=1,
         do_sample=False,
         return_intermediate_token_ids=True,
-        speaker_id=SPEAKERS[to_seamless(target)],
+        speaker_id=SEAMLESS_SPEAKERS[to_seamless(target)],
     )
     # The last is left out, be it the end or what was decoded when the limit was reached.
     tokens = spoken.sequences[0, 2:-1].tolist()
     with torch.inference_mode():
         encoded = reference.text_encoder(asked)[0]
-    units = engine._units(encoded, tokens, target)
+    units = engine.units(encoded, tokens, target)
     assert units.shape == spoken.unit_sequences.shape
     np.testing.assert_allclose(engine._sound(units, target), spoken.waveform[0], atol=1e-5)
     assert len(set(units[0].tolist())) > 1
@@ -84,7 +85,7 @@ def test_a_text_is_spoken_from_its_own_tokens_in_its_own_language(
         encoder_hidden_states = (reference.text_encoder(ids)[0].detach(),)
 
     monkeypatch.setattr("transformers.GenerationMixin.generate", lambda *_, **__: Decoded)
-    expected, _ = reference.generate(ids, tgt_lang="pol", speaker_id=SPEAKERS["pol"])
+    expected, _ = reference.generate(ids, tgt_lang="pol", speaker_id=SEAMLESS_SPEAKERS["pol"])
     (speech,) = engine.synthesize(POLISH, "pol", Deadline.after(60))
     np.testing.assert_allclose(speech.samples, expected[0].detach(), atol=1e-5)
     assert (speech.sample_rate_hz, speech.lang, speech.voice) == (16_000, "pol", "seamless:pol")
@@ -161,7 +162,7 @@ def test_speech_ends_at_the_first_control_symbol(
 ) -> None:
     make_units(engine, monkeypatch, (4, 5, 63, control, 30, 31, control))
     encoded = engine._loaded.encode_text([40, 41], "eng")
-    assert engine._units(encoded, [40, 41], "eng").tolist() == [[0, 1, 59]]
+    assert engine.units(encoded, [40, 41], "eng").tolist() == [[0, 1, 59]]
     # The upsampling of the tiny vocoder, by 4 and by 2: each unit lasts as long as every other.
     assert len(speak(engine, ENGLISH, "eng")) == 3 * 8
 
@@ -177,20 +178,8 @@ def test_a_text_without_units_is_an_error_of_that_text(
 def test_each_language_is_spoken_by_a_speaker_of_its_own(
     engine: SeamlessSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {lang: SPEAKERS[lang] for lang in ("arb", "deu", "kor", "pol", "rus", "tur", "ukr", "vie")} == {
-        "arb": 0,
-        "deu": 9,
-        "kor": 31,
-        "pol": 39,
-        "rus": 43,
-        "tur": 61,
-        "ukr": 62,
-        "vie": 69,
-    }
-    assert SPEAKERS.keys() >= {to_seamless(code) for code in LANGUAGES if spoken_by(code, "full") == "seamless"}
-    assert len(set(SPEAKERS.values())) == len(SPEAKERS)
     as_it_is = speak(engine, POLISH, "pol")
-    monkeypatch.setitem(SPEAKERS, "pol", 0)
+    monkeypatch.setitem(SEAMLESS_SPEAKERS, "pol", 0)
     assert not np.array_equal(speak(engine, POLISH, "pol"), as_it_is)
 
 
@@ -205,13 +194,13 @@ def test_the_deadline_is_checked_between_pieces_and_between_the_steps_of_one(
         next(pieces)
 
     deadline = Deadline.after(60)
-    units = engine._units
+    units = engine.units
 
     def last_step_before_the_sound(*given: Any) -> Any:
         deadline.cancel()
         return units(*given)
 
-    monkeypatch.setattr(engine, "_units", last_step_before_the_sound)
+    monkeypatch.setattr(engine, "units", last_step_before_the_sound)
     monkeypatch.setattr(engine, "_sound", lambda *_: pytest.fail("it went on"))
     with pytest.raises(DeadlineExceededError):
         list(engine.synthesize(ENGLISH, "eng", deadline))

@@ -14,11 +14,11 @@ import pytest
 
 from babblefish.cli.demo import read_speech
 from babblefish.conversation.expected_languages import expectation
-from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality
+from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality, Samples, TwoLanguagesError
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.decoding import max_speech_tokens
 from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens, _said_once, _sounding_s
-from babblefish.languages import language_code
+from babblefish.languages import language_code, spoken
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.article_1 import ARTICLE_1
@@ -82,9 +82,9 @@ def test_a_row_has_as_many_tokens_as_its_speech_allows_and_a_cut_one_is_doubted(
 @pytest.mark.parametrize("lang", ARTICLE_1)
 def test_speech_has_room_for_the_tokens_of_its_language(whisper: Whisper, lang: str) -> None:
     text = ARTICLE_1[lang]
-    letters_per_s = 6 if lang in ("cmn", "yue", "jpn", "kor") else 15
+    letters_per_s = 6 if spoken(lang) in ("cmn", "yue", "jpn", "kor") else 15
     ids = whisper._tokenizer.encode(text, add_special_tokens=False).ids
-    limit = _most_tokens(lang, len(text) / letters_per_s)
+    limit = _most_tokens(spoken(lang), len(text) / letters_per_s)
     assert limit > len(ids) or limit == _MAX_TOKENS
     assert _most_tokens("eng", 4.0) == max_speech_tokens(4.0)
 
@@ -116,9 +116,10 @@ def test_the_languages_are_asked_for_once_the_spoken_one_is_known(whisper: Whisp
 def test_the_likeliest_of_the_possible_languages_is_taken_and_unknown_ones_are_not(
     whisper: Whisper, possible: set[str], taken: set[str]
 ) -> None:
-    heard, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), possible, {})
-    assert heard in taken
-    assert 0 < confidence <= 1
+    request = SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), nothing, frozenset(possible))
+    heard = whisper.hear(request)
+    assert heard.lang in taken
+    assert 0 < heard.lang_confidence <= 1
 
 
 def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> None:
@@ -129,10 +130,22 @@ def test_a_declared_language_is_believed_and_not_detected(whisper: Whisper) -> N
     assert "detect_language" not in heard.timings_ms
 
 
-def test_the_language_alone_is_detected_for_other_engines(whisper: Whisper) -> None:
-    lang, confidence = whisper.detect_language(read_speech(FRENCH_SPEECH), (), {})
-    assert lang == "fra"
-    assert 0.9 < confidence <= 1.0
+def test_other_engines_ask_for_the_language_and_for_the_words_in_one_encoder_pass(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[float] = []
+    encode = whisper._encode
+    monkeypatch.setattr(
+        whisper,
+        "_encode",
+        lambda samples, window_s, timings: passes.append(window_s) or encode(samples, window_s, timings),
+    )
+    request = SpeechRequest(read_speech(FRENCH_SPEECH), Deadline.after(60), english)
+    heard = whisper.hear(request)
+    assert heard.lang == "fra"
+    assert 0.9 < heard.lang_confidence <= 1.0
+    assert heard.translate(request).translations.keys() == {"eng"}
+    assert len(passes) == 1
 
 
 def test_a_model_of_the_third_generation_has_its_own_bands_and_translates_nothing(
@@ -423,8 +436,17 @@ def shared(file: str) -> Any:
 )
 def test_a_word_is_heard_in_the_language_that_was_spoken_before(whisper: Whisper, file: str, lang: str) -> None:
     samples = shared(f"cases/{file}")
-    heard, _ = whisper.detect_language(samples, (), expectation([lang], {lang, "eng"}))
-    assert heard == lang
+    expected = expectation([lang], {lang, "eng"})
+    heard = whisper.hear(SpeechRequest(samples, Deadline.after(60), expected_langs=expected))
+    assert heard.lang == lang
+
+
+def test_a_word_that_is_taken_for_the_language_spoken_before_is_doubted(whisper: Whisper) -> None:
+    samples = shared("cases/02_dropped_spa_dos.wav")
+    expected = expectation(["eng"] * 3, {"spa", "eng"})
+    heard = whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, expected_langs=expected))
+    assert heard.transcript.lang == "eng"
+    assert heard.quality("fra", Quality.GOOD) is Quality.DRAFT
 
 
 @pytest.mark.parametrize(("said", "before"), [*itertools.permutations(("en", "fr", "de", "es", "it", "pt"), 2)])
@@ -433,6 +455,28 @@ def test_a_sentence_in_another_language_of_the_room_is_heard_in_that_one(
 ) -> None:
     samples = shared(f"test_{said}_norm.wav" if said != "pt" else "test_pt.wav")
     codes = {code: language_code(code) for code in (said, before)}
-    heard, confidence = whisper.detect_language(samples, (), expectation([codes[before]] * 5, set(codes.values())))
-    assert heard == codes[said]
-    assert confidence > 0.9
+    expected = expectation([codes[before]] * 5, set(codes.values()))
+    heard = whisper.hear(SpeechRequest(samples, Deadline.after(60), expected_langs=expected))
+    assert heard.lang == codes[said]
+    assert heard.lang_confidence > 0.9
+
+
+def recognised_in_a_room(whisper: Whisper, samples: Samples, pauses: tuple[int, ...], langs: set[str]) -> None:
+    expected = expectation([], langs)
+    whisper.translate(SpeechRequest(samples, Deadline.after(60), nothing, expected_langs=expected, pauses=pauses))
+
+
+def test_an_utterance_in_two_languages_of_the_room_is_cut_at_the_pause_between_them(whisper: Whisper) -> None:
+    french, english = shared("test_fr.wav"), shared("test_en.wav")
+    samples, pause = np.concatenate([french, english]), len(french)
+    with pytest.raises(TwoLanguagesError) as found:
+        recognised_in_a_room(whisper, samples, (pause // 2, pause), {"fra", "eng"})
+    assert found.value.pause == pause
+
+
+@pytest.mark.parametrize("said", ["en", "fr", "de", "es", "it", "pt"])
+def test_an_utterance_in_one_language_of_the_room_is_cut_nowhere(whisper: Whisper, said: str) -> None:
+    samples = shared(f"test_{said}.wav")
+    pauses = tuple(int(len(samples) * share) for share in (0.4, 0.5, 0.6))
+    for other in {"eng", "fra", "deu", "spa", "ita", "por"} - {language_code(said)}:
+        recognised_in_a_room(whisper, samples, pauses, {language_code(said), other})

@@ -67,12 +67,14 @@ async def test_recorded_voices_are_told_apart_on_the_third(multispeaker: int) ->
     people = sorted({path.name.split("-")[0] for path in folder.glob("*.flac")})[:2]
     order = [people[0], people[1], people[0], people[1]]
     recordings = {person: iter(sorted(folder.glob(f"{person}-*.flac"))) for person in people}
-    said_by = []
+    said_by = [""]
     async with talking_to(SocketTransport(multispeaker)) as client:
         for person in order:
             await say(client, np.concatenate([read_speech(next(recordings[person]))[: 4 * 16000], silence(1)]))
-            while (message := await hear(client))["type"] != "speaker":
+            # What one of them says may be several sentences.
+            while (message := await hear(client))["type"] != "speaker" or message["speaker_id"] == said_by[-1]:
                 pass
             said_by.append(message["speaker_id"])
-    assert said_by == ["speaker_1", "speaker_2", "speaker_1", "speaker_2"]
-    assert [(one["samples"], one["color"]) for one in message["speakers"]] == [(2, "#0072b2"), (2, "#d55e00")]
+    assert said_by == ["", "speaker_1", "speaker_2", "speaker_1", "speaker_2"]
+    assert [one["color"] for one in message["speakers"]] == ["#0072b2", "#d55e00"]
+    assert all(one["samples"] >= 2 for one in message["speakers"])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from babblefish.audio.pcm import wav_bytes
+from babblefish.audio.pcm import float_to_pcm16, wav_bytes
 from babblefish.settings import Settings
 from legacy import limits
 from legacy.flores import flores_of, written
@@ -24,6 +24,15 @@ from tests.support.fakes import Fakes, silence, speech
 from tests.support.legacy import serving, serving_on_a_port, upload
 
 BONJOUR = wav_bytes(speech(11), 16000)
+
+FLOATS = speech(11, 0.5).astype("<f4").tobytes()
+
+
+def _labelled_as_pcm(data: bytes) -> bytes:
+    """Return bytes of any kind with a header that says they are 16-bit PCM."""
+    file = io.BytesIO()
+    soundfile.write(file, np.frombuffer(data, "<i2"), 16000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -79,6 +88,21 @@ async def test_speech_with_channels_upside_down_to_each_other_is_transcribed(cli
     assert answer.json()["text"] == "bonjour tout le monde"
 
 
+async def test_a_file_whose_header_is_wrong_is_named_where_nothing_is_heard_in_it(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/transcribe", files=upload(_labelled_as_pcm(FLOATS)))
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_audio")
+    assert "32-bit float samples" in answer.json()["detail"]
+
+
+async def test_what_is_heard_in_a_file_whose_header_is_wrong_comes_with_a_warning(client: httpx.AsyncClient) -> None:
+    file = _labelled_as_pcm(FLOATS + float_to_pcm16(np.concatenate([silence(1), speech(11)])))
+    for path, asked in (("/transcribe", {}), ("/transcribe-translate", {"target_lang": "eng_Latn"})):
+        answer = (await client.post(path, files=upload(file), data=asked)).json()
+        assert "bonjour tout le monde" in (answer.get("text"), answer.get("transcription"))
+        assert answer["warning"]["code"] == "bad_audio"
+        assert "32-bit float samples" in answer["warning"]["detail"]
+
+
 async def test_a_declared_language_reaches_the_engine(client: httpx.AsyncClient, fakes: Fakes) -> None:
     await client.post("/transcribe", files=upload(BONJOUR), data={"language": "fra_Latn"})
     assert [request.source_langs for request in fakes.speech_translator.requests] == [frozenset({"fra"})]
@@ -94,7 +118,7 @@ async def test_any_tag_names_a_language_and_text_is_composed(client: httpx.Async
 
 
 def test_a_script_in_a_tag_chooses_how_a_language_is_written() -> None:
-    assert [written(flores_of(tag)) for tag in ("zh-Hant", "zh-Hant-TW", "zh-CN")] == ["zho_Hant", "zho_Hant", "cmn"]
+    assert [written(flores_of(tag)) for tag in ("zh-Hant", "zh-Hant-TW", "zh-CN")] == ["cmn-Hant", "cmn-Hant", "cmn"]
 
 
 async def test_a_file_is_transcribed_and_translated(client: httpx.AsyncClient) -> None:

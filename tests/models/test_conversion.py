@@ -15,11 +15,13 @@ from babblefish.domain import SetupError
 from babblefish.models import conversion, install, store
 from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.store import FetchError, State
-from tests.support.fake_hub import COMMIT, FakeHub
+from tests.support.fake_hub import FakeHub, hashes, pinned_to
 
 NAME = "nllb-200-distilled-600M-int8"
 (ASSET,) = (entry for entry in CATALOGUE if isinstance(entry, ConvertedAsset) and entry.name == NAME)
 ORIGIN = ASSET.origin
+HASHED = f".hashed-{ORIGIN.name}.json"
+"""What is remembered of the pickle, which was hashed before it was converted."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} | {"README.md": b"# NLLB"}
 
 
-def pull(model_dir: Path, source: Path | None = None) -> list[str]:
+def pinned(files: dict[str, bytes]) -> ConvertedAsset:
+    """Return what is converted, from these files in place of the published ones."""
+    (asset,) = (entry for entry in pinned_to(hashes({ORIGIN.repository: files})) if entry.name == NAME)
+    assert isinstance(asset, ConvertedAsset)
+    return asset
+
+
+def pull(model_dir: Path, files: dict[str, bytes], source: Path | None = None) -> list[str]:
     lines: list[str] = []
-    install.install(model_dir, (ASSET,), lines.append, source)
+    install.install(model_dir, (pinned(files),), lines.append, source)
     return lines
 
 
@@ -59,7 +68,7 @@ def test_without_the_converter_nothing_is_fetched_and_the_command_is_said(
 ) -> None:
     without_converter(monkeypatch)
     with pytest.raises(SetupError, match=r"needs torch: run pip install .*\[embedded,cascade\].*models pull nllb"):
-        pull(model_dir)
+        pull(model_dir, {})
     assert hub.requests == []
     assert not install.is_installed(ASSET, model_dir)
 
@@ -69,21 +78,21 @@ def test_a_model_is_pulled_converted_once_and_verified(
     hub: FakeHub, model_dir: Path, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.files[ORIGIN.repository] = published
-    lines = pull(model_dir)
+    lines = pull(model_dir, published)
 
     assert "NOT FOR COMMERCIAL USE" in lines[0]
     assert any(line.startswith(f"{NAME}: converted") for line in lines)
-    assert {path.name for path in model_dir.iterdir()} == {NAME, ORIGIN.name, ".lock"}
+    assert {path.name for path in model_dir.iterdir()} == {NAME, ORIGIN.name, ".lock", HASHED}
     assert "README.md" not in hub.fetched()
     manifest = json.loads((model_dir / NAME / store.MANIFEST_NAME).read_text())
-    assert (manifest["repository"], manifest["commit"]) == (ORIGIN.repository, COMMIT)
+    assert (manifest["repository"], manifest["commit"]) == (ORIGIN.repository, ORIGIN.commit)
     assert set(manifest["files"]) == {"config.json", "model.bin", "shared_vocabulary.json", "tokenizer.json"}
-    assert install.verify(model_dir, (ORIGIN, ASSET)) == {ORIGIN.name: State.GOOD, NAME: State.GOOD}
+    assert install.verify(model_dir, (pinned(published).origin, ASSET)) == {ORIGIN.name: State.GOOD, NAME: State.GOOD}
 
     hub.requests.clear()
     shutil.rmtree(model_dir / ORIGIN.name)
     without_converter(monkeypatch)
-    assert pull(model_dir) == []
+    assert pull(model_dir, published) == []
     assert hub.requests == []
     assert install.locate(NAME, model_dir) == model_dir / NAME
 
@@ -93,7 +102,7 @@ def test_a_damaged_conversion_is_found_and_made_again_without_the_hub(
     hub: FakeHub, model_dir: Path, published: dict[str, bytes]
 ) -> None:
     hub.files[ORIGIN.repository] = published
-    pull(model_dir)
+    pull(model_dir, published)
     hub.requests.clear()
     model = model_dir / NAME / "model.bin"
     good = model.read_bytes()
@@ -103,7 +112,7 @@ def test_a_damaged_conversion_is_found_and_made_again_without_the_hub(
     assert f"{NAME}/model.bin is damaged" in lines[0]
     assert "babblefish models pull --profile cascade" in lines[0]
     model.write_bytes(good[:100])
-    pull(model_dir)
+    pull(model_dir, published)
     assert install.verify(model_dir, (ASSET,)) == {NAME: State.GOOD}
     assert hub.requests == []
 
@@ -124,9 +133,9 @@ def test_what_is_interrupted_leaves_nothing_that_counts(
     with monkeypatch.context() as broken:
         broken.setattr(store, "write_manifest", dies_in_the_conversion)
         with pytest.raises(KeyboardInterrupt):
-            pull(model_dir)
-    assert {path.name for path in model_dir.iterdir()} == {ORIGIN.name, ".lock"}
-    pull(model_dir)
+            pull(model_dir, published)
+    assert {path.name for path in model_dir.iterdir()} == {ORIGIN.name, ".lock", HASHED}
+    pull(model_dir, published)
     assert install.is_installed(ASSET, model_dir)
 
 
@@ -135,9 +144,9 @@ def test_a_conversion_of_another_machine_is_copied_and_needs_no_converter(
     hub: FakeHub, model_dir: Path, tmp_path: Path, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.files[ORIGIN.repository] = published
-    pull(tmp_path / "other")
+    pull(tmp_path / "other", published)
     without_converter(monkeypatch)
-    pull(model_dir, source=tmp_path / "other")
+    pull(model_dir, published, source=tmp_path / "other")
     assert install.verify(model_dir, (ASSET,)) == {NAME: State.GOOD}
     assert not (model_dir / ORIGIN.name).exists()
 
@@ -147,12 +156,15 @@ def test_published_files_of_a_folder_are_copied_and_converted(
     model_dir: Path, tmp_path: Path, published: dict[str, bytes]
 ) -> None:
     with pytest.raises(FetchError, match=f"does not hold a complete copy of {ORIGIN.name}"):
-        pull(model_dir, source=tmp_path)
+        pull(model_dir, published, source=tmp_path)
     (tmp_path / ORIGIN.name).mkdir()
     for name, content in published.items():
         (tmp_path / ORIGIN.name / name).write_bytes(content)
-    pull(model_dir, source=tmp_path)
-    assert install.verify(model_dir, (ORIGIN, ASSET)) == {ORIGIN.name: State.UNVERIFIED, NAME: State.GOOD}
+    pull(model_dir, published, source=tmp_path)
+    assert install.verify(model_dir, (pinned(published).origin, ASSET)) == {
+        ORIGIN.name: State.UNVERIFIED,
+        NAME: State.GOOD,
+    }
 
 
 @pytest.mark.slow
@@ -160,11 +172,27 @@ def test_published_files_of_a_folder_are_copied_and_converted(
 def test_what_is_no_nllb_is_refused_in_one_line(
     hub: FakeHub, model_dir: Path, published: dict[str, bytes], file: str, content: bytes
 ) -> None:
-    hub.files[ORIGIN.repository] = {**published, file: content}
+    files = hub.files[ORIGIN.repository] = {**published, file: content}
     with pytest.raises(SetupError, match="cannot be converted") as caught:
-        pull(model_dir)
+        pull(model_dir, files)
     assert "\n" not in str(caught.value)
     assert not install.is_installed(ASSET, model_dir)
+
+
+@pytest.mark.slow
+def test_a_pickle_that_is_not_the_published_one_is_not_converted(model_dir: Path, published: dict[str, bytes]) -> None:
+    folder = model_dir / ORIGIN.name
+    folder.mkdir(parents=True)
+    for name, content in published.items():
+        (folder / name).write_bytes(content)
+    weights = folder / "pytorch_model.bin"
+    weights.write_bytes(published[weights.name].replace(b"shared.weight", b"shared.weighs"))
+
+    with pytest.raises(SetupError, match=r"pytorch_model\.bin is damaged or not what was published"):
+        pull(model_dir, published)
+
+    assert weights.exists()
+    assert not (model_dir / NAME).exists()
 
 
 def test_looking_for_the_converter_loads_neither_of_its_libraries() -> None:

@@ -16,8 +16,9 @@ import pytest
 from babblefish.domain import SetupError
 from babblefish.models import hub as hub_module
 from babblefish.models import install, store
+from babblefish.models.catalogue import HubAsset
 from babblefish.models.store import FetchError, State
-from tests.support.fake_hub import COMMIT, REPOSITORY, SPEECH, FakeHub, safetensors, speech_files
+from tests.support.fake_hub import COMMIT, REPOSITORY, SPEECH, FakeHub, safetensors, sha256, speech_files
 
 FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
 PULLED = set(speech_files()) - {"original_checkpoint.pt", "README.md"}
@@ -76,6 +77,42 @@ def test_the_commit_of_the_catalogue_is_fetched_and_not_the_newest(hub: FakeHub,
     shutil.rmtree(model_dir / "speech")
     with pytest.raises(FetchError):
         install.install(model_dir, (replace(SPEECH, commit="f" * 40),), lambda _: None)
+    assert not is_there(model_dir)
+
+
+def stating(**hashes: str) -> HubAsset:
+    """Return the asset with a hash for the file of each short name."""
+    paths = {"shard": FIRST, "config": "config.json"}
+    return replace(SPEECH, sha256={paths[name]: digest for name, digest in hashes.items()})
+
+
+def test_files_with_the_hashes_of_the_catalogue_are_pulled(hub: FakeHub, model_dir: Path) -> None:
+    files = hub.files[REPOSITORY]
+
+    install.install(model_dir, (stating(shard=sha256(files[FIRST]), config=sha256(files["config.json"])),), print)
+
+    assert is_there(model_dir)
+
+
+def test_what_the_hub_has_in_place_of_a_known_file_is_not_fetched(
+    hub: FakeHub, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(model_dir)
+    (model_dir / "speech" / "config.json").unlink()
+    before = {path: path.read_bytes() for path in model_dir.rglob("*") if path.is_file()}
+    hub.requests.clear()
+
+    with pytest.raises(SetupError, match=rf"has another {FIRST} of {REPOSITORY} .* should be {'0' * 64}\. Nothing was"):
+        install.install(model_dir, (stating(shard="0" * 64),), print)
+
+    assert hub.fetched() == []
+    assert {path: path.read_bytes() for path in model_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_small_file_that_is_not_the_known_one_does_not_count(hub: FakeHub, model_dir: Path) -> None:
+    with pytest.raises(SetupError, match=r"config\.json of somebody/speech is damaged"):
+        install.install(model_dir, (stating(config="0" * 64),), print)
+
     assert not is_there(model_dir)
 
 

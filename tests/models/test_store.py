@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from babblefish.domain import SetupError
 from babblefish.models import install, store
-from babblefish.models.catalogue import Package, PackagedAsset, WeightFile
+from babblefish.models.catalogue import HubAsset, Package, PackagedAsset, WeightFile
 from babblefish.models.store import FetchError, FileRecord, Manifest, State, sha256
 from tests.support.fake_hub import COMMIT, REPOSITORY, SPEECH, archive, safetensors, speech_files
 
@@ -57,9 +59,23 @@ def test_a_folder_with_its_manifest_is_copied_and_verified(pulled_disk: Path, mo
     lines = copy(model_dir, pulled_disk)
 
     assert state(model_dir) is State.GOOD
-    assert "verified by its manifest" in lines[-1]
+    assert lines[-1].endswith("copied, verified")
     assert not (model_dir / "speech" / "original_checkpoint.pt").exists()
     assert {path.name for path in model_dir.iterdir()} == {"speech", ".lock"}
+
+
+def test_a_manifest_is_read_once_to_copy_what_it_states_and_once_to_verify_it(
+    pulled_disk: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    read_manifest = store.read_manifest
+    monkeypatch.setattr(store, "read_manifest", lambda folder: read.append(folder) or read_manifest(folder))
+
+    copy(model_dir, pulled_disk)
+    assert read == [pulled_disk / "speech"]
+    read.clear()
+    assert state(model_dir) is State.GOOD
+    assert read == [model_dir / "speech"]
 
 
 def test_weights_that_contradict_their_manifest_are_not_located(
@@ -72,6 +88,59 @@ def test_weights_that_contradict_their_manifest_are_not_located(
     changed.write_bytes(changed.read_bytes()[:-1] + b"?")
     with pytest.raises(SetupError, match=f"{SHARD} is damaged"):
         install.locate("speech", model_dir)
+
+
+VOICE = "voices/alice.pt"
+
+
+def stating(*names: str) -> HubAsset:
+    """Return the asset with the hashes of these of its files."""
+    return replace(SPEECH, sha256={name: hashlib.sha256(speech_files()[name]).hexdigest() for name in names})
+
+
+def test_a_stated_hash_goes_before_the_manifest_of_whoever_made_the_copy(pulled_disk: Path, model_dir: Path) -> None:
+    folder = pulled_disk / "speech"
+    voice = archive(b"mallet")
+    (folder / VOICE).write_bytes(voice)
+    manifest = store.read_manifest(folder)
+    assert manifest is not None
+    forged = {**manifest.files, VOICE: FileRecord(len(voice), sha256(folder / VOICE))}
+    store.write_manifest(folder, replace(manifest, files=forged))
+    assert install.verify(pulled_disk, (SPEECH,)) == {"speech": State.GOOD}
+
+    assert install.verify(pulled_disk, (stating(VOICE),)) == {"speech": State.DAMAGED}
+    with pytest.raises(SetupError, match=r"alice\.pt is damaged"):
+        install.install(model_dir, (stating(VOICE),), print, pulled_disk)
+
+    assert not (model_dir / "speech").exists()
+
+
+def test_a_folder_without_a_manifest_is_held_against_stated_hashes(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = tuple(name for name in speech_files() if name not in ("original_checkpoint.pt", "README.md"))
+    assert install.verify(disk, (stating(VOICE),)) == {"speech": State.UNVERIFIED}
+    assert install.verify(disk, (stating(*everything),)) == {"speech": State.GOOD}
+    monkeypatch.setattr(install, "CATALOGUE", (stating(VOICE),))
+    assert install.locate("speech", disk)
+    assert not install.is_known("speech", disk)
+    monkeypatch.setattr(install, "CATALOGUE", (stating(*everything),))
+    assert install.is_known("speech", disk)
+
+    voice = disk / "speech" / VOICE
+    voice.write_bytes(exchanged := archive(b"eve"))
+
+    with pytest.raises(SetupError, match=r"alice\.pt is damaged .* is not loaded; keep it elsewhere or delete it"):
+        install.locate("speech", disk)
+    assert voice.read_bytes() == exchanged
+
+
+def test_files_are_hashed_again_when_a_hash_becomes_known(pulled_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "CATALOGUE", (SPEECH,))
+    install.locate("speech", pulled_disk)
+
+    monkeypatch.setattr(install, "CATALOGUE", (replace(SPEECH, sha256={VOICE: "0" * 64}),))
+
+    with pytest.raises(SetupError, match=r"alice\.pt is damaged"):
+        install.locate("speech", pulled_disk)
 
 
 def test_a_folder_without_a_manifest_is_copied_and_called_unverified(disk: Path, model_dir: Path) -> None:

@@ -43,6 +43,16 @@ test("after a new connection only what is wanted otherwise is asked for, one by 
   assert.deepEqual(agreement.unmet({ ...CHOICES, target_lang: "fra" }), []);
 });
 
+test("an older server is not asked for what it does not know", () => {
+  const { Agreement } = load(["Agreement"]);
+  const wanted = { ...CHOICES, interpreting: "simultaneous" };
+  const agreement = new Agreement(wanted);
+  agreement.renew(CHOICES);
+  assert.deepEqual(agreement.unmet(wanted), []);
+  agreement.renew({ ...CHOICES, interpreting: "consecutive" });
+  assert.deepEqual(agreement.unmet(wanted), [{ interpreting: "simultaneous" }]);
+});
+
 /* History */
 
 test("whoever joins for the first time has missed nothing", () => {

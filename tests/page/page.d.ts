@@ -16,6 +16,8 @@ interface Choices {
   target_lang: string;
   source_lang: string;
   audio: "stream" | "none";
+  /** What an older server does not know, and what the server decides where nobody has chosen. */
+  interpreting?: "simultaneous" | "consecutive";
 }
 
 interface Ready extends Choices {
@@ -30,6 +32,7 @@ interface Ready extends Choices {
 /** What a caption is made of; a partial one has no more. */
 interface Said {
   utterance_id: string;
+  client_id: string;
   speaker_id: string;
   speaker_name: string;
   speaker_likely?: boolean;
@@ -45,12 +48,14 @@ interface Said {
   seq?: number;
   timestamp?: string;
   latency_ms?: number;
+  /** It goes on from the client's result before. */
+  continues?: boolean;
+  typed?: boolean;
   replayed?: boolean;
 }
 
 interface Result extends Said {
   source_lang_confidence: number;
-  client_id: string;
   seq: number;
   timestamp: string;
   latency_ms: number;
@@ -66,6 +71,7 @@ interface PartialResult {
   source_lang: string;
   translation: string | null;
   target_lang: string;
+  continues?: boolean;
 }
 
 interface Member {
@@ -99,6 +105,7 @@ interface ServerHandlers {
   talking(message: { client_id: string; talking: boolean }): void;
   resumed(message: { replayed: number; lost: number; lost_unknown?: boolean }): void;
   settled(message: Choices): void;
+  behind(message: { seconds: number; without?: string[] }): void;
   error(message: ServerError): void;
 }
 
@@ -131,6 +138,8 @@ interface Utterance {
   seq: number;
   /** Its stream (or before all streams), then its place there. */
   order: number[];
+  /** The id of the one from which it goes on, or "". */
+  follows: string;
   /** By index: decoded, being decoded, or broken. */
   pieces: Map<number, AudioBuffer | "decoding" | null>;
   /** Index of the piece to be scheduled next. */
@@ -138,7 +147,6 @@ interface Utterance {
   pieceCount: number;
   /** Nothing more will come. */
   cut: boolean;
-  sources: Set<AudioBufferSourceNode>;
   heard: number;
 }
 
@@ -173,9 +181,18 @@ interface ConnectionHandlers {
 
 interface CaptionHandlers {
   rename(speakerId: string, was: string): void;
-  replay(utteranceId: string): void;
+  replay(utteranceIds: string[]): void;
   likely(): string[];
   speak(lang: string): void;
+}
+
+/** What is shown of an utterance, or of several that go on from each other. */
+interface Card {
+  item: HTMLElement;
+  mine: boolean;
+  parts: Said[];
+  /** The utterances that can be heard again. */
+  voiced: Set<string>;
 }
 
 /** A caption of what somebody is saying at this moment. */
@@ -189,8 +206,10 @@ interface ShownPartial {
 interface TranscriptLine {
   seq: number;
   timestamp: string;
+  client_id: string;
   speaker_id: string;
   speaker: string;
+  continues: boolean;
   source_lang: string;
   source_text: string;
   target_lang: string;
@@ -230,8 +249,12 @@ interface SettingsHandlers {
   /** Volume or speed. */
   voices(): void;
   audio(): void;
+  interpreting(): void;
   pushToTalk(): void;
+  /** What the page has seen. */
   save(format: string): void;
+  /** What the server has kept. */
+  record(format: string): void;
 }
 
 interface TalkActions {

@@ -168,6 +168,101 @@ test("too far behind, only the newest is heard", async () => {
   assert.ok(skipped.length >= 1 && !skipped.includes("u5"));
 });
 
+test("what goes on from the one before follows it without a gap, and both are counted", async () => {
+  await say(1, "a");
+  player.expect(2, "b", "a");
+  await player.add("b", 0, wav(1), true);
+  player.expect(3, "c", "b");
+  await context.passes(1.5);
+  await player.add("c", 0, wav(1), true); // in time
+  await say(4, "d");
+  await context.passes(10);
+  assert.deepEqual(order(), ["a0", "b0", "c0", "d0"]);
+  const [a, b, c, d] = player.played.pieces;
+  assert.equal(b.start, a.end);
+  assert.equal(c.start, b.end);
+  assert.ok(d.start > c.end);
+  assert.equal(player.played.utterances, 4);
+});
+
+test("who goes on after somebody else spoke is heard after a pause", async () => {
+  await say(1, "a");
+  await say(2, "x");
+  player.expect(3, "b", "a");
+  await player.add("b", 0, wav(1), true);
+  await context.passes(10);
+  const [, x, b] = player.played.pieces;
+  assert.ok(b.start - x.end >= 0.04);
+});
+
+test("what comes behind makes the rest of a long utterance faster", async () => {
+  player.expect(1, "a");
+  for (let index = 0; index < 8; index++) await player.add("a", index, wav(1), index === 7);
+  await context.passes(0.5);
+  await say(2, "b", 4);
+  await context.passes(20);
+  const lengths = player.played.pieces.map(({ start, end }) => end - start);
+  assert.equal(lengths[0], 1);
+  assert.ok(lengths[4] < 0.85, `${lengths}`);
+  assert.ok(lengths.at(-1) > 3.9, "what nothing waits behind has its own speed");
+});
+
+test("a skipped voice takes along what goes on from it and is already on its way", async () => {
+  await say(1, "a", 2);
+  player.expect(2, "b", "a");
+  await player.add("b", 0, wav(2), true);
+  await say(3, "c");
+  await context.passes(0.5);
+  player.skip();
+  await context.passes(5);
+  assert.deepEqual(order(), ["c0"]);
+});
+
+test("what goes on from the one before can be skipped as long as there is no need of it yet", async () => {
+  for (const [seq, seconds] of [[1, 4], [2, 4], [3, 20], [4, 1]]) {
+    player.expect(seq, `u${seq}`, `u${seq - 1}`);
+    await player.add(`u${seq}`, 0, wav(seconds), true);
+  }
+  assert.deepEqual(skipped, ["u3"]);
+  await context.passes(20);
+  assert.deepEqual(order(), ["u10", "u20", "u40"]);
+});
+
+/**
+ * Somebody speaks for five minutes, a clause every four seconds, and each translation is so many times as long.
+ * Returns how far behind the voice was at most, in seconds, measured whenever a clause came.
+ */
+async function monologue(timesAsLong, goesOn) {
+  let most = 0;
+  for (let seq = 1; seq <= 75; seq++) {
+    player.expect(seq, `u${seq}`, goesOn ? `u${seq - 1}` : "");
+    for (let index = 0; index < 4; index++) await player.add(`u${seq}`, index, wav(timesAsLong), index === 3);
+    most = Math.max(most, player.behindS);
+    await context.passes(4);
+  }
+  await context.passes(60);
+  return most;
+}
+
+for (const goesOn of [true, false]) {
+  const how = goesOn ? "that goes on" : "with pauses";
+  test(`a monologue ${how}, 1.3 times as long in translation, is heard whole and never far behind`, async () => {
+    const most = await monologue(1.3, goesOn);
+    assert.deepEqual(skipped, []);
+    assert.equal(player.played.utterances, 75);
+    assert.ok(most < 15, `${most} s behind`);
+    const gaps = player.played.pieces.slice(1).map(({ start }, k) => start - player.played.pieces[k].end);
+    assert.ok(!goesOn || Math.max(...gaps.slice(8)) < 1e-6, "once the voice has more than it can say, it has no gap");
+  });
+
+  test(`a monologue ${how}, twice as long in translation, is skipped in part, and what is skipped is told`, async () => {
+    const most = await monologue(2, goesOn);
+    assert.ok(most < 15 + 8, `${most} s behind`);
+    assert.ok(skipped.length > 5 && skipped.length < 40, `${skipped.length} skipped`);
+    assert.equal(player.played.utterances + skipped.length, 75);
+  });
+}
+
 test("a skipped voice ends at once and does not count as heard", async () => {
   await say(1, "a", 5);
   await say(2, "b");

@@ -30,7 +30,7 @@ test("what was not translated stands there once", () => {
 
 test("as JSON, a line holds what was said and nothing of how it was made", () => {
   assert.deepEqual(Object.keys(JSON.parse(transcript(line(1, 0)).as("json"))[0]), [
-    "seq", "timestamp", "speaker_id", "speaker", "source_lang", "source_text", "target_lang", "translation",
+    "seq", "timestamp", "speaker_id", "speaker", "continues", "source_lang", "source_text", "target_lang", "translation",
   ]);
 });
 
@@ -38,6 +38,25 @@ test("lines stand in the order in which they were said, not in which they came",
   const lines = JSON.parse(transcript(line(3, 2000), line(2, 1000), line(1, 1000)).as("json"));
   assert.deepEqual(lines.map(({ seq }) => seq), [1, 2, 3]);
 });
+
+test("as text, what goes on is one line, until somebody else speaks", () => {
+  const part = (seq, words, changes) => line(seq, 1000 * seq, { client_id: "a", translation: words, source_text: words.toUpperCase(), ...changes });
+  const kept = transcript(
+    part(1, "I came"), part(2, "home late,", { continues: true }), part(3, "but not too late.", { continues: true, speaker_id: "unknown" }),
+    part(4, "Oh.", { client_id: "b", speaker_id: "speaker_2" }), part(5, "Then I ate.", { continues: true }), part(6, "Good night."),
+  );
+  const said = kept.as("txt").split("\n").filter(Boolean).map((text) => text.split(": ").at(-1).trim());
+  assert.deepEqual(said, [
+    "I came home late, but not too late.", "I CAME HOME LATE, BUT NOT TOO LATE.", "Oh.", "OH.", "Then I ate.", "THEN I ATE.", "Good night.", "GOOD NIGHT.",
+  ]);
+  assert.equal(kept.as("srt").match(/-->/g).length, 6, "each part has its own time");
+});
+
+for (const [before, after, whole] of [["Ich komme", "nach Hause.", "Ich komme nach Hause."], ["我来了，", "你好。", "我来了，你好。"], ["สวัสดี", "ครับ", "สวัสดีครับ"]]) {
+  test(`"${before}" and "${after}" are "${whole}"`, () => {
+    assert.equal(load(["joinedTexts"]).joinedTexts([before, after]), whole);
+  });
+}
 
 test("a corrected line takes the place of the first", () => {
   const kept = transcript(line(1, 0), line(1, 0, { translation: "Good evening" }));

@@ -43,6 +43,8 @@ const SERVERS = [
   { code: "eng", bcp47: "en", name: "English", native_name: "English", captions: "good", voice: "a" },
   { code: "fra", bcp47: "fr", name: "French", native_name: "Français", captions: "draft", voice: "a" },
   { code: "pol", bcp47: "pl", name: "Polish", native_name: "Polski", captions: "untranslated", voice: "a" },
+  { code: "cmn", bcp47: "zh", name: "Chinese", native_name: "中文", captions: "good", voice: "a" },
+  { code: "cmn-Hant", bcp47: "zh-Hant", name: "Chinese (Traditional)", native_name: "繁體中文", captions: "good", voice: "a" },
 ];
 
 test("who comes for the first time hears the first of their languages that the server has", () => {
@@ -55,6 +57,7 @@ test("who comes for the first time hears the first of their languages that the s
   assert.equal(preferred("de-DE", "pl", "fr"), "pol");
   assert.equal(preferred("fr-CA"), "fra");
   assert.equal(preferred("ja"), "eng");
+  assert.deepEqual(["zh", "zh-CN", "zh-TW", "zh-HK", "zh-Hant-SG"].map((tag) => preferred(tag)), ["cmn", "cmn", "cmn-Hant", "cmn-Hant", "cmn-Hant"]);
 });
 
 test("a language has its name in the page's language, else the server's, else its code", () => {

@@ -38,7 +38,8 @@ SAYS = {
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights that packages carry, which are installed, and a tiny NLLB, converted as the real one is."""
     folder = tmp_path_factory.mktemp("models")
-    for name in ("whisper-base", "kokoro-v1.0.int8.onnx", "kokoro-voices-v1.0.npz", "d-vector.int8.onnx"):
+    kokoro = ("kokoro-v1.0.int8.onnx", "kokoro-voices-v1.0.npz")
+    for name in ("whisper-base", *kokoro, "campplus-zh-en.pt", "smart-turn-v3.2-cpu.onnx"):
         (folder / name).symlink_to(Settings().model_dir / name)
     (asset,) = (entry for entry in CATALOGUE if isinstance(entry, ConvertedAsset) and entry.name == NLLB)
     (folder / asset.origin.path).mkdir()
@@ -70,7 +71,8 @@ async def test_a_client_is_told_its_engines_and_languages(cascade: Running) -> N
     assert (ready["profile"], ready["profile_reason"]) == ("cascade", "requested in the settings")
     assert ready["engines"] == {
         "voice_detector": "silero",
-        "speaker_encoder": "dvector",
+        "turn_detector": "smart-turn",
+        "speaker_encoder": "campplus",
         "speech_translator": "whisper",
         "text_translator": "nllb",
         "synthesizers": "kokoro, espeak",

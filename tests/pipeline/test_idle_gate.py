@@ -51,3 +51,13 @@ def test_a_measurement_is_forgotten_as_the_machine_may_have_been_busy(gate: Idle
     assert not gate.is_open(2.0)
     clock.now_s += 2.0
     assert gate.is_open(2.0)
+
+
+def test_a_draft_waits_only_while_an_utterance_is_being_recognised(gate: IdleGate) -> None:
+    gate.utterance_begins()
+    assert not gate.is_open_for_drafts
+    gate.utterance_is_recognised()
+    assert gate.is_open_for_drafts
+    assert not gate.is_open(1.0)
+    gate.interim_begins(Deadline.after(10))
+    assert not gate.is_open_for_drafts

@@ -120,14 +120,14 @@ async def test_a_translator_that_fails_is_an_error_and_not_the_transcript(
 
 
 async def test_text_takes_a_route_or_is_refused(interpreter: Interpreter) -> None:
-    caption = await interpreter.pipeline.translate("le chat", "fra", "spa")
+    caption = await interpreter.pipeline.texts.translate("le chat", "fra", "spa")
     assert (caption.text, caption.lang, caption.quality, caption.path) == (
         *("<spa> le chat", "spa", Quality.DRAFT),
         ("fra", "spa"),
     )
-    assert (await interpreter.pipeline.translate("kot", "pol", "pol")).text == "kot"
+    assert (await interpreter.pipeline.texts.translate("kot", "pol", "pol")).text == "kot"
     with pytest.raises(NoPathError, match="from pol to spa"):
-        await interpreter.pipeline.translate("kot", "pol", "spa")
+        await interpreter.pipeline.texts.translate("kot", "pol", "spa")
 
 
 async def test_the_engines_processes_end_with_it(settings: Settings, fakes: Fakes) -> None:

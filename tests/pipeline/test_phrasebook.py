@@ -216,6 +216,6 @@ async def test_the_glossary_has_its_way(running: Running, fakes: Fakes) -> None:
 
 async def test_a_phrase_that_is_written_needs_no_translator_either(settings: Settings, fakes: Fakes) -> None:
     async with Interpreter.open(settings, fakes.engines) as interpreter:
-        caption = await interpreter.pipeline.translate("Lo siento.", "spa", "fra")
+        caption = await interpreter.pipeline.texts.translate("Lo siento.", "spa", "fra")
     assert (caption.text, caption.quality, caption.path) == ("Je suis désolé.", Quality.GOOD, ("spa", "fra"))
     assert fakes.calls.count["text fra"] == 0

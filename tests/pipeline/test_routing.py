@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from babblefish.domain import Quality
 from babblefish.engines.contracts import Route
-from babblefish.pipeline.routing import plan_captions
-from tests.support.fakes import Fakes
+from babblefish.pipeline.routing import CaptionPlan, plan_captions
+from tests.support.fakes import Fakes, FakeTextTranslator
 
 
 def test_the_spoken_language_needs_no_translation(fakes: Fakes) -> None:
@@ -56,10 +56,24 @@ def test_without_a_way_from_english_the_listener_gets_the_transcript(fakes: Fake
     assert (plan.lang, plan.route) == ("eng", None)
 
 
+def test_what_nobody_writes_in_another_script_is_read_in_the_usual_one(fakes: Fakes) -> None:
+    assert plan_captions("cmn", ["cmn-Hant"], fakes.engines)["cmn-Hant"] == CaptionPlan("cmn", None, Quality.ORIGINAL)
+    both = plan_captions("fra", ["cmn", "cmn-Hant"], replace(fakes.engines, text_translator=_ChineseText(fakes.calls)))
+    assert both["cmn"] == both["cmn-Hant"]
+    assert both["cmn"].lang == "cmn"
+
+
 def test_without_a_text_translator_english_still_works(fakes: Fakes) -> None:
     engines = replace(fakes.engines, text_translator=None)
     assert plan_captions("fra", ["eng"], engines)["eng"].quality is Quality.GOOD
     assert plan_captions("fra", ["spa"], engines)["spa"].lang == "eng"
+
+
+class _ChineseText(FakeTextTranslator):
+    """A text translator that writes Chinese, in simplified characters."""
+
+    def route(self, source_lang: str, target_lang: str) -> Route | None:
+        return Route((source_lang, target_lang), Quality.GOOD) if target_lang == "cmn" else None
 
 
 class _GoodText:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
 
+from babblefish.pipeline.pace import Pace
 from babblefish.server import dashboard as watching
 from babblefish.server.dashboard import Dashboard, spent
 from babblefish.server.server import Server
@@ -16,7 +18,7 @@ from babblefish.telemetry.prometheus import Metrics
 from babblefish.telemetry.recorder import Recorder, Trace
 from babblefish.telemetry.usage import Usage
 from tests.support.fakes import Fakes, speech
-from tests.support.serving import Running
+from tests.support.serving import Running, serving
 
 SHAPE_OF_THE_OWNER: dict[str, set[str]] = {
     "server": {"uptime", "cpu_percent", "memory_mb", "threads_active"},
@@ -64,7 +66,7 @@ async def test_it_has_the_shape_of_the_first_design(running: Running) -> None:
     assert state["performance"]["utterances_processed"] == 1
     assert state["performance"]["errors"] == 0
     assert 0 < state["performance"]["avg_latency_ms"] <= result["latency_ms"] + 1000
-    assert state["rooms"] == [{"room": "kitchen", "langs": {"fra": 1, "eng": 1}}]
+    assert state["rooms"] == [{"room": "kitchen", "langs": {"fra": 1, "eng": 1}, "behind_s": 0.0, "without": []}]
     assert state["server"]["threads_active"] > 1
     assert state["server"]["process_memory_mb"] > 10
 
@@ -110,6 +112,24 @@ async def test_what_belongs_to_a_conversation_is_no_error_and_a_failed_engine_de
         "engine_failed in the last 5 minutes: 1",
         "failed engine calls in the last 5 minutes: 1",
     ]
+
+
+async def test_a_room_that_is_behind_degrades_until_it_has_caught_up(fakes: Fakes, gate: threading.Event) -> None:
+    pace = Pace(behind_s=0.1, well_behind_s=0.15, far_behind_s=0.2, behind_look_s=0.02)
+    async with serving(Settings(log_level="error"), fakes.engines, pace) as running:
+        fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+        client = await running.client(target_lang="eng")
+        await client.say(speech(11))
+        await client.wait_until(lambda: any("speech" in told["without"] for told in client.of_type("behind")))
+        state = await look(running)
+        assert state["rooms"][0]["behind_s"] >= 0.2
+        assert state["rooms"][0]["without"] == ["interim", "early_speech", "speech"]
+        (reason,) = state["health"]["reasons"]
+        assert reason.startswith("rooms behind what is said in them: 1, by up to ")
+        assert reason.endswith(" s, without interim captions, the speech of clauses, the speech of new results")
+        gate.set()
+        await client.wait_until(lambda: client.of_type("behind")[-1]["seconds"] == 0)
+        assert (await look(running))["health"] == {"state": "well", "reasons": []}
 
 
 async def test_places_that_are_all_taken_and_parts_that_are_missing_degrade(settings: Settings, fakes: Fakes) -> None:
@@ -161,20 +181,20 @@ def test_points_tell_of_the_minute_before_and_no_more_than_an_hour_is_kept() -> 
     recorder.traces.update((str(i), trace(str(i), caption_s, 5.0)) for i, caption_s in enumerate((1.0, 2.0, 3.0)))
     recorder.faults.append((1001.0, "internal"))
     trends = Trends(recorder, ())
-    trends.add(at=0.0, now_s=1005.0, usage=usage(3.0), clients=2, lag_s=0.001)
+    trends.add(at=0.0, now_s=1005.0, usage=usage(3.0), clients=2, lag_s=0.001, behind_s=0.0)
     recorder.faults.append((1008.0, "overloaded"))
-    trends.add(at=10.0, now_s=1015.0, usage=usage(8.0), clients=2, lag_s=0.02)
+    trends.add(at=10.0, now_s=1015.0, usage=usage(8.0), clients=2, lag_s=0.02, behind_s=4.0)
     first, second = trends.points
     assert first.caption == pytest.approx((2.0, 2.9))
     assert first.stages == {"encode": pytest.approx((0.1, 0.1))}
     assert (first.speech, first.utterances) == (None, 3)
     assert (first.errors, second.errors) == (1, 1)
     assert second.cpu_percent == {"translation": pytest.approx(50.0)}
-    assert second.lag_ms == pytest.approx(20.0)
-    trends.add(at=60.0, now_s=1066.0, usage=usage(9.0), clients=0, lag_s=0.0)
+    assert (second.lag_ms, second.behind_s) == (pytest.approx(20.0), 4.0)
+    trends.add(at=60.0, now_s=1066.0, usage=usage(9.0), clients=0, lag_s=0.0, behind_s=0.0)
     assert (trends.points[-1].caption, trends.points[-1].utterances) == (None, 0)
     for index in range(1000):
-        trends.add(at=70.0 + index, now_s=1070.0 + index, usage=usage(9.0), clients=0, lag_s=0.0)
+        trends.add(at=70.0 + index, now_s=1070.0 + index, usage=usage(9.0), clients=0, lag_s=0.0, behind_s=0.0)
     assert len(trends.points) == 360
 
 

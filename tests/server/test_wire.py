@@ -287,7 +287,9 @@ async def test_two_voices_on_one_client_are_told_apart_and_can_be_named(running:
 
 async def test_a_client_changes_what_it_hears_speaks_and_is_called(running: Running, fakes: Fakes) -> None:
     client = await running.client(target_lang="eng", audio="none")
-    await client.send_message(type="set", target_lang="spa", source_lang="fra", name="Pierre", audio="wav")
+    await client.send_message(
+        type="set", target_lang="spa", source_lang="fra", name="Pierre", audio="wav", interpreting="simultaneous"
+    )
     (settled,) = await client.wait_for("settled")
     assert settled == {
         "type": "settled",
@@ -295,6 +297,7 @@ async def test_a_client_changes_what_it_hears_speaks_and_is_called(running: Runn
         "source_lang": "fra",
         "name": "Pierre",
         "audio": "wav",
+        "interpreting": "simultaneous",
     }
     await client.say(speech(11))
     (result,) = await client.wait_for("result")
@@ -378,6 +381,10 @@ async def test_http_tells_state_languages_and_speakers(running: Running) -> None
         assert (state["service"], state["clients"], state["ready"]) == ("BabbleFish", 1, True)
         page = await http.get("/", headers={"accept": "text/html"})
         assert "<html" in page.text
+        assert page.headers["content-encoding"] == "gzip"
+        plain = await http.get("/", headers={"accept": "text/html", "accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.text == page.text
         languages = {info["code"]: info for info in (await http.get("/languages")).json()["languages"]}
         assert languages["spa"]["captions"] == "draft"
         assert languages["spa"]["voice"] == "fake:spa"

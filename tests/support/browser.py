@@ -161,6 +161,9 @@ class ScriptedServer:
             otherwise each connection is one to a server that was restarted.
         resumes: Every ``resume``; it is not among the ``controls``.
         played: The utterances whose voice began to be heard, as the page told; not among the ``controls`` either.
+        record: What the server has kept of every room; None where it keeps nothing.
+        record_status: Of the answer to who asks for it.
+        asked: The address and the token of each request for it.
         away: Whether nobody is there: no connection is taken.
     """
 
@@ -176,6 +179,9 @@ class ScriptedServer:
         self.history: dict[str, Any] = {}
         self.resumes: list[dict[str, Any]] = []
         self.played: list[str] = []
+        self.record: str | None = None
+        self.record_status = HTTPStatus.OK
+        self.asked: list[tuple[str, str]] = []
         self.away = False
         self.port = 0
         self._settled = server_messages.Settled(target_lang="eng", source_lang="auto", name="", audio="stream")
@@ -218,13 +224,14 @@ class ScriptedServer:
         self.door.wait()
         self._client = client
         self._settled = server_messages.Settled(
-            **wish.model_dump(include=server_messages.Settled.model_fields.keys() - {"type"})
+            **wish.model_dump(include=server_messages.Settled.model_fields.keys() - {"type"}, exclude_none=True)
         )
         members = [
             server_messages.MemberInfo(client_id="me", name=wish.name, target_lang=wish.target_lang, source_lang="auto")
         ]
         members.append(server_messages.MemberInfo(client_id="other", name="Anna", target_lang="fra", source_lang="fra"))
-        welcome = ready(**wish.model_dump(include={"target_lang", "source_lang", "room", "audio"}))
+        agreed = {"target_lang", "source_lang", "room", "audio", "interpreting"}
+        welcome = ready(**wish.model_dump(include=agreed, exclude_none=True))
         life = {"history_id": f"life {len(self.joins)}"}
         self.say(json.loads(server_messages.encode(welcome)) | life | self.history)
         self.send(server_messages.Presence(members=members))
@@ -261,6 +268,13 @@ class ScriptedServer:
         if path == "/languages":
             body = json.dumps({"languages": [info.model_dump(mode="json") for info in LANGUAGES]})
             return _response(HTTPStatus.OK, "application/json", body.encode())
+        if path == "/rooms/main/transcript":
+            self.asked.append((request.path, request.headers.get("Authorization", "")))
+            if self.record is not None and self.record_status == HTTPStatus.OK:
+                return _response(HTTPStatus.OK, "text/plain; charset=utf-8", self.record.encode())
+            refusal = {"code": "too_fast", "message": "too many attempts"}
+            status = HTTPStatus.NOT_FOUND if self.record is None else self.record_status
+            return _response(status, "application/json", json.dumps(refusal).encode())
         return _response(HTTPStatus.NOT_FOUND, "text/plain", b"")
 
 

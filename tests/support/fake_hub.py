@@ -8,18 +8,21 @@ import json
 import struct
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from babblefish.models import hub as models_hub
-from babblefish.models.catalogue import HubAsset
+from babblefish.models.catalogue import CATALOGUE, Asset, ConvertedAsset, HubAsset
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_COMMITS = [asset.commit for asset in CATALOGUE if isinstance(asset, HubAsset) and asset.commit]
 LARGE_BYTES = 1000
 """From this size a file is stored outside Git and served from another address, as the real hub does."""
 
@@ -35,6 +38,47 @@ SPEECH = HubAsset(
     files=("config.json", "model.safetensors.index.json", "model-*.safetensors", "voices/*.pt"),
     needed=("config.json", "model-*.safetensors", "voices/*.pt"),
 )
+
+
+AnyAsset = TypeVar("AnyAsset", bound=Asset)
+
+
+def hashes(files: Mapping[str, Mapping[str, bytes]]) -> dict[str, dict[str, str]]:
+    """Return hashes of these repositories' files, by asset: of just those that the catalogue states for it."""
+    return {
+        asset.name: {name: sha256(content) for name, content in files[asset.repository].items() if name in asset.sha256}
+        for asset in CATALOGUE
+        if isinstance(asset, HubAsset) and asset.repository in files
+    }
+
+
+def hashes_in(model_dir: Path) -> dict[str, dict[str, str]]:
+    """Return the same of a model folder, whatever made its files."""
+    return {
+        asset.name: {
+            name: sha256((model_dir / asset.path / name).read_bytes())
+            for name in asset.sha256
+            if (model_dir / asset.path / name).is_file()
+        }
+        for asset in CATALOGUE
+        if isinstance(asset, HubAsset) and (model_dir / asset.path).is_dir()
+    }
+
+
+def pinned_to(stated: Mapping[str, Mapping[str, str]]) -> tuple[Asset, ...]:
+    """Return the catalogue with other hashes, by asset."""
+    return tuple(_pinned_to(asset, stated) for asset in CATALOGUE)
+
+
+def _pinned_to(asset: AnyAsset, stated: Mapping[str, Mapping[str, str]]) -> AnyAsset:
+    if isinstance(asset, ConvertedAsset):
+        return replace(asset, origin=_pinned_to(asset.origin, stated))
+    return replace(asset, sha256=stated[asset.name]) if asset.name in stated else asset
+
+
+def sha256(content: bytes) -> str:
+    """Return the hash of a file in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def safetensors(data_bytes: int) -> bytes:
@@ -91,7 +135,7 @@ class FakeHub:
         reached: Set when content is asked for.
         hold: Content is not served before this is set.
         requests: In the order they came.
-        commits: Those there are; the first is the newest.
+        commits: Those there are, the catalogue's among them; the first is the newest.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -104,7 +148,7 @@ class FakeHub:
     reached: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
-    commits: list[str] = field(default_factory=lambda: [COMMIT])
+    commits: list[str] = field(default_factory=lambda: [COMMIT, *_COMMITS])
     url: str = ""
 
     def fetched(self) -> list[str]:
@@ -125,7 +169,7 @@ class FakeHub:
             if len(served) >= LARGE_BYTES:
                 sibling["lfs"] = {
                     "size": len(content),
-                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "sha256": sha256(content),
                     "pointerSize": 134,
                 }
                 sibling["blobId"] = hashlib.sha1(b"the pointer").hexdigest()

@@ -10,17 +10,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from babblefish.domain import Deadline, EngineError, NoSpeechError, Quality, Samples, Speech, Transcript
+from babblefish.domain import (
+    SAMPLE_RATE_HZ,
+    Deadline,
+    EngineError,
+    NoSpeechError,
+    Quality,
+    Samples,
+    Speech,
+    Transcript,
+    TwoLanguagesError,
+)
 from babblefish.engines.contracts import (
     Embedding,
     Engines,
     Route,
     SpeechRequest,
     SpeechTranslation,
+    StretchEmbedder,
     TextRequest,
     TextTranslation,
     VoiceScale,
@@ -32,6 +44,7 @@ VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most
 PHRASES: dict[int, tuple[str, str]] = {
     11: ("fra", "bonjour tout le monde"),
     12: ("fra", "comment allez vous ce soir"),
+    13: ("spa", "buenas tardes a todos ustedes"),
     21: ("eng", "good evening my dear friends"),
     22: ("eng", "the train leaves at seven"),
     23: ("eng", "it costs 2,500 dollars or 2.5"),
@@ -96,6 +109,29 @@ class FakeSpeakerEncoder:
         return embedding
 
 
+def _change(request: SpeechRequest) -> int | None:
+    """Return the first pause between phrases of two languages."""
+    langs = [PHRASES.get(_phrase(part), ("",))[0] for part in np.split(request.samples, request.pauses)]
+    changes = zip(request.pauses, pairwise(langs), strict=True)
+    return next((pause for pause, (before, after) in changes if before != after), None)
+
+
+class FakeVoiceTracker(FakeSpeakerEncoder):
+    """Embeds a stretch as the mean of its tenths of a second."""
+
+    another_voice = 0.5
+
+    def track(self, samples: Samples) -> StretchEmbedder:
+        tenth = SAMPLE_RATE_HZ // 10
+
+        def embed(first: int, last: int) -> Embedding:
+            parts = [self.embed(samples[at : at + tenth]) for at in range(first, last - tenth + 1, tenth)]
+            mean = np.sum(parts, axis=0)
+            return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+        return embed
+
+
 class FakeSpeechTranslator:
     """Says what the phrase says; translates to English itself. ``before`` runs first and may wait or raise."""
 
@@ -118,6 +154,8 @@ class FakeSpeechTranslator:
         self.before(phrase)
         time.sleep(self.delay_s)
         request.deadline.check()
+        if len(request.source_langs) != 1 and (pause := _change(request)) is not None:
+            raise TwoLanguagesError(pause)
         if phrase not in PHRASES:
             raise NoSpeechError("no words were recognised")
         lang, text = PHRASES[phrase]
@@ -180,6 +218,21 @@ class ScriptedConversationTranslator(FakeTextTranslator):
         return self.make(request)
 
 
+class FakeLanguageDetector:
+    """Tells English, French and Polish by the words of the phrases; any other text says nothing of its language."""
+
+    name = "fake-language"
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    def scores(self, text: str) -> Mapping[str, float]:
+        self.calls.note("language")
+        scores = dict.fromkeys(("eng", "fra", "pol", "spa"), -20.0)
+        scores.update((lang, 0.0) for lang, said in PHRASES.values() if set(text.split()) & set(said.split()))
+        return scores
+
+
 class FakeSynthesizer:
     """Speaks two pieces of a tenth of a second each; ``before`` runs first with the text, and may wait or raise."""
 
@@ -219,6 +272,7 @@ class Fakes:
     speech_translator: FakeSpeechTranslator
     text_translator: FakeTextTranslator
     synthesizer: FakeSynthesizer
+    language_detector: FakeLanguageDetector
 
     @property
     def engines(self) -> Engines:
@@ -228,6 +282,7 @@ class Fakes:
             speech_translator=self.speech_translator,
             text_translator=self.text_translator,
             synthesizers=(self.synthesizer,),
+            language_detector=self.language_detector,
         )
 
 
@@ -240,6 +295,7 @@ def make_fakes() -> Fakes:
         FakeSpeechTranslator(calls),
         FakeTextTranslator(calls),
         FakeSynthesizer(calls),
+        FakeLanguageDetector(calls),
     )
 
 

@@ -133,6 +133,11 @@ async def listening(config: uvicorn.Config) -> AsyncIterator[int]:
             await task
 
 
+def bearer(token: str) -> dict[str, str]:
+    """Return the headers by which a program shows a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
 async def still_works(client: Client) -> None:
     """Assert that the connection lives and the next utterance is served."""
     before = len(client.of_type("result"))

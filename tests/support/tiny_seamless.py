@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -37,9 +37,9 @@ SENTENCES = (
 _VOCABULARY_SIZE = 150
 
 
-def make_tokenizer(folder: Path) -> SeamlessM4TTokenizer:
+def make_tokenizer(folder: Path, sentences: Iterable[str] = SENTENCES) -> SeamlessM4TTokenizer:
     """Train a tokenizer and save it, with a token per language behind the words."""
-    train_vocabulary(folder, SENTENCES, _VOCABULARY_SIZE, required_chars="<>")
+    train_vocabulary(folder, sentences, _VOCABULARY_SIZE, required_chars="<>")
     settings = {
         "tokenizer_class": "SeamlessM4TTokenizer",
         "additional_special_tokens": [f"__{lang}__" for lang in LANGUAGES],
@@ -117,8 +117,47 @@ def babble(model: SeamlessM4Tv2Model) -> None:
         model.text_encoder.layer_norm.weight.mul_(0.3)
 
 
+def write_unknown_for(model: SeamlessM4Tv2Model, token: int) -> None:
+    """Let a model write the special unknown wherever it would write this token, which stays the second likeliest.
+
+    As the published model does, mostly for apostrophes and end marks.
+    """
+    with torch.no_grad():
+        model.shared.weight[1] = model.shared.weight[token] * 1.05
+
+
+def pad_units_for(model: SeamlessM4Tv2Model, unit: int) -> None:
+    """Let the text-to-unit model write the padding wherever it would write this unit."""
+    rows = model.t2u_model.lm_head.weight
+    with torch.no_grad():
+        rows[model.config.t2u_pad_token_id] = rows[unit + model.config.vocoder_offset] * 1.001
+
+
+def make_outliers(model: SeamlessM4Tv2Model, factor: float, channel: int = 5) -> None:
+    """Make one channel of what the text decoder's matrices read this many times as large, and their weights as small.
+
+    In exact numbers the model stays the same; large models grow such channels by themselves.
+    """
+    for layer in model.text_decoder.layers:
+        readers = (
+            (layer.self_attn_layer_norm, (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)),
+            (layer.cross_attention_layer_norm, (layer.cross_attention.q_proj,)),
+            (layer.ffn_layer_norm, (layer.ffn.fc1,)),
+        )
+        with torch.no_grad():
+            for norm, matrices in readers:
+                norm.weight[channel] *= factor
+                norm.bias[channel] *= factor
+                for matrix in matrices:
+                    matrix.weight[:, channel] /= factor
+
+
 def make_checkpoint(
-    folder: Path, seed: int = 7, max_shard_size: str = "50GB", says: Mapping[str, str] | None = None
+    folder: Path,
+    seed: int = 7,
+    max_shard_size: str = "50GB",
+    says: Mapping[str, str] | None = None,
+    spoil: Callable[[SeamlessM4Tv2Model, SeamlessM4TTokenizer], None] | None = None,
 ) -> None:
     """Write model, generation configuration, tokenizer and feature extractor into an existing folder.
 
@@ -127,10 +166,11 @@ def make_checkpoint(
         seed: Of the random weights.
         max_shard_size: From which on the weights are written as several files.
         says: Sentences by the model's language codes that it is to say; random weights say nonsense.
+        spoil: Gives the model faults before it is written.
     """
-    tokenizer = make_tokenizer(folder)
+    tokenizer = make_tokenizer(folder, (*SENTENCES, *says.values()) if says else SENTENCES)
     languages = {lang: tokenizer.convert_tokens_to_ids(f"__{lang}__") for lang in LANGUAGES}
-    letters = sorted({char for sentence in SENTENCES for char in sentence} - {" "})
+    letters = sorted({char for sentence in (*SENTENCES, *(says or {}).values()) for char in sentence} - {" "})
     characters = ["<pad>", "<unk>", "<s>", "</s>", *letters, "▁"]
     model = make_model(make_config(len(tokenizer), len(characters)), seed)
     if says:
@@ -142,6 +182,8 @@ def make_checkpoint(
         teach(model.text_decoder, model.lm_head, rows, model.config.hidden_size)
     else:
         babble(model)
+    if spoil:
+        spoil(model, tokenizer)
     model.generation_config = GenerationConfig(
         bos_token_id=2,
         decoder_start_token_id=3,

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from babblefish.telemetry.recorder import TRACES_LIMIT, Recorder
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.serving import Client, Running, serving
 
-LABELS = {"outcome", "part", "stage", "code", "worker", "group", "engine", "state", "le"}
+LABELS = {"outcome", "part", "stage", "what", "code", "worker", "group", "engine", "state", "le"}
 
 
 class Scrape:
@@ -212,6 +213,29 @@ async def test_the_state_of_the_moment_is_told(running: Running, fakes: Fakes, g
     assert (await scrape(running)).value("pending_jobs", worker="translation") >= 1
     gate.set()
     await clients[0].wait_for("result", 2)
+
+
+async def test_a_room_that_is_behind_is_counted_once_for_each_thing_it_goes_without(
+    fakes: Fakes, gate: threading.Event
+) -> None:
+    pace = Pace(behind_s=0.1, well_behind_s=0.15, far_behind_s=0.2, behind_look_s=0.02)
+    async with serving(Settings(log_level="error"), fakes.engines, pace) as running:
+        told = await scrape(running)
+        assert told.value("behind_seconds") == 0
+        assert told.by("shed_total", "what") == {"interim": 0, "early_speech": 0, "speech": 0}
+        fakes.speech_translator.before = lambda phrase: gate.wait(10) and None
+        client = await running.client(target_lang="eng")
+        await client.say(speech(11))
+        await client.wait_until(lambda: any("speech" in told["without"] for told in client.of_type("behind")))
+        told = await scrape(running)
+        assert told.value("behind_seconds") >= 0.2
+        assert told.by("shed_total", "what") == {"interim": 1, "early_speech": 1, "speech": 1}
+        gate.set()
+        await client.wait_for("result")
+        await ended(running)
+        told = await scrape(running)
+        assert told.value("behind_seconds") == 0
+        assert told.by("shed_total", "what") == {"interim": 1, "early_speech": 1, "speech": 1}
 
 
 async def test_cpu_time_counts_to_the_worker_that_spends_it(running: Running) -> None:

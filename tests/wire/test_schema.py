@@ -54,6 +54,8 @@ async def test_what_the_server_says_in_a_conversation_fits_the_published_schema(
         ('{"type": "ping"}', True),
         ('{"type": "set", "target_lang": "eng"}', True),
         ('{"type": "resume", "history_id": "0f", "after_seq": 3}', True),
+        ('{"type": "say", "text": "Kowalczyk", "lang": "pol"}', True),
+        ('{"type": "say", "lang": "pol"}', False),
         ("{}", False),
         ('{"type": "set", "target_language": "eng"}', False),
         ('{"type": "resume", "history_id": "0f", "after_seq": -1}', False),

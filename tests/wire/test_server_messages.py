@@ -38,6 +38,9 @@ def test_languages_become_our_codes_wherever_a_client_names_one() -> None:
     assert client_messages.parse_message('{"type": "set", "target_lang": "zh-CN"}') == client_messages.Set(
         target_lang="cmn"
     )
+    # Traditional characters are read, and Chinese is spoken.
+    taiwanese = client_messages.parse_join({"target_lang": "zh-TW", "source_lang": "zh-TW"})
+    assert (taiwanese.target_lang, taiwanese.source_lang) == ("cmn-Hant", "cmn")
     message = client_messages.parse_message('{"type": "glossary", "terms": [{"text": "a", "spoken": {"ger": "b"}}]}')
     assert isinstance(message, client_messages.Glossary)
     assert message.terms[0].spoken == {"deu": "b"}
@@ -60,6 +63,7 @@ def test_every_control_message_is_understood() -> None:
         '{"type": "set", "name": " Dan "}': client_messages.Set,
         '{"type": "flush"}': client_messages.Flush,
         '{"type": "ping"}': client_messages.Ping,
+        '{"type": "say", "text": "Zo\u0308e"}': client_messages.Say,
         '{"type": "resume", "history_id": "0f", "after_seq": 3}': client_messages.Resume,
         '{"type": "rename_speaker", "speaker_id": "speaker_1", "name": "Dan"}': client_messages.RenameSpeaker,
         '{"type": "glossary", "terms": [{"text": "Ewa"}], "remove": ["Ola"]}': client_messages.Glossary,

@@ -65,6 +65,11 @@ class Kokoro:
         """Return ``kokoro:<voice>``, or None for a language it does not speak."""
         return f"{self.name}:{self._voices[lang].voice}" if lang in self._voices else None
 
+    @property
+    def voices(self) -> Collection[str]:
+        """The names of all voices of the model, whatever their language."""
+        return self._runner.voices
+
     def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
         """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
 
@@ -77,7 +82,10 @@ class Kokoro:
         """
         if lang not in self._voices:
             raise EngineError(f"Kokoro has no voice for {lang!r}")
-        voice = self._voices[lang]
+        yield from self.speak_as(self._voices[lang], text, lang, deadline)
+
+    def speak_as(self, voice: KokoroVoice, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+        """Speak ``text`` as ``synthesize`` does, with any voice of the model."""
         spoken_by = f"{self.name}:{voice.voice}"
         pieces = [piece for piece in split_pieces(speakable(text)) if has_words(piece)]
         cutter = Cutter()

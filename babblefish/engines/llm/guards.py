@@ -7,11 +7,10 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 
-import py3langid
-
 from babblefish import languages
+from babblefish.engines import langid
 from babblefish.engines.llm import dates, numbers, phrases
-from babblefish.terms import has_term
+from babblefish.terms import DECLINING, has_term
 
 
 class Fault(StrEnum):
@@ -46,8 +45,6 @@ class Fault(StrEnum):
 
 _KNOWN_BEST = ("eng", "fra", "deu", "spa", "ita", "por", "pol")
 """The languages that a translation may turn out to be in, besides the source's."""
-
-_BY_BCP47 = {language.bcp47: language.code for language in languages.LANGUAGES.values()}
 
 _SURELY = 6.0
 """How much likelier (natural logarithm) another language must be. Of the 679 texts of ``benchmarks/data`` none is above
@@ -95,11 +92,6 @@ _TITLED = re.compile(
 )
 
 
-def load() -> None:
-    """Read the language detector's model, which takes about half a second; else the first check does."""
-    py3langid.rank("")
-
-
 def check(
     source: str,
     source_lang: str,
@@ -121,7 +113,7 @@ def check(
         target_lang: ISO 639-3.
         complete: False for the beginning of a translation that is still being written. What may yet follow (a number, a
             name, the rest, a question mark) is not looked for then.
-        names: Names that are the same in both languages, for instance of people in the room.
+        names: Words of the source that are names, the same in both languages where these have the same letters.
         terms: What the room's glossary has of the source, in both languages.
     """
     source, target = unicodedata.normalize("NFC", source.strip()), unicodedata.normalize("NFC", target.strip())
@@ -135,7 +127,7 @@ def check(
         (Fault.LANGUAGE, lambda: complete and _is_in_another_language(*texts, *langs)),
         (Fault.ANSWER, lambda: phrases.answers(*texts, complete)),
         (Fault.NUMBER, lambda: complete and _changes_numbers(*texts, *langs)),
-        (Fault.NAME, lambda: complete and _loses_names(*texts, target_lang, names)),
+        (Fault.NAME, lambda: complete and _loses_names(*texts, *langs, names)),
         (Fault.TERM, lambda: complete and any(not has_term(target, term, target_lang) for _, term in terms)),
     )
     return next((fault for fault, found in checks if found()), None)
@@ -224,13 +216,8 @@ def _in_a_row(words: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _prefers(text: str, lang: str, other: str) -> bool:
-    scores = _scores(text)
+    scores = langid.scores(text)
     return lang in scores and other in scores and scores[lang] > scores[other] + _CLEARLY
-
-
-def _scores(text: str) -> dict[str, float]:
-    """Return the logarithm of the probability of a text in each language that the detector knows."""
-    return {_BY_BCP47[code]: score for code, score in py3langid.rank(text) if code in _BY_BCP47}
 
 
 def _is_in_another_language(source: str, target: str, source_lang: str, target_lang: str) -> bool:
@@ -239,7 +226,7 @@ def _is_in_another_language(source: str, target: str, source_lang: str, target_l
     text = _WORD.sub(lambda found: "" if found[0] in names or found[0].isdigit() else found[0], target)
     if len(text) < _TELLS:
         return False
-    scores = _scores(text)
+    scores = langid.scores(text)
     if target_lang not in scores:
         return False
     rivals = [scores[lang] for lang in {*_KNOWN_BEST, source_lang} - {target_lang} if lang in scores]
@@ -258,28 +245,37 @@ def _changes_numbers(source: str, target: str, source_lang: str, target_lang: st
     return any(number.is_written or number.value != "2" for number in new)
 
 
-def _loses_names(source: str, target: str, target_lang: str, names: Collection[str]) -> bool:
+def _loses_names(source: str, target: str, source_lang: str, target_lang: str, names: Collection[str]) -> bool:
     """Say whether what is the same in every language is missing: addresses, codes, given names, names after a title.
 
     Other capitalised words may have a name of their own elsewhere (Munich is Monaco in Italian).
     """
-    there = folded(target)
     if any(kept.strip(".,!?:;") not in target for kept in _KEPT.findall(source)):
         return True
     if target_lang in languages.LANGUAGES and languages.scripts(target_lang):
         return False
-    known = [name for name in names if re.search(rf"\b{re.escape(name)}\b", source)]
+    there = _without_accents(target)
     titled = [found[1] for found in _TITLED.finditer(source)]
-    return any(_stem(word) not in there for name in known + titled for word in name.split())
+    declines = not DECLINING.isdisjoint({source_lang, target_lang})
+    return any(not _name(name, declines).search(there) for name in [*names, *titled])
 
 
-def _stem(name: str) -> str:
-    """Return what stays of a name in all its cases."""
-    plain = folded(name)
-    return plain[: max(3, len(plain) - 3)]
+def _name(name: str, declines: bool) -> re.Pattern[str]:
+    """Return what a name looks like in a translation: as it was said, or, where a language declines it, its stem.
+
+    It begins with a capital, which tells Rose from a rose.
+    """
+    first, rest = _without_accents(name[:1].upper()), _without_accents(name[1:])
+    if declines:
+        return re.compile(rf"\b{re.escape(first)}(?i:{re.escape(rest[: max(min(2, len(rest)), len(rest) - 3)])})")
+    return re.compile(rf"\b{re.escape(first)}(?i:{re.escape(rest)})(?:e?s)?\b")
 
 
 def folded(text: str) -> str:
     """Return a text without its case and its accents."""
-    apart = unicodedata.normalize("NFKD", text.casefold().replace("ł", "l"))
+    return _without_accents(text.casefold())
+
+
+def _without_accents(text: str) -> str:
+    apart = unicodedata.normalize("NFKD", text.replace("ł", "l").replace("Ł", "L"))
     return "".join(letter for letter in apart if not unicodedata.combining(letter))

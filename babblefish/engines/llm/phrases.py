@@ -14,7 +14,7 @@ _LANGUAGE_NAMES = (
     r"angielsk\w+|francusk\w+|niemieck\w+|hiszpańsk\w+|włosk\w+|portugalsk\w+|polsk\w+|"
     r"po (?:angielsku|francusku|niemiecku|hiszpańsku|włosku|portugalsku|polsku)"
 )
-_TRANSLATE = r"translat|tradu|übersetz|übertrag|tłumacz|interpret|dolmetsch|intérpret"
+_TRANSLATE = r"translat|tradu|übersetz|übertrag|tłumacz|dolmetsch"
 
 _HAS_LANGUAGE_NAME = re.compile(rf"\b(?:{_LANGUAGE_NAMES})")
 _LABEL = re.compile(
@@ -29,7 +29,8 @@ _REMARK = re.compile(
     r"quer dizer|oznacza)\b"
 )
 _ABOUT_LANGUAGE = re.compile(
-    rf"{_TRANSLATE}|\b(?:{_LANGUAGE_NAMES})|mean|signifi|veut dire|bedeut|heiß|dire|dizer|decir|znacz"
+    rf"{_TRANSLATE}|interpret|intérpret|\b(?:{_LANGUAGE_NAMES})|"
+    r"mean|signifi|veut dire|bedeut|heiß|dire|dizer|decir|znacz"
 )
 _ALTERNATIVES = re.compile(r"\w[.!?]? / [¿¡]?\w|\w[.!?] \((?!\d)|\w \((?!\d)")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from babblefish.domain import Deadline, MistranslatedError
+from babblefish.engines import langid
 from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.engines.llm import guards, prompts, routes
 from babblefish.engines.llm.model import LanguageModel
@@ -50,7 +51,7 @@ class LlmTranslator:
             model: It may be used by others as well.
             is_measured: Whether it is the embedded profile's, whose languages and routes are known.
         """
-        guards.load()
+        langid.load()
         self._model = model
         self._is_measured = is_measured
 
@@ -115,18 +116,21 @@ class LlmTranslator:
         """Translate a few sentences; the tries come in the order in which they are likely to be good."""
         faults: list[str] = []
         said_terms = tuple(pair for pair in request.terms if has_term(said, pair[0], request.route.path[0]))
+        agreed = " ".join(term for term, _ in said_terms)
+        names = tuple(name for name in request.names if name in said and name not in agreed)
         doubtful: str | None = None
         for path, used, temperature in self._tries(request, context):
             text = said
             fault: guards.Fault | None = None
             for hop in pairwise(path):
                 terms = said_terms if hop == (request.route.path[0], request.route.path[-1]) else ()
+                terms = (*((name, name) for name in names), *terms)
                 tell = on_clause if hop[1] == path[-1] else None
                 text, fault = self._attempt(text, *hop, used, terms, temperature, request.deadline, tell)
                 if fault is not None:
                     break
             if fault is None:
-                fault = guards.check(said, path[0], text, path[-1], terms=said_terms)
+                fault = guards.check(said, path[0], text, path[-1], names=names, terms=said_terms)
             if fault is None:
                 return TextTranslation(text, faults=tuple(faults))
             faults.append(fault)

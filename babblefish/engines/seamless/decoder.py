@@ -154,7 +154,11 @@ class DecoderState:
 
 
 class Decoder:
-    """The text decoder of a model; keeps nothing between calls, so several threads may use it."""
+    """The text decoder of a model; keeps nothing between calls, so several threads may use it.
+
+    Attributes:
+        lm_head: Its output layer, in blocks where it is int8.
+    """
 
     def __init__(self, model: SeamlessM4Tv2Model, token_texts: Sequence[str] | None = None) -> None:
         """Use a loaded model's decoder, of whatever weight type.
@@ -167,7 +171,7 @@ class Decoder:
         self._model = model
         self._decoder = model.text_decoder
         self._layers = [_Layer(layer) for layer in model.text_decoder.layers]
-        self._lm_head = LMHead(model.lm_head, token_texts, never=_UNKNOWN_TOKEN)
+        self.lm_head = LMHead(model.lm_head, token_texts, never=_UNKNOWN_TOKEN)
         self._heads: int = model.config.decoder_attention_heads
         self._start_token: int = model.generation_config.decoder_start_token_id
         self._eos_token: int = model.generation_config.eos_token_id
@@ -191,14 +195,14 @@ class Decoder:
                 scaled = (keys * keys.shape[1] ** -0.5).contiguous()
                 cross_kv.append((scaled, self._split_heads(layer.cross_value(encoded)).contiguous()))
         prompts = torch.tensor([[self._start_token, token] for token in languages.values()])
-        blocks = self._lm_head.blocks(languages)
+        blocks = self.lm_head.blocks(languages)
         return DecoderState(cross_kv, prompts, max_tokens, self._eos_token, stops_early, blocks)
 
     def step(self, states: Sequence[DecoderState]) -> None:
         """Add a token to every active row of utterances that are running."""
         with torch.inference_mode():
             best, chosen = self._logits(states).log_softmax(dim=-1).max(dim=-1)
-            tokens, logprobs = self._lm_head.tokens(chosen, _blocks(states)), best.tolist()
+            tokens, logprobs = self.lm_head.tokens(chosen, _blocks(states)), best.tolist()
         start = 0
         for state in states:
             end = start + len(state.input_ids)
@@ -273,7 +277,7 @@ class Decoder:
             x = x + layer.ffn_out(layer.activation(layer.ffn_in(layer.ffn_norm(x))))
         parts = zip(states, x.split(counts), strict=True)
         last = torch.cat([part.view(*state.input_ids.shape, -1)[:, -1] for state, part in parts])
-        return self._lm_head(self._decoder.layer_norm(last), _blocks(states)).float()
+        return self.lm_head(self._decoder.layer_norm(last), _blocks(states)).float()
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """Turn ``[1, frames, width]`` into ``[heads, frames, head]``."""

@@ -21,6 +21,9 @@ from babblefish.languages import LANGUAGES, script, scripts
 _BLOCKED = frozenset().union(*(scripts(code) for code in LANGUAGES))
 """Scripts that some language, but not every language, is written with."""
 
+_NEVER = frozenset({"never"})
+"""In place of the scripts of a token that is written in no language."""
+
 
 def token_scripts(text: str) -> frozenset[str]:
     """Return the scripts, other than Latin, of the letters in a token's text."""
@@ -39,7 +42,7 @@ class LMHead:
                 the model has for reasons of alignment, are in the block of every language.
             never: A token that is never written, or None.
         """
-        self._whole = layer
+        self._whole: nn.Module | None = layer
         self._never = never
         self._scripts: list[frozenset[str]] = []
         self._layers: list[Int8Linear] = []
@@ -48,12 +51,12 @@ class LMHead:
             return
         members: dict[frozenset[str], list[int]] = defaultdict(list)
         for token in range(layer.out_features):
-            if token == never:
-                continue
-            members[token_scripts(token_texts[token]) if token < len(token_texts) else frozenset()].append(token)
+            known = token_scripts(token_texts[token]) if token < len(token_texts) else frozenset()
+            members[_NEVER if token == never else known].append(token)
         self._scripts = list(members)
         self._tokens = [torch.tensor(tokens) for tokens in members.values()]
         self._layers = layer.split(self._tokens)
+        self._whole = None  # a quarter of a gigabyte, which the blocks are once more
 
     def blocks(self, languages: Iterable[str]) -> frozenset[int]:
         """Return the blocks that these languages (ISO 639-3) need."""
@@ -62,7 +65,7 @@ class LMHead:
 
     def __call__(self, x: Tensor, blocks: frozenset[int]) -> Tensor:
         """Map ``[rows, width]`` to logits ``[rows, tokens]`` over the tokens of these blocks, in ascending order."""
-        if not self._layers:
+        if self._whole is not None:
             logits: Tensor = self._whole(x)
             if self._never is not None:
                 logits[:, self._never] = -torch.inf
@@ -71,10 +74,14 @@ class LMHead:
 
     def tokens(self, chosen: Tensor, blocks: frozenset[int]) -> list[int]:
         """Return the tokens at these indices among the logits of the blocks."""
-        if not self._layers:
+        if self._whole is not None:
             whole: list[int] = chosen.tolist()
             return whole
         return [self._token(index, blocks) for index in chosen.tolist()]
+
+    def module(self) -> nn.Module:
+        """Return what takes the layer's place in the model, where it looks at all tokens."""
+        return _All(self._layers, self._tokens) if self._whole is None else self._whole
 
     def _token(self, index: int, blocks: frozenset[int]) -> int:
         for block in sorted(blocks):
@@ -82,3 +89,20 @@ class LMHead:
                 return int(self._tokens[block][index])
             index -= len(self._tokens[block])
         raise IndexError(index)
+
+
+class _All(nn.Module):  # type: ignore[misc]
+    """All blocks as one layer."""
+
+    def __init__(self, layers: Sequence[Int8Linear], tokens: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._layers = layers  # in a plain list: they have no parameters that a module would have to know
+        self._tokens = tokens
+        self._vocabulary = 1 + max(int(block[-1]) for block in tokens)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[..., width]`` to logits ``[..., vocabulary]``."""
+        logits = x.new_empty((*x.shape[:-1], self._vocabulary))
+        for layer, block in zip(self._layers, self._tokens, strict=True):
+            logits[..., block] = layer(x)
+        return logits

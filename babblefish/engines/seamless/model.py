@@ -90,7 +90,9 @@ def load(model_dir: Path, dtype: DType) -> SeamlessModel:
                 f"the tokenizer in {model_dir.name} does not belong to the model: it does not know {names[code]}"
             )
     token_texts = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    return SeamlessModel(model, tokenizer, features, Decoder(model, token_texts), languages)
+    decoder = Decoder(model, token_texts)
+    model.lm_head = decoder.lm_head.module()  # of which beam search looks at all tokens
+    return SeamlessModel(model, tokenizer, features, decoder, languages)
 
 
 def load_weights(model_dir: Path, dtype: DType) -> SeamlessM4Tv2Model:

@@ -3,29 +3,31 @@
 What several people say at the same time is decoded with continuous batching: an utterance joins those that are running
 between two of their steps, which hardly makes a step longer, instead of waiting until they are finished.
 
-The model does not identify the language spoken; where nobody declared it, another engine detects it.
+The model does not identify the language spoken; where nobody declared it, another recogniser beside it does. That one
+also writes what is said in the languages that the model does not write, and decides whether there are words where the
+model doubts its own.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from babblefish.domain import SAMPLE_RATE_HZ, EngineError, NoSpeechError, Quality, Samples, Transcript
-from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
-from babblefish.engines.decoding import is_looping, is_repetitive, max_speech_tokens
+from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
+from babblefish.engines.contracts import Hearing, SpeechRequest, SpeechTranslation
+from babblefish.engines.decoding import is_looping, is_repetitive, least_logprob, max_speech_tokens
 from babblefish.engines.seamless.decoder import DecoderState, Hypothesis
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words
 from babblefish.engines.torch_threads import use_threads
-from babblefish.languages import LANGUAGES
 
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is ignored."""
@@ -35,10 +37,25 @@ _LEAST_TOKENS_PER_S = 1.0
 """In an utterance this long, fewer tokens than this per second of audio mean that words were skipped: people speak
 three to five, and pauses end an utterance."""
 
+_HEARD = frozenset({"lin", "ltz", "oci"})
+"""The languages of our table that the model translates from and does not write (speech inputs in its model card)."""
+
 _MAX_LENGTH_RATIO = 1.2
 """Utterances whose lengths differ by no more than this factor are encoded as one batch. Where they differ more, padding
 costs more than a batch saves: 5 s and 3 s take a fifth longer together than one after the other, and 20 s with seven of
 3 s eight times as long (one layer of real size, int8, two threads)."""
+
+
+class Recogniser(Protocol):
+    """Another speech translator, beside the model, that tells languages (``whisper.Whisper``)."""
+
+    def hear(self, request: SpeechRequest) -> Hearing:
+        """Find out an utterance's language."""
+        ...
+
+    def targets(self, source_lang: str) -> Mapping[str, Quality]:
+        """Return the languages that it can translate this spoken language to, each with its quality."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +64,9 @@ class _Utterance:
 
     request: SpeechRequest
     languages: dict[str, int] = field(default_factory=dict)
-    """To decode, the transcript's first, with their tokens."""
+    """To decode, with their tokens; the transcript's first, unless that was ``heard`` already."""
+    heard: SpeechTranslation | None = None
+    """The transcript in a language that the model does not write, from the other recogniser."""
     lang_confidence: float = 0.0
     state: DecoderState | None = None
     decoding_since_s: float = 0.0
@@ -68,7 +87,7 @@ class _Utterance:
 
 
 class SeamlessSpeechTranslator:
-    """SeamlessM4T v2 as a ``SpeechTranslator`` between all languages that it writes."""
+    """SeamlessM4T v2 as a ``SpeechTranslator`` between all languages that it writes, and from some that it does not."""
 
     name = "seamless"
 
@@ -76,22 +95,24 @@ class SeamlessSpeechTranslator:
         self,
         loaded: SeamlessModel,
         threads: int,
-        detect_language: Callable[[Samples, Collection[str], Mapping[str, float]], tuple[str, float]],
+        beside: Recogniser,
         beams: int = 1,
         max_batch: int = 8,
+        min_logprob: float = -1.0,
     ) -> None:
         """Use a loaded model.
 
         Args:
             loaded: From ``seamless.model.load``.
             threads: Threads of one call.
-            detect_language: Returns the language spoken (ISO 639-3) and its probability; called where none is declared,
-                or one that the model does not know.
+            beside: Tells the language where none is declared, and hears what the model does not write.
             beams: Beams per language; 1 decodes greedily. With more, utterances are decoded one after another.
             max_batch: Utterances in one batch.
+            min_logprob: Mean log-probability of a text's tokens below which it is doubtful.
         """
         self._threads = threads
-        self._detect_language = detect_language
+        self._beside = beside
+        self._min_logprob = min_logprob
         self._beams = beams
         self._max_batch = max_batch
         self._model = loaded.model
@@ -101,20 +122,24 @@ class SeamlessSpeechTranslator:
         self._decoder = loaded.decoder
 
     def targets(self, source_lang: str) -> Mapping[str, Quality]:
-        """Return every other language the model writes; none for a spoken language it does not know."""
-        if source_lang not in self._languages:
-            return {}
-        return {code: Quality.GOOD for code in self._languages if code != source_lang}
+        """Return every other language the model writes, or what the other recogniser has of one the model never heard.
+
+        Of a language that the model hears and does not write nobody has checked the translations: they are drafts.
+        """
+        if source_lang not in self._languages and source_lang not in _HEARD:
+            return self._beside.targets(source_lang)
+        quality = Quality.GOOD if source_lang in self._languages else Quality.DRAFT
+        return {code: quality for code in self._languages if code != source_lang}
 
     def translate(self, request: SpeechRequest) -> SpeechTranslation:
         """Transcribe an utterance and translate it, all languages in one batch.
 
         A translation that repeats itself is left out, so that the caller can translate the transcript instead. One that
-        lacks a letter or word is doubtful, and so is a transcript that is too short for what was said.
+        lacks a letter or word is doubtful, and so is a text that the model finds unlikely, and a transcript that is too
+        short for what was said.
 
         Raises:
             NoSpeechError: There are no words in it, or only a loop, which the model writes for noise.
-            EngineError: The model does not know the language spoken.
             DeadlineExceededError: It took too long.
         """
         waiting = [request]
@@ -189,22 +214,49 @@ class SeamlessSpeechTranslator:
     def _choose_languages(self, utterance: _Utterance) -> None:
         """Find out the language spoken, and with it those to decode.
 
+        What the other recogniser hears instead of the model ends with that, or goes on with the model's translations.
+
         Raises:
-            EngineError: The model does not know it.
+            NoSpeechError: The other recogniser hears no words.
         """
-        request = utterance.request
+        request, hearing = utterance.request, None
         request.deadline.check()
-        lang, confidence = next(iter(request.source_langs), ""), 1.0
+        lang = next(iter(request.source_langs), "")
+        utterance.lang_confidence = 1.0
         if len(request.source_langs) != 1 or lang not in self._languages:
-            started_s = time.perf_counter()
-            lang, confidence = self._detect_language(request.samples, request.source_langs, request.expected_langs)
-            utterance.timings_ms["detect_language"] = (time.perf_counter() - started_s) * 1000.0
-        if lang not in self._languages:
-            raise EngineError(f"SeamlessM4T does not write {LANGUAGES[lang].name if lang in LANGUAGES else lang}")
-        utterance.lang_confidence = confidence
+            hearing = self._hear(utterance)
+            lang, utterance.lang_confidence = hearing.lang, hearing.lang_confidence
+            if lang not in self._languages and lang not in _HEARD:
+                utterance.outcome = hearing.translate(request)
+                return
         wanted = request.choose_targets(lang)
-        codes = [lang, *(code for code in self.targets(lang) if code in wanted)]
+        codes = [code for code in self._languages if code != lang and code in wanted]
+        if lang in self._languages:
+            codes.insert(0, lang)
+        elif hearing is not None:
+            utterance.heard = self._transcribe(utterance, hearing)
+            if not codes:
+                utterance.outcome = replace(utterance.heard, timings_ms=utterance.timings_ms)
         utterance.languages = {code: self._languages[code] for code in codes}
+
+    def _hear(self, utterance: _Utterance) -> Hearing:
+        """Let the other recogniser tell the language."""
+        started_s = time.perf_counter()
+        hearing = self._beside.hear(utterance.request)
+        utterance.timings_ms["detect_language"] = (time.perf_counter() - started_s) * 1000.0
+        return hearing
+
+    def _transcribe(self, utterance: _Utterance, hearing: Hearing) -> SpeechTranslation:
+        """Let the other recogniser write what was said; for a declared language that it lacks it takes another.
+
+        Raises:
+            NoSpeechError: It hears no words.
+        """
+        request, started_s = utterance.request, time.perf_counter()
+        declared = frozenset({hearing.lang}) if len(request.source_langs) == 1 else request.source_langs
+        heard = hearing.translate(replace(request, source_langs=declared, choose_targets=lambda _: ()))
+        utterance.timings_ms["transcribe"] = (time.perf_counter() - started_s) * 1000.0
+        return heard
 
     def _encode(self, utterances: Sequence[Samples]) -> list[Tensor]:
         """Encode utterances, each as ``[1, frames, width]``, without the frames that are padding.
@@ -251,22 +303,48 @@ class SeamlessSpeechTranslator:
         Raises:
             NoSpeechError: The first, the transcript, has no words.
         """
-        texts = dict(zip(utterance.languages, map(self._text, hypotheses), strict=True))
-        (lang, (transcript, _)), *translations = texts.items()
         utterance.timings_ms["decode"] = (time.perf_counter() - utterance.decoding_since_s) * 1000.0
-        if transcript is None:
-            raise NoSpeechError("no words were recognised")
-        doubtful = {code for code, (_, is_whole) in translations if not is_whole}
-        duration_s = len(utterance.samples) / SAMPLE_RATE_HZ
-        if duration_s >= _LONG_S and len(hypotheses[0].tokens) < _LEAST_TOKENS_PER_S * duration_s:
-            doubtful.add(lang)
-        confidence = math.exp(min(0.0, hypotheses[0].mean_logprob))
-        utterance.outcome = SpeechTranslation(
-            transcript=Transcript(transcript, lang, utterance.lang_confidence, confidence),
-            translations={code: text for code, (text, _) in translations if text is not None},
+        written = dict(zip(utterance.languages, hypotheses, strict=True))
+        heard = utterance.heard
+        if heard is None:
+            lang = next(iter(written))
+            heard = self._transcribed(utterance, lang, written.pop(lang))
+        texts = {code: self._text(hypothesis) for code, hypothesis in written.items()}
+        doubtful = {
+            code
+            for code, (_, is_whole) in texts.items()
+            if not is_whole or written[code].mean_logprob < self._min_logprob
+        }
+        utterance.outcome = replace(
+            heard,
+            translations={code: text for code, (text, _) in texts.items() if text is not None},
             timings_ms=utterance.timings_ms,
             # A gap in the transcript is none in the translations, which are made from the speech.
-            doubtful=frozenset(doubtful),
+            doubtful=heard.doubtful | doubtful,
+        )
+
+    def _transcribed(self, utterance: _Utterance, lang: str, hypothesis: Hypothesis) -> SpeechTranslation:
+        """Return an utterance with its transcript alone.
+
+        The model has no score for silence: it writes something for a cough, and finds that unlikely. So where somebody
+        declared a language, and is taken at their word, the other recogniser decides whether it was silence.
+
+        Raises:
+            NoSpeechError: It has no words, or none that are likely.
+        """
+        text, _ = self._text(hypothesis)
+        is_unlikely = hypothesis.mean_logprob < self._min_logprob
+        if text is None or hypothesis.mean_logprob < least_logprob(utterance.request, lang, self._min_logprob):
+            raise NoSpeechError("no words were recognised")
+        duration_s = len(utterance.samples) / SAMPLE_RATE_HZ
+        if is_unlikely and utterance.request.source_langs == {lang}:
+            self._transcribe(utterance, self._hear(utterance))
+        is_short = duration_s >= _LONG_S and len(hypothesis.tokens) < _LEAST_TOKENS_PER_S * duration_s
+        confidence = math.exp(min(0.0, hypothesis.mean_logprob))
+        return SpeechTranslation(
+            transcript=Transcript(text, lang, utterance.lang_confidence, confidence),
+            translations={},
+            doubtful=frozenset({lang}) if is_unlikely or is_short else frozenset(),
         )
 
     def _text(self, hypothesis: Hypothesis) -> tuple[str | None, bool]:

@@ -14,20 +14,11 @@ import torch
 from torch import Tensor
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.facts import SEAMLESS_SPEAKERS
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words, split_pieces
 from babblefish.engines.torch_threads import use_threads
-from babblefish.languages import to_seamless
-
-_FIRST_SPEAKERS = (
-    "arb:0 ben:1 cat:2 ces:3 cmn:4 cym:6 dan:7 deu:9 eng:10 est:11 fin:14 fra:15 hin:16 ind:17 ita:29 jpn:30 kor:31 "
-    "mlt:32 nld:35 pes:38 pol:39 por:40 ron:41 rus:43 slk:44 spa:45 swe:46 swh:49 tel:52 tgl:53 tha:54 tur:61 ukr:62 "
-    "urd:63 uzn:66 vie:69"
-)
-SPEAKERS = {lang: int(speaker) for lang, speaker in (pair.split(":") for pair in _FIRST_SPEAKERS.split())}
-"""By the model's language, the speaker that its vocoder learned it from; where there were several, the one that Meta's
-own code takes (the card ``vocoder_v2`` of seamless_communication). No checkpoint carries this table, and the default of
-transformers is the Arabic speaker for all."""
+from babblefish.languages import spoken, to_seamless
 
 
 class SeamlessSynthesizer:
@@ -51,7 +42,7 @@ class SeamlessSynthesizer:
         for table in ("id_to_text", "char_to_id", "t2u_lang_code_to_id", "vocoder_lang_code_to_id"):
             if not getattr(tables, table, None):
                 raise EngineError(f"SeamlessM4T cannot speak: its generation configuration has no {table}")
-        names = {code: to_seamless(code) for code in loaded.languages}
+        names = {code: to_seamless(spoken(code)) for code in loaded.languages}
         self._names = {code: name for code, name in names.items() if name and name in tables.t2u_lang_code_to_id}
         self._voices: dict[str, int] = {
             code: tables.vocoder_lang_code_to_id[name]
@@ -85,7 +76,7 @@ class SeamlessSynthesizer:
         try:
             encoded = self._loaded.encode_text(tokens, lang)
             deadline.check()
-            units = self._units(encoded, tokens, lang)
+            units = self.units(encoded, tokens, lang)
             deadline.check()
             if not units.numel():
                 raise EngineError("SeamlessM4T makes no speech of this text")
@@ -93,7 +84,7 @@ class SeamlessSynthesizer:
         except (RuntimeError, IndexError) as error:
             raise EngineError("SeamlessM4T cannot speak this text") from error
 
-    def _units(self, encoded: Tensor, tokens: Sequence[int], lang: str) -> Tensor:
+    def units(self, encoded: Tensor, tokens: Sequence[int], lang: str) -> Tensor:
         """Return the units of a text, shape ``[1, units]``, up to the first symbol that is none.
 
         Args:
@@ -126,7 +117,7 @@ class SeamlessSynthesizer:
         vocoder, name = self._loaded.model.vocoder, self._names[lang]
         with torch.inference_mode():
             units_as_vectors = vocoder.unit_embedding(units)
-            speaker = vocoder.speaker_embedding(torch.tensor([[SPEAKERS.get(name, 0)]]))
+            speaker = vocoder.speaker_embedding(torch.tensor([[SEAMLESS_SPEAKERS.get(name, 0)]]))
             language = vocoder.language_embedding(torch.tensor([[self._voices[lang]]]))
             parts = (language, units_as_vectors, speaker)
             features = torch.cat([part.expand(-1, units.shape[1], -1) for part in parts], dim=-1)

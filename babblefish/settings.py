@@ -114,7 +114,7 @@ class TlsSettings(_Part):
     tls_key: Path | None = Field(None, description="The certificate's private key, a PEM file.")
     state_dir: Path = Field(
         default_factory=_default_state_dir,
-        description="Folder for the server's key, the private CA and the certificate.",
+        description="Folder for the server's keys, the private CA and the certificate.",
     )
 
 
@@ -318,6 +318,21 @@ class ConversationSettings(_Part):
     )
     history_keep_days: float = Field(
         7.0, gt=0, le=3660, description="Days for which what was said stays in `HISTORY_FILE`; then it is deleted."
+    )
+    voices_file: Path | None = Field(
+        None,
+        description="SQLite file in which rooms keep the voices of people who agreed to it, encrypted, so that they "
+        "are known after a restart; unless set, no voice is stored.",
+    )
+    voices_key_file: Path | None = Field(
+        None,
+        description="Key that encrypts `VOICES_FILE`, 64 hexadecimal digits; by default a file in `STATE_DIR`.",
+    )
+    voices_keep_days: float = Field(
+        180.0,
+        gt=0,
+        le=3660,
+        description="Days without being heard after which a voice in `VOICES_FILE` is deleted.",
     )
     glossary_file: Path | None = Field(
         None, description="JSON file with the terms that the glossary of every room begins with."

@@ -42,6 +42,7 @@ _ALONE = {
     "tls_cert": None,
     "tls_key": None,
     "history_file": None,
+    "voices_file": None,
     "log_level": "warning",
 }
 """Settings of a server that nobody else is to reach, and that leaves nothing behind."""

@@ -173,6 +173,8 @@ def _examine_server(base: str, settings: Settings, token: str | None, say: Say) 
     say(ok("server", f"{base} is ready, {state['profile']} profile, {state['clients']} clients"))
     if state.get("history") == "failing":
         say(failed("history", "what is said is not stored", f"{base}dashboard says why"))
+    if state.get("voices") == "failing":
+        say(failed("voices", "voices are not stored", f"{base}dashboard says why"))
     asyncio.run(_converse(base, token, context, say))
 
 

@@ -96,6 +96,8 @@ def machine_checks(settings: Settings) -> Iterator[Check]:
     yield from _folder("model folder", settings.model_dir, "BABBLEFISH_MODEL_DIR")
     if settings.history_file is not None and settings.retain:
         yield from _folder("history's folder", settings.history_file.parent, "BABBLEFISH_HISTORY_FILE")
+    if settings.voices_file is not None and settings.retain:
+        yield from _folder("voices' folder", settings.voices_file.parent, "BABBLEFISH_VOICES_FILE")
     yield _open_files(settings)
     yield _certificate(settings)
     yield _microphones(settings)

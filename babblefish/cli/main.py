@@ -71,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="store what is said in this SQLite file, without audio (default: nothing is stored)",
     )
+    serve.add_argument(
+        "--voices",
+        dest="voices_file",
+        type=Path,
+        metavar="FILE",
+        help="store the voices of those who agree to it in this SQLite file, encrypted (default: none are stored)",
+    )
     serve.set_defaults(run=_serve)
 
     show = commands.add_parser("demo", help="play one utterance to listeners of three languages")
@@ -93,7 +100,8 @@ def _settings(**given: Any) -> Settings:
 
 
 def _serve(parsed: argparse.Namespace) -> None:
-    options = ("host", "port", "tls", "tls_cert", "tls_key", "profile", "access", "retain", "history_file")
+    network = ("host", "port", "tls", "tls_cert", "tls_key")
+    options = (*network, "profile", "access", "retain", "history_file", "voices_file")
     settings = _settings(**{name: getattr(parsed, name) for name in options})
     logs.configure(settings)
     app = create_app(settings)

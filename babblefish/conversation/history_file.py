@@ -1,41 +1,27 @@
-"""The histories of a server's rooms in an SQLite file: what was said and its captions, never audio, never voices.
-
-A transaction is in the file's write-ahead log before it counts as written, so a process that is killed loses nothing of
-it. It is not forced to the disk (``synchronous=NORMAL``): a power cut may lose the last seconds, and leaves the file
-consistent.
-"""
+"""The histories of a server's rooms in an SQLite file: what was said and its captions, never audio, never voices."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import re
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from babblefish.conversation.history import Change, HistoryEntry, KeptCaption, Renamed, Said, StoredHistory
-from babblefish.conversation.history_keeper import StoredResult, StoreError
+from babblefish.conversation.history_keeper import StoredResult
+from babblefish.conversation.sqlite_file import SqliteFile
+from babblefish.conversation.store_thread import StoreError
 from babblefish.domain import Caption, Quality, SpeakerMatch, Transcript
-
-_log = logging.getLogger(__name__)
 
 _APPLICATION = 0x42616246
 """Marks a file as one of these (SQLite's ``application_id``): "BabF"."""
 
 _VERSION = 1
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-_LOCKED_S = 1.0
-
 _VOICE = re.compile(r"speaker_(\d+)")
 
-_SCHEMA = f"""
-BEGIN;
+_SCHEMA = """
 CREATE TABLE histories (
     number INTEGER PRIMARY KEY,
     history_id TEXT NOT NULL UNIQUE,
@@ -82,30 +68,21 @@ CREATE TABLE captions (
     PRIMARY KEY (history_id, seq, lang),
     FOREIGN KEY (history_id, seq) REFERENCES results (history_id, seq) ON DELETE CASCADE
 ) WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_VERSION};
-COMMIT;
 """
 
 
-class HistoryFile:
-    """The file; opened when it is first used. Its methods wait for the disk, and come one after another.
+class HistoryFile(SqliteFile):
+    """The file of the histories.
 
-    A damaged file is set aside under another name and a new one is begun. Beside the file lies a mark that it is
-    complete. It is taken away when something cannot be written, which takes no space on a full disk: after numbers have
-    been given that the file does not know, no history may go on under its id, or they would be given a second time.
-
-    Attributes:
-        set_aside: Where a damaged file went, if there was one.
+    Beside the file lies a mark that it is complete. It is taken away when something cannot be written, which takes no
+    space on a full disk: after numbers have been given that the file does not know, no history may go on under its id,
+    or they would be given a second time.
     """
 
     def __init__(self, path: Path) -> None:
         """Keep histories in a file, which is made if there is none."""
-        self._path = path
+        super().__init__(path, _APPLICATION, _VERSION, _SCHEMA)
         self._complete = path.with_name(f"{path.name}.complete")
-        self._database: sqlite3.Connection | None = None
-        self._was_open = False
-        self.set_aside: Path | None = None
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write changes, all or none of them.
@@ -208,90 +185,12 @@ class HistoryFile:
         if gone:
             self._empty_log()
 
-    def close(self) -> None:
-        """Close the file; it is opened again where it is used again."""
-        if self._database is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._database.close()
-            self._database = None
-
-    def _empty_log(self) -> None:
-        """Leave nothing in the write-ahead log, which would hold deleted texts for longer."""
-        with self._open() as database:
-            database.commit()
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Give a transaction; what goes wrong in it is undone, and a damaged file is set aside.
-
-        Raises:
-            StoreError: What went wrong.
-        """
-        try:
-            if self._database is None:
-                self._database = self._connect()
-            with self._database:
-                yield self._database
-        except (sqlite3.Error, OSError) as error:
-            self.close()  # and look at it anew, as it may be another by then
-            if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                self._set_aside()
-                raise StoreError(f"{self._path} was damaged, and was set aside as {self.set_aside}") from error
-            raise StoreError(f"{self._path}: {error}") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600))
-        database = sqlite3.connect(self._path, timeout=_LOCKED_S, check_same_thread=False)
-        try:
-            self._set_up(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _set_up(self, database: sqlite3.Connection) -> None:
-        """Check the file and lay out a new one; another process is kept out of it from then on."""
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA journal_mode = WAL").fetchall()
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA secure_delete = ON").fetchall()
-        for (found,) in database.execute("PRAGMA quick_check(1)"):
-            if found != "ok":
-                error = sqlite3.DatabaseError(found)
-                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise error
-        application = database.execute("PRAGMA application_id").fetchone()[0]
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-            database.executescript(_SCHEMA)
-        elif (application, version) != (_APPLICATION, _VERSION):
-            raise OSError("it is a database of another program or another version; name another file")
-        if not self._was_open:
-            if not self._complete.exists():
-                with database:
-                    database.execute("UPDATE histories SET is_ended = 1")
-            self._complete.touch(0o600)
-            self._was_open = True
-
-    def _set_aside(self) -> None:
-        """Give a damaged file another name, with what belongs to it.
-
-        Raises:
-            StoreError: That cannot be done.
-        """
-        aside = self._path.with_name(f"{self._path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        try:
-            for suffix in ("-wal", "-shm", ""):
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.with_name(f"{self._path.name}{suffix}").rename(f"{aside}{suffix}")
-        except OSError as error:
-            raise StoreError(f"{self._path} is damaged and cannot be set aside: {error}") from error
-        self.set_aside = aside
-        _log.critical("%s is damaged; it was set aside as %s, and a new one is begun", self._path, aside)
+    def _begin(self, database: sqlite3.Connection) -> None:
+        """Let no history go on where the file does not know every number that was given."""
+        if not self._complete.exists():
+            with database:
+                database.execute("UPDATE histories SET is_ended = 1")
+        self._complete.touch(0o600)
 
 
 def _write(database: sqlite3.Connection, change: Change) -> None:

@@ -14,8 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from babblefish.clock import steady_unix_s
 from babblefish.conversation.history import Change, HistoryEntry, Said, StoredHistory
-from babblefish.domain import BabbleFishError
-from babblefish.pipeline.workers import Worker
+from babblefish.conversation.store_thread import StoreError, StoreThread
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +30,6 @@ _READERS = 4
 """Calls that read and wait for the store's thread at a time; further ones wait for these, so that writing always has a
 place."""
 
-_QUEUED = 16
-
 _PATIENCE_S = 1.0
 """A result waits no longer for a store that does not answer."""
 
@@ -44,10 +41,6 @@ _TIDY_S = 3600.0
 _CLOSE_S = 2.0
 
 _T = TypeVar("_T")
-
-
-class StoreError(Exception):
-    """Something cannot be written to a store, or read from it; the message is for the server's owner."""
 
 
 class StoredResult(NamedTuple):
@@ -118,7 +111,7 @@ class HistoryKeeper:
         self._keep_s = keep_days * _DAY_S
         self._clock = clock
         self._retry_s = retry_s
-        self._worker = Worker("history", 1, _QUEUED)
+        self._thread = StoreThread("history")
         self._reading = asyncio.Semaphore(_READERS)
         self._waiting: deque[Change] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -166,49 +159,25 @@ class HistoryKeeper:
     async def _written(self, batch: Sequence[Change]) -> bool:
         """Write changes, or say why that is not possible, once."""
         try:
-            await self._call(partial(self._store.write, batch))
+            await self._thread.run(partial(self._store.write, batch))
             if self.problem is not None and len(batch) == len(self._waiting) and not self.lost:
-                await self._call(partial(self._store.mark, True))
+                await self._thread.run(partial(self._store.mark, True))
         except StoreError as error:
             if self.problem is None:
                 _log.error("what is said is not stored: %s", error)
             self.problem = str(error)
             with contextlib.suppress(StoreError):
-                await self._call(partial(self._store.mark, False))
+                await self._thread.run(partial(self._store.mark, False))
             return False
         if self.problem is not None and len(batch) == len(self._waiting):
             _log.warning("what is said is stored again")
             self.problem = None
         return True
 
-    async def _call(self, work: Callable[[], _T]) -> _T:
-        """Do something with the store in its thread; a damaged file is a new one at the second attempt.
-
-        Raises:
-            StoreError: It did not work.
-        """
-
-        def attempt() -> _T | StoreError:
-            try:
-                try:
-                    return work()
-                except StoreError:
-                    return work()
-            except StoreError as error:  # which is no failure of the worker
-                return error
-
-        try:
-            outcome = await self._worker.run(attempt)
-        except BabbleFishError as error:
-            raise StoreError(error.message) from error
-        if isinstance(outcome, StoreError):
-            raise outcome
-        return outcome
-
     async def _read(self, work: Callable[[], _T]) -> _T:
-        """Read something; see ``_call``."""
+        """Read something; see ``StoreThread.run``."""
         async with self._reading:
-            return await self._call(work)
+            return await self._thread.run(work)
 
     async def flush(self) -> bool:
         """Wait until all changes are written; false where that is not possible at the moment."""
@@ -271,13 +240,13 @@ class HistoryKeeper:
         """
         if not await self.flush():
             raise StoreError(self.problem or "nothing can be written")
-        await self._call(lambda: self._store.forget(room))
+        await self._thread.run(lambda: self._store.forget(room))
 
     async def watch(self) -> None:
         """Delete what has become too old, until cancelled."""
         while True:
             try:
-                await self._call(lambda: self._store.forget_before(self._clock() - self._keep_s))
+                await self._thread.run(lambda: self._store.forget_before(self._clock() - self._keep_s))
             except StoreError as error:
                 self._failed(error)
             await asyncio.sleep(_TIDY_S)
@@ -287,8 +256,8 @@ class HistoryKeeper:
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.flush()
-                await self._call(self._store.close)
-                await self._worker.close()
+                await self._thread.run(self._store.close)
+                await self._thread.close()
         except (TimeoutError, StoreError):
             _log.warning("the history's store does not close")
         if self._writing is not None:

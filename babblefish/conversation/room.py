@@ -21,7 +21,8 @@ from babblefish.conversation.outbox import Outbox
 from babblefish.conversation.passages import replayed
 from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
-from babblefish.conversation.speakers import SpeakerRegistry
+from babblefish.conversation.speakers import Keeper as VoicesKeeper
+from babblefish.conversation.speakers import Snapshot, SpeakerRecord, SpeakerRegistry, VoiceChange
 from babblefish.conversation.utterances import Utterances
 from babblefish.domain import NotYoursError, Owner, Term
 from babblefish.pipeline.pace import Pace
@@ -44,6 +45,7 @@ class Room:
         pace: Pace,
         terms: Collection[Term] = (),
         keeper: Keeper | None = None,
+        voices: VoicesKeeper | None = None,
     ) -> None:
         """Open an empty room.
 
@@ -56,13 +58,21 @@ class Room:
             pace: How long it waits for things.
             terms: That its glossary begins with.
             keeper: Stores its history; nobody may join before ``settle``.
+            voices: Stores those of its voices whose person agreed.
         """
         self.name = name
         self.recorder = recorder
         self.audience = Audience(settings, pace)
         self.members = self.audience.members
-        scale = pipeline.engines.speaker_encoder.scale
-        self.speakers = SpeakerRegistry(scale, settings.speaker_min_s, settings.speaker_threshold)
+        self._encoder = pipeline.engines.speaker_encoder
+        self._voices = voices
+        self._has_voices = voices is None
+        self.speakers = SpeakerRegistry(
+            self._encoder.scale,
+            settings.speaker_min_s,
+            settings.speaker_threshold,
+            when_changed=self._keep_voice,
+        )
         self.history = History(settings.history_limit if settings.retain else 0, room=name, keeper=keeper)
         self.presence = PresenceNews(self.members, self.speakers, pace)
         self.glossary = Glossary(self.members, pace, terms)
@@ -90,10 +100,28 @@ class Room:
         self._preparation_due: asyncio.TimerHandle | None = None
         self._preparations: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it knows what is stored of it, and every number that was given is stored."""
+        return self._has_voices and self.history.is_settled
+
     async def settle(self) -> None:
-        """Wait until it knows what is stored of it, and goes on from there."""
+        """Wait for that; it goes on where it was."""
         await self.history.settle()
         self.speakers.number_from(self.history.next_voice)
+        if self._voices is not None:
+            stored = await self._voices.load(self.name, self._encoder_version)
+            if not self._has_voices:  # somebody else who joins may have waited for the same
+                self._has_voices = True
+                self.speakers.adopt(Snapshot(stored))
+
+    @property
+    def _encoder_version(self) -> str:
+        return f"{self._encoder.name} {self._encoder.version}"
+
+    def _keep_voice(self, voice_id: str, record: SpeakerRecord | None) -> None:
+        if self._voices is not None:
+            self._voices.put(VoiceChange(self.name, voice_id, self._encoder_version, record))
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone; it hears what ends from now on."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from babblefish.conversation.history import HistoryEntry
 from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.room import Room
+from babblefish.conversation.voice_keeper import VoiceKeeper
 from babblefish.domain import ServerFullError, Term
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
@@ -33,6 +34,7 @@ class Rooms:
         pace: Pace,
         terms: Collection[Term] = (),
         keeper: HistoryKeeper | None = None,
+        voices: VoiceKeeper | None = None,
     ) -> None:
         """Open a house without rooms.
 
@@ -43,6 +45,7 @@ class Rooms:
             pace: How long they wait for things.
             terms: That the glossary of each begins with.
             keeper: Stores their histories.
+            voices: Stores the voices of those who agreed.
         """
         self._pipeline = pipeline
         self._settings = settings
@@ -50,6 +53,7 @@ class Rooms:
         self._pace = pace
         self._terms = terms
         self._keeper = keeper
+        self._voices = voices
         self._limit = settings.max_clients + settings.kept_rooms
         self._rooms: OrderedDict[str, Room] = OrderedDict()
 
@@ -138,6 +142,7 @@ class Rooms:
             pace=self._pace,
             terms=self._terms,
             keeper=self._keeper,
+            voices=self._voices,
         )
 
     def _forget(self, name: str) -> None:

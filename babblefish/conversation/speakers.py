@@ -1,4 +1,4 @@
-"""The voices a room knows: match, create, rename, merge, forget. In memory; ``snapshot`` is the seam for a store.
+"""The voices a room knows: match, create, rename, merge, forget. In memory; ``Keeper`` is the seam for a store.
 
 The cosine of two embeddings of one voice is the lower, the less speech they were made from, so a fixed limit on it
 either splits a voice that says short things or merges two that talk at length. Dividing by the root of both
@@ -15,11 +15,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from babblefish.domain import UNKNOWN_SPEAKER, SpeakerMatch, UnknownSpeakerError
 from babblefish.engines.contracts import Embedding, VoiceScale
+
+_ID = "speaker_"
 
 _LEAST_S = 0.1
 """An utterance counts as at least this much speech, for none at all would have no reliability to divide by."""
@@ -71,6 +74,19 @@ class KnownSpeaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """Somebody has agreed that their voice is stored.
+
+    Attributes:
+        voice_id: Under which it is stored; random, as the numbers of voices begin anew where nothing else is stored.
+        given_s: Unix time at which they did.
+    """
+
+    voice_id: str
+    given_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakerRecord:
     """All that is known of one voice.
 
@@ -82,6 +98,7 @@ class SpeakerRecord:
         first_client_id: The client through which the voice was first heard.
         last_client_id: The client through which it was last heard.
         is_person: Whether it was heard while no loudspeaker was speaking.
+        consent: To its being stored; nobody else's voice is.
     """
 
     known: KnownSpeaker
@@ -91,6 +108,33 @@ class SpeakerRecord:
     first_client_id: str
     last_client_id: str
     is_person: bool = False
+    consent: Consent | None = None
+
+
+class VoiceChange(NamedTuple):
+    """A voice that is stored has changed.
+
+    Attributes:
+        room: In which it is known.
+        voice_id: Under which it is stored.
+        encoder: Name and version of what made its embedding.
+        record: What is known of it now; None where it is to be deleted.
+    """
+
+    room: str
+    voice_id: str
+    encoder: str
+    record: SpeakerRecord | None
+
+
+class Keeper(Protocol):
+    """Keeps voices for longer than the process lives."""
+
+    def put(self, change: VoiceChange) -> None:
+        """Have a change stored."""
+
+    async def load(self, room: str, encoder: str) -> tuple[SpeakerRecord, ...]:
+        """Return the voices of a room that are stored with embeddings of this encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +158,9 @@ class SpeakerRegistry:
         min_s: Speech shorter than this, all utterances of a voice together, never makes a new voice.
         threshold: Corrected similarity from which an utterance belongs to a known voice; None takes the scale's.
         limit: Most voices known at once. One more, and the one not heard for longest is forgotten, of those
-            without a given name first.
-        snapshot: State to go on from.
+            without a given name first, and of those whose person had them stored last.
+        when_changed: Told of a voice whose person has agreed that it is stored, and what it is now; None where it is
+            forgotten.
         clock: Gives the Unix time in seconds.
     """
 
@@ -125,17 +170,17 @@ class SpeakerRegistry:
         min_s: float,
         threshold: float | None = None,
         limit: int = 100,
-        snapshot: Snapshot | None = None,
+        when_changed: Callable[[str, SpeakerRecord | None], None] = lambda voice_id, record: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        snapshot = snapshot or Snapshot()
         self._scale = scale
         self._threshold = scale.threshold if threshold is None else threshold
         self._min_s = min_s
         self._limit = limit
         self._clock = clock
-        self._records = {record.known.speaker_id: record for record in snapshot.records}
-        self._next_number = snapshot.next_number
+        self._when_changed = when_changed
+        self._records: dict[str, SpeakerRecord] = {}
+        self._next_number = 1
         self._glimpses: deque[_Glimpse] = deque(maxlen=_MOST_GLIMPSES)
 
     def identify(
@@ -282,6 +327,24 @@ class SpeakerRegistry:
         record = self._get(speaker_id)
         self._put(replace(record, known=replace(record.known, name=name), is_named=True))
 
+    def agree(self, speaker_id: str, consent: Consent) -> None:
+        """Have a voice stored from now on, as its person has agreed to that.
+
+        Raises:
+            UnknownSpeakerError: No voice has this id.
+        """
+        self._put(replace(self._get(speaker_id), consent=consent))
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Go on from a state; a voice whose id is taken gets another."""
+        for record in snapshot.records:
+            known = record.known
+            if known.speaker_id in self._records:
+                known = replace(known, speaker_id=self._new_id())
+            self._records[known.speaker_id] = replace(record, known=known)
+            self.number_from(int(known.speaker_id.removeprefix(_ID)) + 1)
+        self.number_from(snapshot.next_number)
+
     def number_from(self, number: int) -> None:
         """Give no new voice a lower number; those below are of voices that were known once."""
         self._next_number = max(self._next_number, number)
@@ -316,8 +379,9 @@ class SpeakerRegistry:
             first_client_id=keep.first_client_id,
             last_client_id=latest.last_client_id,
             is_person=keep.is_person or drop.is_person,
+            consent=keep.consent or drop.consent,
         )
-        del self._records[drop_id]
+        self._drop(drop_id)
         self._put(merged)
 
     def forget(self, speaker_id: str) -> None:
@@ -327,7 +391,7 @@ class SpeakerRegistry:
             UnknownSpeakerError: No voice has this id.
         """
         self._get(speaker_id)
-        del self._records[speaker_id]
+        self._drop(speaker_id)
 
     def list(self) -> tuple[KnownSpeaker, ...]:
         """Return every voice, the oldest first."""
@@ -337,6 +401,10 @@ class SpeakerRegistry:
         """Return the whole state, embeddings and all; a registry made from it goes on where this one is."""
         return Snapshot(tuple(self._records.values()), self._next_number)
 
+    def voice_of(self, voice_id: str) -> SpeakerRecord | None:
+        """Return the voice that is stored under an id, or None where none is known."""
+        return next((one for one in self._records.values() if one.consent and one.consent.voice_id == voice_id), None)
+
     def _get(self, speaker_id: str) -> SpeakerRecord:
         try:
             return self._records[speaker_id]
@@ -345,6 +413,17 @@ class SpeakerRegistry:
 
     def _put(self, record: SpeakerRecord) -> None:
         self._records[record.known.speaker_id] = record
+        if record.consent is not None:
+            self._when_changed(record.consent.voice_id, record)
+
+    def _drop(self, speaker_id: str) -> None:
+        consent = self._records.pop(speaker_id).consent
+        if consent is not None:
+            self._when_changed(consent.voice_id, None)
+
+    def _new_id(self) -> str:
+        self._next_number += 1
+        return f"{_ID}{self._next_number - 1}"
 
     def _best(
         self, embedding: Embedding, speech_s: float, client_id: str, bonus: float = _SAME_CLIENT_BONUS
@@ -364,23 +443,27 @@ class SpeakerRegistry:
 
     def _create(self, embedding: Embedding, speech_s: float, client_id: str, suggested_name: str) -> KnownSpeaker:
         while len(self._records) >= self._limit:
-            stalest = min(self._records.values(), key=lambda record: (record.is_named, record.known.last_heard_s))
-            del self._records[stalest.known.speaker_id]
-        number = self._next_number
-        self._next_number += 1
+            stalest = min(self._records.values(), key=_worth_keeping)
+            self._drop(stalest.known.speaker_id)
+        speaker_id = self._new_id()
         is_named = bool(suggested_name) and not any(
             record.first_client_id == client_id or record.known.name == suggested_name
             for record in self._records.values()
         )
-        name = suggested_name if is_named else self._free_name(number)
-        known = KnownSpeaker(f"speaker_{number}", name, samples=1, last_heard_s=self._clock())
+        name = suggested_name if is_named else self._free_name()
+        known = KnownSpeaker(speaker_id, name, samples=1, last_heard_s=self._clock())
         self._put(SpeakerRecord(known, is_named, embedding, speech_s, client_id, client_id))
         return known
 
-    def _free_name(self, number: int) -> str:
-        """Return ``Speaker <n>`` that nobody bears, even where somebody chose such a name."""
+    def _free_name(self) -> str:
+        """Return ``Speaker <n>`` for the newest voice that nobody bears, even where somebody chose such a name."""
         taken = {record.known.name for record in self._records.values()}
-        return next(name for free in itertools.count(number) if (name := f"Speaker {free}") not in taken)
+        newest = self._next_number - 1
+        return next(name for free in itertools.count(newest) if (name := f"Speaker {free}") not in taken)
+
+
+def _worth_keeping(record: SpeakerRecord) -> tuple[bool, bool, float]:
+    return record.consent is not None, record.is_named, record.known.last_heard_s
 
 
 def _clipped(similarity: float) -> float:

@@ -6,6 +6,7 @@ call (language, voice) are arguments; weights are shared and state is per stream
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,10 +94,22 @@ class VoiceScale:
         return float(first @ second) / math.sqrt(self.reliability(first_s) * self.reliability(second_s))
 
 
+def weights_version(content: bytes) -> str:
+    """Tell weights from others by what is in their file."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 class SpeakerEncoder(Protocol):
-    """Turns a stretch of speech into an embedding of the voice."""
+    """Turns a stretch of speech into an embedding of the voice.
+
+    Attributes:
+        name: Of the engine.
+        version: Another one wherever the same speech has another embedding: of other weights, or computed otherwise.
+        scale: What its similarities mean.
+    """
 
     name: str
+    version: str
     scale: VoiceScale
 
     def embed(self, samples: Samples) -> Embedding:

@@ -27,7 +27,7 @@ from pyannote.audio.telemetry import metrics  # noqa: E402
 from torch.torch_version import TorchVersion  # noqa: E402
 
 from babblefish.domain import SAMPLE_RATE_HZ, EngineError, Samples, SetupError  # noqa: E402
-from babblefish.engines.contracts import Embedding, VoiceScale  # noqa: E402
+from babblefish.engines.contracts import Embedding, VoiceScale, weights_version  # noqa: E402
 from babblefish.engines.torch_threads import use_threads  # noqa: E402
 
 # It reports devices and advertises products at every load.
@@ -94,6 +94,7 @@ class Pyannote:
             raise SetupError(f"there is no speaker encoder at {file}; install it with: {_PULL_COMMAND}")
         self._threads = threads
         content = file.read_bytes()  # once, so that what is looked at is what is loaded
+        self.version = weights_version(content)
         try:
             if not is_known:
                 _require_data(content)

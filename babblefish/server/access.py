@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import logging
-import os
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from itsdangerous import BadData, Signer, URLSafeSerializer
@@ -19,14 +15,13 @@ from itsdangerous import BadData, Signer, URLSafeSerializer
 from babblefish.clock import steady_unix_s
 from babblefish.domain import NotAllowedError, SetupError
 from babblefish.server.addresses import is_loopback
-from babblefish.server.files import read_file
+from babblefish.server.files import read_key
 from babblefish.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 KEY_FILE = "server.key"
 _KEY_BYTES = 32
-_KEY = re.compile(rb"[0-9a-fA-F]{64,}")
 
 _ADMIN = "admin"
 
@@ -189,37 +184,14 @@ def server_key(settings: Settings) -> bytes:
     """
     path = settings.key_file or settings.state_dir / KEY_FILE
     try:
-        if settings.key_file is None and not path.exists():
-            _make_key(path)
-        written = read_file(path).strip()
-        if path.stat().st_mode & 0o007:
-            _log.warning("the server's key is readable by everyone on this machine; run chmod 600 %s", path)
+        return read_key(path, is_ours=settings.key_file is None)
     except OSError as error:
         raise SetupError(
             f"cannot read or create the server's key {path}: {error.strerror}; set BABBLEFISH_STATE_DIR to another "
             "folder, or BABBLEFISH_KEY_FILE to a key"
         ) from error
-    if not _KEY.fullmatch(written):
-        raise SetupError(
-            f"{path} is not a valid key: it must be at least 64 hexadecimal digits (openssl rand -hex 32); a new key "
-            "invalidates every link"
-        )
-    return written
-
-
-def _make_key(path: Path) -> None:
-    """Create a key atomically; if two servers start at once, the first one's key stays."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink(missing_ok=True)
+    except ValueError as error:
+        raise SetupError(f"{path} is not a valid key: {error}; a new key invalidates every link") from None
 
 
 def _serializer(key: bytes, purpose: str) -> URLSafeSerializer:

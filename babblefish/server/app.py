@@ -197,6 +197,8 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
         watching = [asyncio.create_task(dashboard.watch()), asyncio.create_task(server.runtime.watch())]
         if server.keeper is not None:
             watching.append(asyncio.create_task(server.keeper.watch()))
+        if server.voices is not None:
+            watching.append(asyncio.create_task(server.voices.watch()))
         yield
         for task in watching:
             task.cancel()
@@ -236,6 +238,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
                 "profile_reason": server.runtime.profile.reason,
                 "clients": len(server.sessions),
                 "history": server.history_kept,
+                "voices": server.voices_kept,
                 "websocket": "/ws/client",
             }
         )

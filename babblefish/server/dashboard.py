@@ -10,6 +10,7 @@ from typing import Any
 
 from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.lag import Lag
+from babblefish.conversation.voice_keeper import VoiceKeeper
 from babblefish.domain import Shed
 from babblefish.pipeline.workers import Worker
 from babblefish.server.server import Server
@@ -244,6 +245,7 @@ class Dashboard:
         for part, why in server.runtime.without.items():
             yield f"running without {part}: {why}"
         yield from _history_complaints(server.keeper)
+        yield from _voice_complaints(server.voices)
         codes = Counter(code for at_s, code in server.recorder.faults if now_s - at_s <= _LATELY_S)
         for code in _FAULTS:
             if codes[code]:
@@ -285,6 +287,15 @@ def _history_complaints(keeper: HistoryKeeper | None) -> Iterator[str]:
         yield f"not stored, as too much waited: {keeper.lost} results and captions"
     if keeper.set_aside is not None:
         yield f"the history's file was damaged; it was set aside as {keeper.set_aside}"
+
+
+def _voice_complaints(keeper: VoiceKeeper | None) -> Iterator[str]:
+    if keeper is None:
+        return
+    if keeper.problem is not None:
+        yield f"voices are not stored: {keeper.problem}"
+    if keeper.set_aside is not None:
+        yield f"the file of the voices was damaged; it was set aside as {keeper.set_aside}"
 
 
 def _shown(trace: Trace) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import errno
 import fcntl
 import logging
 import os
+import re
+import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.1
 
+_KEY_BYTES = 32
+_KEY = re.compile(rb"[0-9a-fA-F]{64,}")
+
 
 def read_file(path: Path) -> bytes:
     """Read a file that must be one: a pipe in its place would be waited for, and nobody would know why.
@@ -30,6 +35,42 @@ def read_file(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         return file.read()
+
+
+def read_key(path: Path, is_ours: bool) -> bytes:
+    """Read a key of the server, in hexadecimal digits.
+
+    Args:
+        path: Its file.
+        is_ours: Whether it is made where there is none.
+
+    Raises:
+        OSError: It cannot be read or made.
+        ValueError: The file does not hold a key.
+    """
+    if is_ours and not path.exists():
+        _make_key(path)
+    written = read_file(path).strip()
+    if path.stat().st_mode & 0o007:
+        _log.warning("the server's key is readable by everyone on this machine; run chmod 600 %s", path)
+    if not _KEY.fullmatch(written):
+        raise ValueError("it must be at least 64 hexadecimal digits (openssl rand -hex 32)")
+    return written
+
+
+def _make_key(path: Path) -> None:
+    """Create a key atomically; if two servers start at once, the first one's key stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from itertools import chain
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from babblefish.conversation.history_keeper import StoreError
 from babblefish.conversation.passages import Readable
 from babblefish.conversation.record import FORMATS, Record
 from babblefish.conversation.rooms import Rooms
+from babblefish.conversation.store_thread import StoreError
 from babblefish.domain import (
     BabbleFishError,
     InvalidMessageError,

@@ -15,6 +15,8 @@ from babblefish.conversation.history_file import HistoryFile
 from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
+from babblefish.conversation.voice_file import VoiceFile
+from babblefish.conversation.voice_keeper import VoiceKeeper
 from babblefish.domain import (
     NotReadyError,
     Quality,
@@ -29,6 +31,7 @@ from babblefish.pipeline.pipeline import Pipeline
 from babblefish.pipeline.routing import plan_captions
 from babblefish.pipeline.runtime import Runtime
 from babblefish.server.access import Admission, access_of
+from babblefish.server.files import read_key
 from babblefish.server.limits import AddressLimits, RateLimits
 from babblefish.server.session import Session
 from babblefish.server.sites import Sites
@@ -41,6 +44,8 @@ from babblefish.wire import client_messages, server_messages
 _log = logging.getLogger(__name__)
 
 _IDS_REMEMBERED = 4096
+
+VOICES_KEY_FILE = "voices.key"
 
 
 class Server:
@@ -58,6 +63,7 @@ class Server:
         self._terms = read_glossary(settings.glossary_file) if settings.glossary_file else ()
         stored = settings.history_file if settings.retain else None
         self.keeper = HistoryKeeper(HistoryFile(stored), settings.history_keep_days) if stored is not None else None
+        self.voices = _voice_keeper(settings)
         self.rooms: Rooms | None = None
         self.languages: list[server_messages.LanguageInfo] = []
         self.sessions: dict[str, Session] = {}
@@ -85,7 +91,7 @@ class Server:
 
     def _open_rooms(self, pipeline: Pipeline) -> None:
         self.languages = _languages(pipeline.engines)
-        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace, self._terms, self.keeper)
+        self.rooms = Rooms(pipeline, self.settings, self.recorder, self.pace, self._terms, self.keeper, self.voices)
         self.loaded.set()
 
     @property
@@ -110,6 +116,13 @@ class Server:
         if self.keeper is not None:
             return "file" if self.keeper.problem is None else "failing"
         return "memory" if self.settings.retain and self.settings.history_limit else "none"
+
+    @property
+    def voices_kept(self) -> Literal["file", "failing", "memory", "none"]:
+        """Where voices are kept; ``failing`` while those who agreed to it cannot be written to the file."""
+        if self.voices is not None:
+            return "file" if self.voices.problem is None else "failing"
+        return "memory" if self.settings.retain else "none"
 
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
@@ -150,6 +163,8 @@ class Server:
             await self.rooms.close()
         if self.keeper is not None:
             await self.keeper.close()
+        if self.voices is not None:
+            await self.voices.close()
         await self.runtime.close()
 
     async def admit(
@@ -215,6 +230,22 @@ class Server:
         if len(self._ids) > _IDS_REMEMBERED:
             self._ids.popitem(last=False)
         return client_id
+
+
+def _voice_keeper(settings: Settings) -> VoiceKeeper | None:
+    """Return what keeps voices, with its key, which is made if there is none; None where none are to be stored.
+
+    Raises:
+        SetupError: The key cannot be read or made, or is not valid.
+    """
+    if settings.voices_file is None or not settings.retain:
+        return None
+    path = settings.voices_key_file or settings.state_dir / VOICES_KEY_FILE
+    try:
+        key = read_key(path, is_ours=settings.voices_key_file is None)
+    except (OSError, ValueError) as error:
+        raise SetupError(f"cannot read or create the key of the voices, {path}: {error}") from error
+    return VoiceKeeper(VoiceFile(settings.voices_file, key), settings.voices_keep_days)
 
 
 async def _close_room(room: Room, sessions: list[Session]) -> None:

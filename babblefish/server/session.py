@@ -163,7 +163,7 @@ class Session:
 
         Its history is read from where it is stored, and no number is shown to the client that is not stored.
         """
-        while not (room := self._rooms.open(self.room.name)).history.is_settled:
+        while not (room := self._rooms.open(self.room.name)).is_settled:
             await room.settle()
         self.room = room
         self._attend()

@@ -148,18 +148,23 @@ def test_a_state_folder_that_cannot_be_written_to_fails(settings: Settings, tmp_
     assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / "tiny"], "looking leaves nothing"
 
 
-def test_a_folder_for_the_history_that_cannot_be_written_to_fails(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["history", "voices"])
+def test_a_folder_for_what_is_kept_that_cannot_be_written_to_fails(
+    settings: Settings, tmp_path: Path, kept: str
+) -> None:
     (tmp_path / "file").touch()
-    given = {"history_file": tmp_path / "file" / "history.db"}
-    check = machine(settings, **given)["history's folder"]
+    given = {f"{kept}_file": tmp_path / "file" / "kept.db"}
+    name = {"history": "history's folder", "voices": "voices' folder"}[kept]
+    check = machine(settings, **given)[name]
     assert check.outcome is Outcome.FAILED
-    assert "BABBLEFISH_HISTORY_FILE" in check.advice
-    assert "history's folder" not in machine(settings, retain=False, **given)
+    assert f"BABBLEFISH_{kept.upper()}_FILE" in check.advice
+    assert name not in machine(settings, retain=False, **given)
 
 
-@pytest.mark.parametrize(("history", "outcomes"), [("file", []), ("failing", [Outcome.FAILED])])
-def test_a_server_that_cannot_store_what_is_said_fails(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, history: str, outcomes: list[Outcome]
+@pytest.mark.parametrize("kept", ["history", "voices"])
+@pytest.mark.parametrize(("state_of_it", "outcomes"), [("file", []), ("failing", [Outcome.FAILED])])
+def test_a_server_that_cannot_store_what_it_should_fails(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, kept: str, state_of_it: str, outcomes: list[Outcome]
 ) -> None:
     async def converse(*_: object) -> AsyncIterator[Check]:
         for check in ():
@@ -168,13 +173,13 @@ def test_a_server_that_cannot_store_what_is_said_fails(
     async def no_translation(*_: object) -> None:
         return None
 
-    state = {"ready": True, "profile": "light", "clients": 0, "history": history}
+    state = {"ready": True, "profile": "light", "clients": 0, kept: state_of_it}
     monkeypatch.setattr(doctor, "_state", lambda *_: state)
     monkeypatch.setattr(doctor_conversation, "converse", converse)
     monkeypatch.setattr(doctor_conversation, "time_translation", no_translation)
     checks: list[Check] = []
     doctor.examine(settings, "http://192.0.2.7:9000", None, checks.append)
-    assert [check.outcome for check in checks if check.name == "history"] == outcomes
+    assert [check.outcome for check in checks if check.name == kept] == outcomes
 
 
 def test_threads_beyond_the_cpus_are_a_warning(settings: Settings) -> None:

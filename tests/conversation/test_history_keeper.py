@@ -17,7 +17,8 @@ import pytest
 
 from babblefish.conversation.history import History, HistoryEntry, KeptCaption
 from babblefish.conversation.history_file import HistoryFile
-from babblefish.conversation.history_keeper import HistoryKeeper, StoreError
+from babblefish.conversation.history_keeper import HistoryKeeper
+from babblefish.conversation.store_thread import StoreError
 from babblefish.domain import Caption, Deadline, Quality, SpeakerMatch, Transcript, Utterance
 from babblefish.pipeline.job import UtteranceJob
 from tests.support.fakes import Clock, speech
@@ -176,7 +177,7 @@ async def test_the_file_is_for_nobody_else(house: House, path: Path) -> None:
 async def test_a_second_server_stays_out_of_the_file(
     house: House, path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("babblefish.conversation.history_file._LOCKED_S", 0.01)
+    monkeypatch.setattr("babblefish.conversation.sqlite_file._LOCKED_S", 0.01)
     add(await house.history(), "bonjour")
     await house.said()
     async with open_house(path, clock) as other:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from babblefish.domain import NotAllowedError, SetupError
-from babblefish.server import access
+from babblefish.server import access, files
 from babblefish.server.access import Access, access_of, server_key
 from babblefish.settings import Settings
 from tests.support.fakes import Clock
@@ -201,7 +201,7 @@ def test_no_half_written_key_is_ever_under_its_name(tmp_path: Path, monkeypatch:
     def crash(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(access.os, "fsync", crash)
+    monkeypatch.setattr(files.os, "fsync", crash)
     with pytest.raises(SetupError, match="No space left"):
         server_key(Settings(state_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
@@ -211,13 +211,13 @@ def test_of_two_servers_that_start_at_once_both_take_the_key_that_came_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = "ab" * 32
-    fsync = access.os.fsync
+    fsync = files.os.fsync
 
     def overtaken(descriptor: int) -> None:
         fsync(descriptor)
         (tmp_path / "server.key").write_text(first)
 
-    monkeypatch.setattr(access.os, "fsync", overtaken)
+    monkeypatch.setattr(files.os, "fsync", overtaken)
     assert server_key(Settings(state_dir=tmp_path)) == first.encode()
     assert [file.name for file in tmp_path.iterdir()] == ["server.key"]
 

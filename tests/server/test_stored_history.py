@@ -15,7 +15,7 @@ import pytest
 
 from babblefish.client import ConnectionLostError
 from babblefish.conversation.history_file import HistoryFile
-from babblefish.conversation.history_keeper import StoreError
+from babblefish.conversation.store_thread import StoreError
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, speech
 from tests.support.phones import WORDS, Phone, joined, said

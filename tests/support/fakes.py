@@ -94,6 +94,7 @@ class FakeVoiceDetector:
 
 class FakeSpeakerEncoder:
     name = "fake-speaker"
+    version = "1"
     scale = VOICE_SCALE
 
     def __init__(self, calls: Calls) -> None:

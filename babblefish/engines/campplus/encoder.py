@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
 from babblefish.engines.campplus.graph import MELS, Pooling, campplus
-from babblefish.engines.contracts import Embedding, StretchEmbedder, VoiceScale
+from babblefish.engines.contracts import Embedding, StretchEmbedder, VoiceScale, weights_version
 from babblefish.engines.onnx_session import open_session
 from babblefish.engines.torch_archive import read_tensors
 
@@ -40,6 +40,9 @@ where each utterance has 1.5 s and 0.73 where it has 3 s."""
 
 _STATE_SAMPLES = 2 * _HOP
 """From one of the network's states to the next."""
+
+_FEATURES = 1
+"""Another number wherever what is computed here makes other embeddings with the same weights."""
 
 _ANOTHER_VOICE = 0.65
 """Measured with ``benchmarks.voice_changes``."""
@@ -113,6 +116,7 @@ class CamPlusPlus:
     def __init__(self, model_path: Path, threads: int) -> None:
         try:
             weights = read_tensors(model_path)
+            self.version = f"{_FEATURES}-{weights_version(model_path.read_bytes())}"
             model = campplus(weights)
             self._pooled = Pooling(weights)
         except (pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError) as error:

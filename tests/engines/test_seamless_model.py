@@ -119,17 +119,29 @@ def test_int8_holds_the_rows_of_the_tokens_once_to_look_them_up_and_once_packed(
     assert vocabulary not in {one.out_features for one in held}
 
 
-@pytest.mark.parametrize(("width", "error"), [(32, 0.02), (160, 0.025), (1024, 0.025)])
+@pytest.mark.parametrize("processor", ["this", "one whose products overflow"])
+@pytest.mark.parametrize(("width", "error"), [(32, 0.02), (160, 0.02), (1024, 0.025)])
 @pytest.mark.parametrize("kernels", [("fbgemm",), ("onednn",)])
 def test_layers_of_any_width_are_close_to_float32_on_any_processor(
-    kernels: tuple[str, ...], width: int, error: float
+    kernels: tuple[str, ...], width: int, error: float, processor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if processor != "this":
+        monkeypatch.setattr(seamless_int8, "_overflows", lambda: True)
     generator = torch.Generator().manual_seed(0)
     weight, x = (torch.randn(rows, width, generator=generator) for rows in (256, 100))
-    with torch.inference_mode():
-        made = seamless_int8.Int8Linear(*seamless_int8.quantize(weight), None, kernels)(x)
+    quantized, scale = seamless_int8.quantize(weight)
+    layer = seamless_int8.Int8Linear(quantized, scale, torch.zeros(len(weight)), kernels)
     exact = x @ weight.T
-    assert (made - exact).norm() / exact.norm() < error
+    parts = layer.split([torch.arange(100), torch.arange(100, len(weight))])
+    with torch.inference_mode():
+        twice = seamless_int8.Int8Linear.concatenated([layer, layer])(x)
+        for made in (
+            layer(x),
+            twice[:, : len(weight)],
+            twice[:, len(weight) :],
+            torch.cat([p(x) for p in parts], dim=1),
+        ):
+            assert (made - exact).norm() / exact.norm() < error
 
 
 @pytest.mark.parametrize("kernels", [("fbgemm",), ("onednn",)])

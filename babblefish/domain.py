@@ -262,6 +262,10 @@ class Deadline:
         """Return a deadline this many seconds from now."""
         return cls(time.monotonic() + seconds)
 
+    def later(self, seconds: float) -> Deadline:
+        """Return a deadline this much later; who cancels one cancels both."""
+        return replace(self, at_s=self.at_s + seconds)
+
     def cancel(self) -> None:
         """Mark the result as no longer needed; safe from any thread."""
         self._cancelled[0] = True

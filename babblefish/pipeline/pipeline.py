@@ -330,16 +330,12 @@ class Pipeline:
         Args:
             pairs: Spoken and heard language.
         """
-        translator = self.engines.text_translator
         routes = {plan_captions(spoken, [heard], self.engines)[heard].route for spoken, heard in pairs}
-        for route in routes:
-            if route is None or translator is None:
-                continue
+        for route in filter(None, routes):
             try:
                 async with self._preparing:  # one at a time, so that captions always find a free thread
                     await self._idle.wait()  # a language model reads its examples at the cost of everybody's captions
-                    deadline = Deadline.after(self._settings.utterance_deadline_s)
-                    await self._workers.text.run(translator.prepare, route, deadline)
+                    await self.texts.prepare(route)
             except BabbleFishError as error:
                 _log.warning("%s is not ready: %s", " → ".join(route.path), error)
 

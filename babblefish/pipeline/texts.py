@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -38,9 +39,33 @@ class Texts:
         self._phrasebook = Phrasebook()
         self._in_turn: WeakValueDictionary[tuple[Owner, tuple[str, ...]], asyncio.Lock] = WeakValueDictionary()
         """By whose utterances are translated, and how."""
+        self._ready: set[tuple[str, ...]] = set()
+        """Paths that the translator is prepared for."""
+        self._preparing: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        """By the paths that it is being prepared for."""
         self._interim_is_over = asyncio.Event()
         """Set while the text translator has no interim caption."""
         self._interim_is_over.set()
+
+    async def prepare(self, route: Route, owner: Owner = NOBODY) -> None:
+        """Get the text translator ready for a route, which is done once.
+
+        Args:
+            route: The text translator's.
+            owner: Whose work it is.
+
+        Raises:
+            OverloadedError: Too many texts are waiting.
+            EngineError: The text translator failed.
+            DeadlineExceededError: It took longer than an utterance may.
+        """
+        if self._translator is None or route.path in self._ready:
+            return
+        deadline = Deadline.after(self._deadline_s)
+        async with until(deadline), self._preparing.setdefault(route.path, asyncio.Lock()):
+            if route.path not in self._ready:
+                await self._workers.text.run(self._translator.prepare, route, deadline, owner=owner)
+                self._ready.add(route.path)
 
     async def translate(self, text: str, source_lang: str, target_lang: str) -> Caption:
         """Translate text that nobody spoke; line breaks stay.
@@ -63,6 +88,7 @@ class Texts:
             raise NoPathError(f"no text translator of this profile leads from {source_lang} to {target_lang}")
         if (phrase := self._phrasebook.translation(text, source_lang, target_lang)) is not None:
             return Caption(phrase, target_lang, Quality.GOOD, (source_lang, target_lang))
+        await self.prepare(route)
         translated = await self._translated(text, route, Deadline.after(self._deadline_s))
         return Caption(translated.text, target_lang, route.quality, route.path)
 
@@ -78,6 +104,9 @@ class Texts:
     ) -> TextTranslation:
         """Translate what was said in an utterance that has ended.
 
+        Its deadline is put off by as long as the translator has to be prepared for the route: on a slow machine that
+        takes a language model longer than the utterance, and happens once.
+
         Args:
             text: In the route's first language.
             route: The text translator's.
@@ -90,11 +119,18 @@ class Texts:
             EngineError: The text translator failed.
             DeadlineExceededError: It took too long.
         """
+        started_s = time.monotonic()
+        await self.prepare(route, job.utterance.owner)
+        job.deadline = job.deadline.later(time.monotonic() - started_s)
         return await self._translated(text, route, job.deadline, job, on_clause)
 
     async def translate_interim(self, text: str, route: Route, job: UtteranceJob) -> str | None:
         """Return the translation of what was said so far, or None where the text translator is busy or fails."""
         if self._workers.text.pending:
+            return None
+        try:
+            await self.prepare(route, job.utterance.owner)
+        except BabbleFishError:
             return None
         self._interim_is_over.clear()
         try:

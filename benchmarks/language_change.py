@@ -9,19 +9,25 @@ its words or more are heard in its language. Four ways:
 - ``language``: what silence and language tell apart, as where both voices are alike, or one;
 - ``voice and language``: as the server does it.
 
-**One language:** prompts and the recordings beside the project, in a room of their language and, in turn, each of the
-others. None should be cut.
+**Joined:** two such prompts as one utterance with the 0.3 s as its pause, as where the endpointing heard no end between
+them: in two languages, which should be cut there, and in one, read by one person, which should not, in a room of it
+and, in turn, each of the others.
+
+**One language:** prompts and the recordings beside the project as the endpointing cuts them, in such rooms. None should
+be cut again.
 
 ``cost``: of utterances with a pause that may be cut, how much of their recognition it takes to hear both sides.
 
-``--pairs 30`` limits the pairs, ``--prompts 20`` the prompts of each language and the recorded readers.
+``--pairs 30`` limits the pairs, ``--joined 30`` the utterances of each kind that are joined, ``--prompts 20`` the
+prompts of each language and the recorded readers.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,7 +45,7 @@ from babblefish.models import install
 from babblefish.pipeline.voice_change import by_voice
 from babblefish.settings import Settings
 from benchmarks.support import harness, speech
-from benchmarks.support.words import counts, normal_in
+from benchmarks.support.words import counts, normal_in, share
 
 _WAYS = {
     "silence": (False, False),
@@ -107,11 +113,10 @@ class _Listener:
             found.recognise_ms.append(sum(heard.timings_ms.values()))
         return [heard.transcript]
 
-    def cut_beside(self, segment: Segment, lang: str) -> list[str]:
-        """Return the languages beside which an utterance in one language is taken for one in two."""
-        request = SpeechRequest(segment.samples, Deadline.after(_LIMIT_S), pauses=segment.pauses)
-        encoded = self._whisper._encode(segment.samples, len(segment.samples) / SAMPLE_RATE_HZ + _PADDING_S, {})
-        others = sorted(set(speech.PROMPTS) - {lang})
+    def cut_beside(self, samples: Samples, pauses: tuple[int, ...], lang: str, others: Iterable[str]) -> list[str]:
+        """Return the languages beside which an utterance is cut at one of its pauses."""
+        request = SpeechRequest(samples, Deadline.after(_LIMIT_S), pauses=pauses)
+        encoded = self._whisper._encode(samples, len(samples) / SAMPLE_RATE_HZ + _PADDING_S, {})
         rooms = {other: replace(request, expected_langs=expectation([], {lang, other})) for other in others}
         return [other for other, room in rooms.items() if self._whisper._change(encoded, room, {}) is not None]
 
@@ -159,6 +164,27 @@ def _in_pairs(listener: _Listener, pairs: Sequence[tuple[harness.Clip, harness.C
     return {way: dict(sorted(of.counted.items())) for way, of in found.items()}
 
 
+def _joined(listener: _Listener, prompts: Mapping[str, list[harness.Clip]], count: int) -> dict[str, Any]:
+    """Cut, or not, what is one utterance with one pause."""
+
+    def cut_beside(one: harness.Clip, other: harness.Clip, langs: Iterable[str]) -> list[str]:
+        first, silence = _trimmed(one.samples), np.zeros(int(_ANSWER_S * SAMPLE_RATE_HZ), dtype=np.float32)
+        samples = np.concatenate([first, silence, _trimmed(other.samples)])
+        return listener.cut_beside(samples, (len(first) + len(silence) // 2,), one.lang, langs)
+
+    found = [bool(cut_beside(one, other, [other.lang])) for one, other in _pairs(prompts, count)]
+    draw, wrong = np.random.default_rng(1), []
+    for _, lang in zip(range(count), itertools.cycle(langs := sorted(prompts)), strict=False):
+        one, other = (prompts[lang][at] for at in draw.choice(len(prompts[lang]), 2, replace=False))
+        beside = cut_beside(one, other, [each for each in langs if each != lang])
+        wrong.append([f"{lang} beside {each}: {one.name}, {other.name}" for each in beside])
+    return {
+        "two_languages_cut": share(sum(found), len(found)),
+        "one_language_cut": share(sum(map(bool, wrong)), len(wrong)),
+        "cut_wrongly": list(itertools.chain.from_iterable(wrong)),
+    }
+
+
 def _of_one_language(listener: _Listener, clips: Sequence[harness.Clip]) -> dict[str, Any]:
     found = _Found()
     for clip in clips:
@@ -167,13 +193,15 @@ def _of_one_language(listener: _Listener, clips: Sequence[harness.Clip]) -> dict
             if not segment.pauses:
                 continue
             found.counted["with a pause"] += 1
-            found.cut += [
-                f"{clip.lang} beside {other}: {clip.name}" for other in listener.cut_beside(segment, clip.lang)
-            ]
+            others = sorted(set(speech.PROMPTS) - {clip.lang})
+            beside = listener.cut_beside(segment.samples, segment.pauses, clip.lang, others)
+            found.counted["cut"] += bool(beside)
+            found.cut += [f"{clip.lang} beside {other}: {clip.name}" for other in beside]
             listener.transcripts(segment.samples, segment.pauses, expectation([], {clip.lang, "eng", "fra"}), found)
     return {
-        **found.counted,
-        "cut": found.cut,
+        "with_a_pause": found.counted["with a pause"],
+        "cut": share(found.counted["cut"], found.counted["utterances"]),
+        "cut_wrongly": found.cut,
         "cost": {
             "detect_ms": harness.spread(found.detect_ms) if found.detect_ms else None,
             "recognise_ms": harness.spread(found.recognise_ms) if found.recognise_ms else None,
@@ -195,9 +223,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "pairs": options.pairs,
         "in_pairs": _in_pairs(listener, list(_pairs(prompts, options.pairs))),
+        "joined": _joined(listener, prompts, options.joined),
         "one_language": _of_one_language(listener, clips),
     }
 
 
 if __name__ == "__main__":
-    harness.main(__doc__, measure, pairs=100, prompts=100)
+    harness.main(__doc__, measure, pairs=100, joined=100, prompts=100)

@@ -77,3 +77,16 @@ def with_interval(of: NDArray[np.int64], less: NDArray[np.int64] | None = None) 
         rate, found = rate - percent(less), found - rates(less)
     low, high = np.percentile(found, [2.5, 97.5])
     return {"percent": round(rate, 1), "from": round(float(low), 1), "to": round(float(high), 1)}
+
+
+def share(count: int, of: int) -> dict[str, float]:
+    """Return how many of so many utterances it is, in percent, with its 95 % interval; of none there is no percentage.
+
+    The interval is Wilson's: drawn again, utterances of which none was wrong would say that none ever is.
+    """
+    if not of:
+        return {"count": count, "of": of}
+    z = 1.96
+    middle, width = (count + z**2 / 2) / (of + z**2), z / (of + z**2) * (count * (of - count) / of + z**2 / 4) ** 0.5
+    found = {"percent": count / of, "from": max(0.0, middle - width), "to": min(1.0, middle + width)}
+    return {"count": count, "of": of, **{name: round(100 * value, 1) for name, value in found.items()}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.support.words import counts, normal, normal_in, percent, with_interval
+from benchmarks.support.words import counts, normal, normal_in, percent, share, with_interval
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,9 @@ def test_a_difference_is_taken_utterance_by_utterance() -> None:
     assert with_interval(one_word_better, hard_and_easy)["percent"] == -5.0
     assert with_interval(one_word_better, hard_and_easy)["to"] < 0
     assert with_interval(hard_and_easy, hard_and_easy) == {"percent": 0.0, "from": 0.0, "to": 0.0}
+
+
+def test_a_share_has_an_interval_even_where_nothing_was_found() -> None:
+    assert share(0, 100) == {"count": 0, "of": 100, "percent": 0.0, "from": 0.0, "to": 3.7}
+    assert share(50, 100) == {"count": 50, "of": 100, "percent": 50.0, "from": 40.4, "to": 59.6}
+    assert share(0, 0) == {"count": 0, "of": 0}

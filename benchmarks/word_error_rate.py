@@ -5,8 +5,8 @@ Both have the same model, the same beam and the language declared; stock pads ev
 - **prompts** of a telephone exchange, read by one person in each language (``deploy/install_debian.sh bench``), of at
   least three words and at most 15 s, in English, French, Italian, Russian and Spanish;
 - the recorded **clips** beside the project, in six languages;
-- **sentences** of the parallel corpus, spoken by the project's own voices in noise 10 dB below them, in the languages
-  without prompts: German, Polish and Portuguese.
+- **sentences** of the parallel corpus and of the phrasebooks, spoken by the project's own voices in noise 10 dB below
+  them, in the languages without prompts: German, Polish and Portuguese.
 
 Each rate comes with the interval that holds 95 % of the rates of as many utterances drawn again from the same ones
 (bootstrap, 2,000 times), and the difference of both ways with that of the difference, drawn in pairs.
@@ -77,7 +77,7 @@ def _speech(lang: str) -> Iterator[tuple[str, harness.Clip]]:
         if speech.has_prompts(lang):
             yield from (("prompts", clip) for clip in speech.prompts(lang, _LEAST_WORDS))
     else:
-        yield from (("sentences", clip) for clip in speech.spoken(lang, _SNR_DB))
+        yield from (("sentences", clip) for clip in speech.spoken(lang, _LEAST_WORDS, _SNR_DB))
 
 
 def of_language(found: Iterator[tuple[str, harness.Clip]], ways: dict[str, Way], most_words: int) -> dict[str, Any]:

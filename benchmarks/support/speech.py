@@ -22,8 +22,9 @@ from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.models import install
+from babblefish.pipeline import phrasebook
 from babblefish.settings import Settings
-from benchmarks.support.corpus import conversation
+from benchmarks.support.corpus import DATA, conversation
 from benchmarks.support.harness import Clip
 
 PROMPTS = {"eng": "en", "fra": "fr", "spa": "es", "ita": "it", "rus": "ru"}
@@ -89,17 +90,31 @@ def _decode(file: Path) -> Samples:
     return np.concatenate(pieces).astype(np.float32) / 2**15
 
 
-def spoken(lang: str, snr_db: float) -> Iterator[Clip]:
-    """Yield the sentences of the parallel corpus, spoken by the default voice of a language, in noise.
+def sentences(lang: str, least_words: int) -> list[str]:
+    """Return what is written for this project in a language: the parallel corpus, then the everyday phrases.
 
     Args:
         lang: ISO 639-3.
+        least_words: Of each.
+    """
+    written = [utterance.texts[lang] for utterance in conversation()]
+    phrases = (*phrasebook.read(), *phrasebook.read(DATA / "phrases.tsv"))
+    written += [phrase[lang][0].text for phrase in phrases if lang in phrase]
+    return [text for text in written if len(text.split()) >= least_words]
+
+
+def spoken(lang: str, least_words: int, snr_db: float) -> Iterator[Clip]:
+    """Yield our sentences, spoken by the default voice of a language, in noise.
+
+    Args:
+        lang: ISO 639-3.
+        least_words: Of each sentence.
         snr_db: How far the speech is above the noise, both over the whole utterance.
     """
     engine = voice_of(lang)
-    for at, utterance in enumerate(conversation()):
-        samples = noisy(read_aloud(utterance.texts[lang], lang, engine), snr_db, seed=at)
-        yield Clip(f"sentence {at}", lang, dict(utterance.texts), samples)
+    for at, text in enumerate(sentences(lang, least_words)):
+        samples = noisy(read_aloud(text, lang, engine), snr_db, seed=at)
+        yield Clip(f"sentence {at}", lang, {lang: text}, samples)
 
 
 def read_aloud(text: str, lang: str, voice: Synthesizer) -> Samples:

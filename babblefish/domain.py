@@ -232,6 +232,7 @@ class SpeakerMatch:
             speaker.
         is_new: Whether the speaker is first heard in this utterance.
         is_likely: Whether there is too little speech to be sure, and the name is the likely one.
+        corrects: Earlier utterances that are this voice's as well, whatever they were taken for.
     """
 
     speaker_id: str
@@ -239,6 +240,7 @@ class SpeakerMatch:
     confidence: float
     is_new: bool = False
     is_likely: bool = False
+    corrects: tuple[str, ...] = ()
 
 
 UNKNOWN_SPEAKER = SpeakerMatch(UNKNOWN_SPEAKER_ID, "Unknown speaker", 0.0)

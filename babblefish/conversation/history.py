@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -44,7 +44,7 @@ class HistoryEntry:
 
     Attributes:
         seq: Its number in the room.
-        speaker: As it was known when the utterance ended.
+        speaker: As far as it is known by now.
         due: Captions that are not made yet.
         captions: What was made, by the language it is in; the transcript is there from the beginning.
         made_s: Time of ``steady_unix_s`` at which it became a result; links are compared by it.
@@ -123,7 +123,35 @@ class Renamed:
     name: str
 
 
-Change = Said | Captioned | Renamed
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """Some results are another voice's than they were taken for."""
+
+    history_id: str
+    seqs: tuple[int, ...]
+    speaker: SpeakerMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """All that a voice has said is another's: it turned out to be that one, or is to be forgotten.
+
+    Attributes:
+        room: Whose it is.
+        history_id: Of the room's present history.
+        was: The voice's id.
+        name: What it was called; by both it is found in earlier histories of the room.
+        speaker: Whose it is now.
+    """
+
+    room: str
+    history_id: str
+    was: str
+    name: str
+    speaker: SpeakerMatch
+
+
+Change = Said | Captioned | Renamed | Relabelled | Replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +291,40 @@ class History:
         """Remember the new name of a voice for what it has said; those in memory are asked for theirs."""
         if self._keeper is not None:
             self._keeper.put(Renamed(self.history_id, speaker_id, name))
+
+    def relabel(self, utterance_ids: Collection[str], speaker: SpeakerMatch) -> tuple[int, ...]:
+        """Take what was said for another voice's; return the numbers of the results, as far as they are remembered."""
+        was = {entry.utterance_id: entry.speaker.speaker_id for entry in self._entries if not entry.is_whole}
+        seqs = []
+        for entry in self._entries:
+            if entry.utterance_id not in utterance_ids or entry.is_typed:
+                continue
+            # A whole bears the id of its last clause and the voice of its longest one, which may be another.
+            if entry.is_whole and entry.speaker.speaker_id != was.get(entry.utterance_id):
+                continue
+            entry.speaker = speaker
+            seqs.append(entry.seq)
+        if seqs and self._keeper is not None:
+            self._keeper.put(Relabelled(self.history_id, tuple(seqs), speaker))
+        return tuple(seqs)
+
+    def replace_voice(self, was: str, speaker: SpeakerMatch, name: str = "") -> None:
+        """Take all that a voice has said for another's.
+
+        Args:
+            was: The voice's id.
+            speaker: Whose it is now.
+            name: What it was called; where given, what earlier histories of the room have of it is changed as well.
+        """
+        for entry in self._entries:
+            if entry.speaker.speaker_id == was:
+                entry.speaker = speaker
+        if self._keeper is not None:
+            self._keeper.put(Replaced(self._room, self.history_id, was, name, speaker))
+
+    def find(self, seq: int) -> HistoryEntry | None:
+        """Return a result by its number, or None where it is not remembered."""
+        return next((entry for entry in self._entries if entry.seq == seq), None)
 
     def __iter__(self) -> Iterator[HistoryEntry]:
         return iter(self._entries)

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from babblefish.conversation.history import Change, HistoryEntry, KeptCaption, Renamed, Said, StoredHistory
+from babblefish.conversation.history import (
+    Change,
+    HistoryEntry,
+    KeptCaption,
+    Relabelled,
+    Renamed,
+    Replaced,
+    Said,
+    StoredHistory,
+)
 from babblefish.conversation.history_keeper import StoredResult
 from babblefish.conversation.sqlite_file import SqliteFile
 from babblefish.conversation.store_thread import StoreError
@@ -93,6 +102,8 @@ class HistoryFile(SqliteFile):
         with self._open() as database:
             for change in changes:
                 _write(database, change)
+        if any(isinstance(change, Replaced) for change in changes):
+            self._empty_log()
 
     def mark(self, is_complete: bool) -> None:
         """Say whether the file knows every number that was given.
@@ -201,6 +212,17 @@ def _write(database: sqlite3.Connection, change: Change) -> None:
             "UPDATE results SET speaker_name = ? WHERE history_id = ? AND speaker_id = ? AND NOT is_typed",
             (change.name, change.history_id, change.speaker_id),
         )
+    elif isinstance(change, Relabelled):
+        database.executemany(
+            f"UPDATE results SET {_SPEAKER} WHERE history_id = ? AND seq = ?",
+            [(*_speaker(change.speaker), change.history_id, seq) for seq in change.seqs],
+        )
+    elif isinstance(change, Replaced):
+        database.execute(
+            f"UPDATE results SET {_SPEAKER} WHERE speaker_id = ? AND (history_id = ? OR speaker_name = ? AND"
+            " history_id IN (SELECT history_id FROM histories WHERE room = ?))",
+            (*_speaker(change.speaker), change.was, change.history_id, change.name, change.room),
+        )
     else:
         caption = change.kept.caption
         database.execute(
@@ -211,6 +233,13 @@ def _write(database: sqlite3.Connection, change: Change) -> None:
                 *(" ".join(caption.path), change.kept.latency_ms, change.history_id, change.seq),
             ),
         )
+
+
+_SPEAKER = "speaker_id = ?, speaker_name = ?, speaker_confidence = ?, speaker_is_likely = ?"
+
+
+def _speaker(match: SpeakerMatch) -> tuple[str, str, float, bool]:
+    return match.speaker_id, match.name, match.confidence, match.is_likely
 
 
 def _write_said(database: sqlite3.Connection, said: Said) -> None:

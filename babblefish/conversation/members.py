@@ -46,6 +46,7 @@ class Member:
         allowed_since_s: Unix time since when it might have been in the room; what was said before is not replayed to
             it.
         is_admin: Whether it showed the admin token.
+        voice_ids: The voices that are stored for it, by the tokens that it showed or was given.
         backlog: What this client has said and is not finished; it outlives the connection.
         joined_turn: Turns that were taken before it joined; later ones reach it by themselves, these only when it
             resumes.
@@ -66,6 +67,7 @@ class Member:
     owner: Owner = NOBODY
     allowed_since_s: float = 0.0
     is_admin: bool = False
+    voice_ids: set[str] = field(default_factory=set)
     backlog: Backlog = field(default_factory=Backlog)
     joined_turn: int = 0
     missed_until: int = 0

@@ -15,6 +15,7 @@ from babblefish.conversation.expected_languages import expected_langs
 from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History, HistoryEntry, Keeper
 from babblefish.conversation.interim import InterimCaptions
+from babblefish.conversation.known_voices import KnownVoices
 from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Backlogs, Member
 from babblefish.conversation.outbox import Outbox
@@ -22,9 +23,8 @@ from babblefish.conversation.passages import replayed
 from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import Keeper as VoicesKeeper
-from babblefish.conversation.speakers import Snapshot, SpeakerRecord, SpeakerRegistry, VoiceChange
 from babblefish.conversation.utterances import Utterances
-from babblefish.domain import NotYoursError, Owner, Term
+from babblefish.domain import Owner, Term
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
 from babblefish.settings import Settings
@@ -64,16 +64,17 @@ class Room:
         self.recorder = recorder
         self.audience = Audience(settings, pace)
         self.members = self.audience.members
-        self._encoder = pipeline.engines.speaker_encoder
-        self._voices = voices
-        self._has_voices = voices is None
-        self.speakers = SpeakerRegistry(
-            self._encoder.scale,
-            settings.speaker_min_s,
-            settings.speaker_threshold,
-            when_changed=self._keep_voice,
-        )
         self.history = History(settings.history_limit if settings.retain else 0, room=name, keeper=keeper)
+        self.voices = KnownVoices(
+            name,
+            self.members,
+            pipeline.engines.speaker_encoder,
+            settings,
+            self.history,
+            lambda speaker_id: self.presence.renamed(speaker_id),
+            voices,
+        )
+        self.speakers = self.voices.speakers
         self.presence = PresenceNews(self.members, self.speakers, pace)
         self.glossary = Glossary(self.members, pace, terms)
         self._pipeline = pipeline
@@ -85,7 +86,7 @@ class Room:
         self.lag = Lag(self.members, pace, recorder)
         self.utterances = Utterances(
             self.audience,
-            self.speakers,
+            self.voices,
             self.history,
             self.glossary,
             self._backlogs,
@@ -103,25 +104,12 @@ class Room:
     @property
     def is_settled(self) -> bool:
         """Whether it knows what is stored of it, and every number that was given is stored."""
-        return self._has_voices and self.history.is_settled
+        return self.voices.is_settled and self.history.is_settled
 
     async def settle(self) -> None:
         """Wait for that; it goes on where it was."""
         await self.history.settle()
-        self.speakers.number_from(self.history.next_voice)
-        if self._voices is not None:
-            stored = await self._voices.load(self.name, self._encoder_version)
-            if not self._has_voices:  # somebody else who joins may have waited for the same
-                self._has_voices = True
-                self.speakers.adopt(Snapshot(stored))
-
-    @property
-    def _encoder_version(self) -> str:
-        return f"{self._encoder.name} {self._encoder.version}"
-
-    def _keep_voice(self, voice_id: str, record: SpeakerRecord | None) -> None:
-        if self._voices is not None:
-            self._voices.put(VoiceChange(self.name, voice_id, self._encoder_version, record))
+        await self.voices.settle()
 
     def join(self, member: Member) -> None:
         """Let a member in and tell everyone; it hears what ends from now on."""
@@ -131,6 +119,7 @@ class Room:
         self.presence.greet(member)
         self.glossary.greet(member)
         self.members[member.client_id] = member
+        self.voices.member_is_called(member)
         self.languages_changed()
 
     def leave(self, member: Member) -> None:
@@ -139,6 +128,7 @@ class Room:
             self._backlogs.forget(member.client_id)
             self.audience.left(member)
             self.presence.gone(member)
+            self.voices.stop_enrolling(member)
             self.languages_changed()
             self._look_whether_idle()
 
@@ -177,20 +167,6 @@ class Room:
     def interpret(self, member: Member, early: EarlyRecognition) -> Clauses:
         """Return what cuts the speech of a member at the ends of clauses, where somebody wants that."""
         return Clauses(early, self._pipeline, partial(self.audience.wants_clauses, member))
-
-    def rename_speaker(self, speaker_id: str, name: str, by: Member) -> None:
-        """Give a voice its name for everyone.
-
-        Raises:
-            UnknownSpeakerError: No such voice in this room.
-            NotYoursError: It was last heard through another member's client. The admin may rename any.
-        """
-        heard_through = self.speakers.last_client_of(speaker_id)
-        if heard_through != by.client_id and heard_through in self.members and not by.is_admin:
-            raise NotYoursError("this voice belongs to another member, who can rename it")
-        self.speakers.rename(speaker_id, name)
-        self.history.renamed(speaker_id, name)
-        self.presence.renamed(speaker_id)
 
     def guest(self, name: str, owner: Owner) -> Member:
         """Return somebody who says something here without being here, and so hears nothing and is told of no error.

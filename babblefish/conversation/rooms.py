@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from babblefish.conversation.history import HistoryEntry
 from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.room import Room
+from babblefish.conversation.speakers import SpeakerRecord
 from babblefish.conversation.voice_keeper import VoiceKeeper
 from babblefish.domain import ServerFullError, Term
 from babblefish.pipeline.pace import Pace
@@ -106,6 +107,29 @@ class Rooms:
             await self._keeper.forget(name)
         if (room := self._rooms.get(name)) is not None:
             room.history.clear()
+
+    async def settled(self, name: str) -> Room:
+        """Return the room of this name once it knows what is stored of it; it is opened if it is not in memory.
+
+        Raises:
+            ServerFullError: All rooms are in use.
+        """
+        while not (room := self.open(name)).is_settled:
+            await room.settle()
+        return room
+
+    async def kept_voices(self, name: str) -> list[tuple[str, SpeakerRecord]]:
+        """Return the voices of a room that are kept as their person agreed, and the encoder of each.
+
+        Raises:
+            StoreError: The store fails.
+        """
+        if self._voices is not None:
+            return await self._voices.kept(name)
+        if (room := self._rooms.get(name)) is None:
+            return []
+        known = room.voices.speakers.snapshot().records
+        return [(room.voices.encoder, record) for record in known if record.consent is not None]
 
     async def drain(self) -> None:
         """Wait until every utterance in flight has reached its listeners' outboxes."""

@@ -16,12 +16,13 @@ from babblefish.conversation.early import BegunRecognition, EarlyRecognition
 from babblefish.conversation.echo import EchoGuard
 from babblefish.conversation.expected_languages import expected_langs, expected_of_typed, remember
 from babblefish.conversation.glossary import Glossary
+from babblefish.conversation.heard_voices import HeardVoice
 from babblefish.conversation.history import History, HistoryEntry
 from babblefish.conversation.interim import show, take_back
+from babblefish.conversation.known_voices import KnownVoices
 from babblefish.conversation.lag import Lag
-from babblefish.conversation.members import Backlogs, Member, broadcast
+from babblefish.conversation.members import Backlogs, Member
 from babblefish.conversation.passages import Passages, Place
-from babblefish.conversation.speakers import SpeakerRegistry
 from babblefish.conversation.turns import Turns
 from babblefish.domain import (
     TYPED_CHARACTERS_PER_S,
@@ -88,7 +89,7 @@ class Utterances:
     def __init__(
         self,
         audience: Audience,
-        speakers: SpeakerRegistry,
+        voices: KnownVoices,
         history: History,
         glossary: Glossary,
         backlogs: Backlogs,
@@ -103,7 +104,7 @@ class Utterances:
 
         Args:
             audience: Who listens.
-            speakers: The voices known in the room.
+            voices: Known in the room.
             history: That the results become part of.
             glossary: Of the room.
             backlogs: Of its clients.
@@ -118,7 +119,8 @@ class Utterances:
         self.passages = Passages(settings.max_utterance_s)
         self._audience = audience
         self._members = audience.members
-        self._speakers = speakers
+        self._voices = voices
+        self._speakers = voices.speakers
         self._history = history
         self._glossary = glossary
         self._backlogs = backlogs
@@ -426,13 +428,11 @@ class Utterances:
             self._recorder.lost("speaker")
             return UNKNOWN_SPEAKER
         utterance = recognition.job.utterance
-        speech_s = utterance.speech_s or 0.0
-        match = self._speakers.identify(recognition.embedding, speech_s, sender.client_id, sender.name)
+        speech_s = self._pipeline.engines.speaker_encoder.scale.used_s(utterance.speech_s or 0.0)
+        heard = HeardVoice(utterance.utterance_id, recognition.embedding, speech_s, sender.client_id)
+        match = self._voices.identify(heard, sender)
         if match.speaker_id != UNKNOWN_SPEAKER_ID and not match.is_likely and self._echo.is_quiet(utterance):
             self._speakers.heard_in_quiet(match.speaker_id)
-        if match.is_new:
-            message = server_messages.Speaker(speaker_id=match.speaker_id, name=match.name)
-            broadcast(self._members.values(), message)
         return match
 
     def _who_types(self, sender: Member) -> SpeakerMatch:

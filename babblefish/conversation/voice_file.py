@@ -92,14 +92,25 @@ class VoiceFile(SqliteFile):
         Raises:
             StoreError: The file cannot be read.
         """
+        return tuple(record for found, record in self.kept(room, since_s) if found == encoder)
+
+    def kept(self, room: str, since_s: float) -> list[tuple[str, SpeakerRecord]]:
+        """Return the voices of a room and the name and version of each one's encoder; who agreed first comes first.
+
+        Args:
+            room: Its name.
+            since_s: Unix time; voices that were last heard before it are left out.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
         with self._open() as database:
             rows = database.execute(
-                "SELECT voice_id, sealed FROM voices WHERE room = ? AND encoder = ? AND last_heard_s >= ?",
-                (room, encoder, since_s),
+                "SELECT voice_id, encoder, sealed FROM voices WHERE room = ? AND last_heard_s >= ?", (room, since_s)
             ).fetchall()
-        found = [self._record((room, row["voice_id"], encoder), row["sealed"]) for row in rows]
-        records = [record for record in found if record is not None]
-        return tuple(sorted(records, key=lambda record: record.consent.given_s if record.consent else 0.0))
+        found = [(row["encoder"], self._record((room, row["voice_id"], row["encoder"]), row["sealed"])) for row in rows]
+        records = [(encoder, record) for encoder, record in found if record is not None]
+        return sorted(records, key=lambda of: of[1].consent.given_s if of[1].consent else 0.0)
 
     def forget_before(self, last_heard_s: float) -> None:
         """Delete the voices that were last heard before a Unix time.

@@ -43,6 +43,9 @@ class VoiceStore(Protocol):
     def load(self, room: str, encoder: str, since_s: float) -> tuple[SpeakerRecord, ...]:
         """Return the voices of a room."""
 
+    def kept(self, room: str, since_s: float) -> list[tuple[str, SpeakerRecord]]:
+        """Return the voices of a room, with their encoders."""
+
     def forget_before(self, last_heard_s: float) -> None:
         """Delete those not heard since."""
 
@@ -146,11 +149,27 @@ class VoiceKeeper:
             self._failed(StoreError("the store does not answer"))
         return ()
 
-    async def watch(self) -> None:
-        """Delete what has not been heard for too long, until cancelled."""
+    async def kept(self, room: str) -> list[tuple[str, SpeakerRecord]]:
+        """Return the voices that are stored of a room, and the name and version of each one's encoder.
+
+        Raises:
+            StoreError: The store fails.
+        """
+        if not await self.flush():
+            raise StoreError(self.problem or "nothing can be written")
+        return await self._thread.run(lambda: self._store.kept(room, self._clock() - self._keep_s))
+
+    async def watch(self, when_old: Callable[[float], None] = lambda before_s: None) -> None:
+        """Delete what has not been heard for too long, until cancelled.
+
+        Args:
+            when_old: Is told the Unix time since when it would have had to be heard.
+        """
         while True:
+            before_s = self._clock() - self._keep_s
             try:
-                await self._thread.run(lambda: self._store.forget_before(self._clock() - self._keep_s))
+                await self._thread.run(partial(self._store.forget_before, before_s))
+                when_old(before_s)
             except StoreError as error:
                 self._failed(error)
             await asyncio.sleep(_TIDY_S)

@@ -60,6 +60,10 @@ class TurnDetector(Protocol):
         ...
 
 
+_LEAST_S = 0.1
+"""An utterance counts as at least this much speech, for none at all would have no reliability to divide by."""
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceScale:
     """What the similarities of one speaker encoder's embeddings mean; every encoder has a scale of its own.
@@ -78,6 +82,10 @@ class VoiceScale:
     half_reliable_s: float
     most_used_s: float
 
+    def used_s(self, speech_s: float) -> float:
+        """Return how many seconds of speech an embedding of an utterance with so many is made from."""
+        return min(max(speech_s, _LEAST_S), self.most_used_s)
+
     def reliability(self, speech_s: float) -> float:
         """Return the share of a voice in an embedding of this much speech (Spearman-Brown), between 0 and 1."""
         return speech_s / (speech_s + self.half_reliable_s)
@@ -94,6 +102,12 @@ class VoiceScale:
         return float(first @ second) / math.sqrt(self.reliability(first_s) * self.reliability(second_s))
 
 
+def mean_voice(first: Embedding, first_s: float, second: Embedding, second_s: float) -> Embedding:
+    """Return the unit vector of two voices that are one, by the seconds of speech in each."""
+    total = first * np.float32(first_s) + second * np.float32(second_s)
+    return np.asarray(total / np.maximum(np.linalg.norm(total), 1e-12), dtype=np.float32)
+
+
 def weights_version(content: bytes) -> str:
     """Tell weights from others by what is in their file."""
     return hashlib.sha256(content).hexdigest()[:16]
@@ -105,11 +119,13 @@ class SpeakerEncoder(Protocol):
     Attributes:
         name: Of the engine.
         version: Another one wherever the same speech has another embedding: of other weights, or computed otherwise.
+        dimensions: Numbers in an embedding.
         scale: What its similarities mean.
     """
 
     name: str
     version: str
+    dimensions: int
     scale: VoiceScale
 
     def embed(self, samples: Samples) -> Embedding:

@@ -101,7 +101,8 @@ class Pyannote:
             self._model = Model.from_pretrained(io.BytesIO(content), map_location="cpu").eval()
             # Of the other models that there are, most are WeSpeaker's with more layers.
             self.scale = _SCALES.get(type(self._model).__name__, _SCALES["WeSpeakerResNet34"])
-            self.embed(np.random.default_rng(0).normal(0, 0.1, _LEAST_SAMPLES).astype(np.float32))
+            noise = np.random.default_rng(0).normal(0, 0.1, _LEAST_SAMPLES).astype(np.float32)
+            self.dimensions = len(self.embed(noise))
         except Exception as error:  # unpickling a damaged or foreign file can raise anything
             # Without a cause, as the one for a foreign file would be just the name of a missing key.
             message = f"{file} holds no complete speaker embedding model of pyannote.audio"

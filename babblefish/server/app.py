@@ -38,6 +38,7 @@ from babblefish.server.server import Server
 from babblefish.server.session import Session
 from babblefish.server.sites import FORWARDED
 from babblefish.server.tls import CHECK_EVERY_S, Certificate
+from babblefish.server.voice_routes import voice_routes
 from babblefish.settings import Settings
 from babblefish.wire import client_messages, server_messages
 
@@ -166,6 +167,7 @@ def _ready(server: Server, session: Session, join: client_messages.Join, token: 
         history_id=session.room.history.history_id,
         last_seq=session.room.history.newest_seq,
         token=token,
+        voices_kept_days=server.settings.voices_keep_days if server.voices is not None else None,
     )
 
 
@@ -198,7 +200,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
         if server.keeper is not None:
             watching.append(asyncio.create_task(server.keeper.watch()))
         if server.voices is not None:
-            watching.append(asyncio.create_task(server.voices.watch()))
+            watching.append(asyncio.create_task(server.voices.watch(server.forget_unheard)))
         yield
         for task in watching:
             task.cancel()
@@ -219,6 +221,7 @@ def create_app(settings: Settings, engines: Engines | None = None, pace: Pace | 
     app.include_router(status_routes(server))
     app.include_router(record_routes(server))
     app.include_router(say_routes(server))
+    app.include_router(voice_routes(server))
     app.include_router(monitoring_routes(dashboard))
     app.add_middleware(RequestIdMiddleware)
 

@@ -13,11 +13,13 @@ from babblefish.domain import (
     NoRecordError,
     NotAllowedError,
     NotReadyError,
+    NotYoursError,
     OverloadedError,
     RestartingError,
     SetupError,
     TooFastError,
     UnknownLanguageError,
+    UnknownSpeakerError,
 )
 from babblefish.server.access import Admission
 from babblefish.server.routes import address_of, bearer_of
@@ -29,6 +31,8 @@ _STATUS: dict[type[BabbleFishError], int] = {
     UnknownLanguageError: 400,
     NotAllowedError: 403,
     NoRecordError: 404,
+    UnknownSpeakerError: 404,
+    NotYoursError: 409,
     NobodyHereError: 404,
     OverloadedError: 429,
     TooFastError: 429,
@@ -74,6 +78,20 @@ async def admit(server: Server, request: Request, room: str) -> Admission:
     address = server.limits.of(address_of(request))
     attempts = address.joining_from_files if from_file else address.joining
     return await attempts.make(lambda: server.access.admit(token, room, from_file))
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes:
+    """Read a request's body.
+
+    Raises:
+        InvalidMessageError: It is too long; the rest of it is not read.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most_bytes:
+            raise InvalidMessageError(f"the body is longer than {most_bytes} bytes")
+    return bytes(body)
 
 
 def refusal(error: BabbleFishError) -> Response:

@@ -7,8 +7,8 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from babblefish.domain import BabbleFishError, InvalidMessageError, NobodyHereError, Owner
-from babblefish.server.rest import admit, check_origin, checked_room, refusal
+from babblefish.domain import BabbleFishError, NobodyHereError, Owner
+from babblefish.server.rest import admit, body_of, check_origin, checked_room, refusal
 from babblefish.server.routes import address_of
 from babblefish.server.server import Server
 from babblefish.wire import client_messages
@@ -44,24 +44,10 @@ async def _said(server: Server, request: Request, name: str) -> list[str]:
     checked_room(name)
     await admit(server, request, name)
     server.check_ready()
-    remark = client_messages.parse_remark(await _body(request))
+    remark = client_messages.parse_remark(await body_of(request, _MOST_BYTES))
     room = server.rooms.find(name) if server.rooms is not None else None
     if room is None or not room.audience.is_there:
         raise NobodyHereError("nobody is in this room")
     address = server.limits.of(address_of(request))
     guest = room.guest(remark.name, Owner(address.owner, name, address.guest_id))
     return room.utterances.say(remark.text, remark.lang, guest, arrived_s)
-
-
-async def _body(request: Request) -> bytes:
-    """Read a request's body.
-
-    Raises:
-        InvalidMessageError: It is too long; the rest of it is not read.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise InvalidMessageError(f"the body is longer than {_MOST_BYTES} bytes")
-    return bytes(body)

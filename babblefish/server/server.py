@@ -124,6 +124,11 @@ class Server:
             return "file" if self.voices.problem is None else "failing"
         return "memory" if self.settings.retain else "none"
 
+    def forget_unheard(self, before_s: float) -> None:
+        """Forget the voices that are stored and were last heard before a Unix time, as the store does."""
+        for room in self.rooms or ():
+            room.voices.forget_unheard(before_s)
+
     async def drain(self) -> None:
         """Admit nobody, finish what was said until now, deliver it, and disconnect the clients room by room.
 

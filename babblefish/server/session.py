@@ -16,6 +16,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from babblefish.audio import pcm
 from babblefish.audio.format_check import FormatCheck
 from babblefish.audio.segmenter import Segment, Segmenter
+from babblefish.conversation.enrolment import voice_id_of
 from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Outbox
 from babblefish.conversation.room import Room
@@ -117,6 +118,7 @@ class Session:
             owner=Owner(address.owner, join.room, client_id),
             allowed_since_s=admission.allowed_since_s,
             is_admin=admission.claims is None,
+            voice_ids={voice_id_of(token) for token in join.voice_tokens},
         )
         self._brought = join.terms
         self._rooms = rooms
@@ -163,9 +165,7 @@ class Session:
 
         Its history is read from where it is stored, and no number is shown to the client that is not stored.
         """
-        while not (room := self._rooms.open(self.room.name)).is_settled:
-            await room.settle()
-        self.room = room
+        self.room = await self._rooms.settled(self.room.name)
         self._attend()
 
     def _attend(self) -> None:
@@ -390,8 +390,6 @@ class Session:
                 await self._flush(self._segmenter, arrived_s)
             case client_messages.Say():
                 self._say(message, arrived_s)
-            case client_messages.RenameSpeaker():
-                self.room.rename_speaker(message.speaker_id, message.name, self.member)
             case client_messages.Glossary():
                 self.room.glossary.change([given.term for given in message.terms], message.remove)
             case client_messages.Resume():
@@ -402,6 +400,24 @@ class Session:
                 self.room.recorder.played(message.utterance_id, self.member.client_id)
             case client_messages.Set():
                 self._set(message)
+            case _:
+                await self._change_voice(message)
+
+    async def _change_voice(self, message: client_messages.VoiceMessage) -> None:
+        voices, member = self.room.voices, self.member
+        match message:
+            case client_messages.RenameSpeaker():
+                voices.rename(message.speaker_id, message.name, member)
+            case client_messages.MergeSpeakers():
+                voices.merge(message.keep, message.drop, member)
+            case client_messages.SplitSpeaker():
+                voices.split(message.speaker_id, message.seq, member)
+            case client_messages.ForgetSpeaker():
+                await voices.forget(message.speaker_id, member)
+            case client_messages.Enrol(consent=False):
+                voices.stop_enrolling(member)
+            case client_messages.Enrol():
+                voices.enrol(member, message.name or member.name)
 
     def _set(self, message: client_messages.Set) -> None:
         member = self.member
@@ -419,4 +435,5 @@ class Session:
                 interpreting=member.interpreting,
             )
         )
+        self.room.voices.member_is_called(member)
         self.room.languages_changed()

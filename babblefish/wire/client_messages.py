@@ -144,6 +144,7 @@ class Join(BaseModel):
     Attributes:
         interpreting: Whether the client hears what is said while it is being said; left out, as the server has it.
         glossary: Terms for the room, as ``TEXT;TEXT=LANG:WRITTEN|SPOKEN,LANG:WRITTEN``.
+        voices: The ``voice_token`` of each voice that is kept for this client, separated by commas.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -157,11 +158,17 @@ class Join(BaseModel):
     audio: AudioFormat = "wav"
     interpreting: Interpreting | None = None
     glossary: Annotated[str, StringConstraints(max_length=_MAX_CHARACTERS), AfterValidator(_readable)] = ""
+    voices: Annotated[str, StringConstraints(max_length=1024)] = ""
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of ``glossary``."""
         return tuple(given.term for given in _terms(self.glossary))
+
+    @property
+    def voice_tokens(self) -> tuple[str, ...]:
+        """The tokens of ``voices``."""
+        return tuple(filter(None, self.voices.split(",")))
 
 
 class Set(_Request):
@@ -200,6 +207,53 @@ class RenameSpeaker(_Request):
     type: Literal["rename_speaker"] = "rename_speaker"
     speaker_id: Identifier
     name: Annotated[Name, AfterValidator(_not_empty)]
+
+
+class MergeSpeakers(_Request):
+    """Make one voice of two that are one person's, for everyone in the room.
+
+    Attributes:
+        keep: The voice that stays.
+        drop: The one that becomes part of it.
+    """
+
+    type: Literal["merge_speakers"] = "merge_speakers"
+    keep: Identifier
+    drop: Identifier
+
+
+class SplitSpeaker(_Request):
+    """Make two voices of one that two people were taken for.
+
+    Attributes:
+        speaker_id: The voice.
+        seq: A result that was said by the other one.
+    """
+
+    type: Literal["split_speaker"] = "split_speaker"
+    speaker_id: Identifier
+    seq: Annotated[int, Field(ge=1)]
+
+
+class ForgetSpeaker(_Request):
+    """Forget a voice everywhere: in the room, where it is stored, and in the history."""
+
+    type: Literal["forget_speaker"] = "forget_speaker"
+    speaker_id: Identifier
+
+
+class Enrol(_Request):
+    """Have one's voice learnt from what one says next, and kept.
+
+    Attributes:
+        consent: Whether whoever speaks has agreed that their voice is kept; false ends what is under way, of which
+            nothing is kept.
+        name: Of whoever speaks; without, the client's.
+    """
+
+    type: Literal["enrol"] = "enrol"
+    consent: bool
+    name: Name = ""
 
 
 class Glossary(_Request):
@@ -246,7 +300,8 @@ class Ping(_Request):
     type: Literal["ping"] = "ping"
 
 
-ClientMessage = Set | Flush | Say | RenameSpeaker | Glossary | Resume | Played | Ping
+VoiceMessage = RenameSpeaker | MergeSpeakers | SplitSpeaker | ForgetSpeaker | Enrol
+ClientMessage = Set | Flush | Say | VoiceMessage | Glossary | Resume | Played | Ping
 _MESSAGE: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
@@ -291,6 +346,60 @@ class Remark(_Request):
     text: TypedText
     lang: LanguageCode | None = None
     name: Name = ""
+
+
+class ExportedVoice(BaseModel):
+    """A voice as it is kept, to be taken along; what ``GET /rooms/{room}/voices/{voice}`` answers.
+
+    Attributes:
+        name: Of its person.
+        encoder: Name and version of what made the embedding; it means nothing to any other.
+        embedding: Unit vector.
+        speech_s: Seconds of speech that it is made from, at most a minute.
+        samples: Utterances that were recognised as this voice.
+        room: In which it was kept.
+        voice_id: Under which it was stored there.
+        speaker_id: By which it was known there.
+        agreed_at: When its person agreed to that; ISO 8601, UTC.
+        last_heard_at: When it was last heard.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[Name, AfterValidator(_not_empty)]
+    encoder: Annotated[str, StringConstraints(max_length=200)]
+    embedding: Annotated[list[float], Field(min_length=1, max_length=4096)]
+    speech_s: Annotated[float, Field(ge=0.1, le=60.0)]
+    samples: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    room: str = ""
+    voice_id: str = ""
+    speaker_id: str = ""
+    agreed_at: str = ""
+    last_heard_at: str = ""
+
+
+class BroughtVoice(_Request):
+    """A voice that was exported, to be kept in another room; the body of ``POST /rooms/{room}/voices``.
+
+    Attributes:
+        consent: Whether its person has agreed that it is kept here.
+        voice: As it was exported.
+    """
+
+    consent: Literal[True]
+    voice: ExportedVoice
+
+
+def parse_brought_voice(body: bytes) -> BroughtVoice:
+    """Parse the body of a request.
+
+    Raises:
+        InvalidMessageError: Not JSON, no consent, or a field is missing or invalid.
+    """
+    try:
+        return BroughtVoice.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidMessageError(_explain(error)) from None
 
 
 def parse_remark(body: bytes) -> Remark:

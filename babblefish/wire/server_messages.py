@@ -56,6 +56,8 @@ class Ready(_Message):
         token: For joining this room again under the same ``client_id``, instead of the link's token; it stays valid for
             a while after the link has expired. Null for the admin, whose own token does not expire.
         wants_played: Whether the client should send ``played`` when an utterance's first sound plays.
+        voices_kept_days: Days without being heard for which the voice of whoever enrols is stored; null where it is
+            forgotten with the room.
     """
 
     type: Literal["ready"] = "ready"
@@ -76,6 +78,7 @@ class Ready(_Message):
     last_seq: int
     token: str | None = None
     wants_played: bool = True
+    voices_kept_days: float | None = None
 
 
 class Result(_Message):
@@ -182,11 +185,47 @@ class SpeechPiece(_Message):
 
 
 class Speaker(_Message):
-    """A voice was heard for the first time, or has a new name."""
+    """A voice was heard for the first time, has a new name, or has said more, or less, than it was taken for.
+
+    Attributes:
+        speaker_id: The voice; ``unknown`` where one is forgotten.
+        name: What it is called now.
+        seqs: Results that are this voice's, whatever they were taken for.
+        replaces: A voice that there is no more: all that it has said is this one's.
+    """
 
     type: Literal["speaker"] = "speaker"
     speaker_id: str
     name: str
+    seqs: tuple[int, ...] = ()
+    replaces: str | None = None
+
+
+EnrolmentState = Literal["listening", "other_voice", "done", "ended"]
+
+
+class Enrolment(_Message):
+    """How far an ``enrol`` has come.
+
+    Attributes:
+        state: ``listening`` at the beginning and after what was said; ``other_voice`` where that sounded like somebody
+            else and does not count; ``done``; or ``ended`` without having learnt anything.
+        heard_s: Seconds of speech that have been heard for it.
+        needed_s: Seconds of speech that it takes.
+        speaker_id: The voice, when it is done.
+        voice_id: Its id over HTTP, and where it is stored.
+        voice_token: Shows that the voice is this client's; told once.
+        stored: Whether the voice is stored, and so known after a restart.
+    """
+
+    type: Literal["enrolment"] = "enrolment"
+    state: EnrolmentState
+    heard_s: float
+    needed_s: float
+    speaker_id: str | None = None
+    voice_id: str | None = None
+    voice_token: str | None = None
+    stored: bool = False
 
 
 class MemberInfo(_Message):
@@ -302,6 +341,7 @@ ServerMessage = (
     | Partial
     | SpeechPiece
     | Speaker
+    | Enrolment
     | Presence
     | Glossary
     | Talking

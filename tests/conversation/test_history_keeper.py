@@ -19,7 +19,7 @@ from babblefish.conversation.history import History, HistoryEntry, KeptCaption
 from babblefish.conversation.history_file import HistoryFile
 from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.store_thread import StoreError
-from babblefish.domain import Caption, Deadline, Quality, SpeakerMatch, Transcript, Utterance
+from babblefish.domain import UNKNOWN_SPEAKER, Caption, Deadline, Quality, SpeakerMatch, Transcript, Utterance
 from babblefish.pipeline.job import UtteranceJob
 from tests.support.fakes import Clock, speech
 from tests.support.waiting import until
@@ -131,6 +131,38 @@ async def test_a_new_name_of_a_voice_is_that_of_what_it_said(house: House) -> No
     history.renamed("speaker_1", "Claire M.")
     entries, _ = (await house.history()).between(0, 2, 0.0)
     assert [entry.speaker.name for entry in entries] == ["Claire M.", "Claire"]
+
+
+async def test_whose_a_result_was_after_all_is_stored(house: House) -> None:
+    history = await house.history()
+    for text in ("bonjour", "oui", "non"):
+        add(history, text)
+    assert history.relabel({"u-oui", "u-gone"}, SpeakerMatch("speaker_2", "Bob", 1.0)) == (2,)
+    entries, _ = (await house.history()).between(0, 9, 0.0)
+    assert [(one.speaker.speaker_id, one.speaker.name, one.speaker.is_likely) for one in entries] == [
+        ("speaker_1", "Claire", True),
+        ("speaker_2", "Bob", False),
+        ("speaker_1", "Claire", True),
+    ]
+
+
+async def test_the_name_of_a_forgotten_voice_is_in_no_history_of_its_room(house: House) -> None:
+    add(await house.history(), "bonjour")
+    add(await house.history("kitchen"), "salut")
+    await house.said()
+    with house.file._open() as database:
+        database.execute("UPDATE histories SET is_ended = 1 WHERE room = 'main'")
+    history = await house.history()
+    add(history, "oui")
+    add(history, "non", "speaker_2")
+    history.replace_voice("speaker_1", UNKNOWN_SPEAKER, "Claire")
+    assert [entry.speaker.speaker_id for entry in history] == ["unknown", "speaker_2"]
+    assert await house.keeper.flush()
+    said = [
+        (entry.speaker.name, entry.transcript.text) async for some in house.keeper.said_in("main", 0) for entry in some
+    ]
+    assert said == [("Unknown speaker", "bonjour"), ("Unknown speaker", "oui"), ("Claire", "non")]
+    assert [entry.speaker.name for entry in await house.history("kitchen")] == ["Claire"], "another room's"
 
 
 async def test_what_is_too_old_is_shown_to_nobody_and_deleted(house: House, path: Path, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from babblefish.conversation.speakers import Snapshot, SpeakerRegistry
+from babblefish.conversation.speakers import Consent, Snapshot, SpeakerRegistry
 from babblefish.domain import UNKNOWN_SPEAKER_ID, UnknownSpeakerError
 from babblefish.engines.contracts import Embedding
 from tests.support.fakes import VOICE_SCALE
@@ -285,3 +285,59 @@ def test_a_person_in_noise_is_less_like_themselves_and_left_to_be_compared(regis
     likeness = registry.likeness_of_person(voice(0, similarity=0.5), 5.0, "anna")
     assert likeness is not None
     assert likeness < registry.threshold
+
+
+def say(
+    registry: SpeakerRegistry, *utterances: tuple[str, Embedding, float], client: str = "phone"
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Let voices speak through one client; return whose they were, and what that corrected."""
+    matches = [registry.identify(embedding, s, client, "", utterance) for utterance, embedding, s in utterances]
+    return [(match.speaker_id, match.corrects) for match in matches]
+
+
+def test_short_words_are_corrected_when_their_voice_is_known(registry: SpeakerRegistry) -> None:
+    assert say(registry, ("a", voice(0), 0.4), ("b", voice(1), 0.4), ("c", voice(0), 0.4), ("d", voice(0), 0.4)) == [
+        ("unknown", ()),
+        ("unknown", ()),
+        ("unknown", ()),
+        ("speaker_1", ("a", "c")),
+    ]
+
+
+def test_a_word_that_was_likely_is_sure_when_more_is_known_of_its_voice(registry: SpeakerRegistry) -> None:
+    word = voice(0, toward=3, similarity=0.42)
+    assert say(registry, ("long", voice(0), 9.0), ("word", word, 0.5)) == [("speaker_1", ()), ("speaker_1", ())]
+    moved = voice(0, toward=3, similarity=0.75)
+    assert say(registry, ("again", moved, 9.0)) == [("speaker_1", ("word",))]
+
+
+def test_what_was_nearly_a_known_voice_is_another_one_once_that_is_known(registry: SpeakerRegistry) -> None:
+    between = voice(0, toward=1, similarity=0.66)  # 0.72 once corrected: enough, and not by much
+    assert say(registry, ("first", voice(0), 9.0), ("doubtful", between, 9.0), ("other", voice(1), 9.0)) == [
+        ("speaker_1", ()),
+        ("speaker_1", ()),
+        ("speaker_2", ("doubtful",)),
+    ]
+
+
+def test_what_was_surely_a_voice_stays_its(registry: SpeakerRegistry) -> None:
+    say(registry, ("first", voice(0), 9.0), ("second", voice(0, toward=1, similarity=0.85), 9.0))
+    assert say(registry, ("other", voice(1), 9.0)) == [("speaker_2", ())]
+
+
+def test_nothing_is_left_of_what_a_forgotten_voice_said(registry: SpeakerRegistry) -> None:
+    say(registry, ("first", voice(0), 9.0), ("word", voice(0), 0.3), ("part", voice(2), 0.6))
+    registry.forget("speaker_1")
+    assert [heard.utterance_id for heard in registry._heard] == ["part"]
+
+
+def test_a_stored_voice_does_not_move_when_it_is_taken_apart(registry: SpeakerRegistry) -> None:
+    say(registry, ("first", voice(0), 9.0), ("stranger", voice(0, toward=1, similarity=0.7), 9.0))
+    registry.agree("speaker_1", Consent("kept", 0.0))
+    before = registry.get("speaker_1").centroid
+    assert registry.split("speaker_1", "stranger") == ("speaker_2", ("stranger",))
+    np.testing.assert_array_equal(registry.get("speaker_1").centroid, before)
+    with pytest.raises(UnknownSpeakerError):
+        registry.split("speaker_1", "stranger")
+    with pytest.raises(UnknownSpeakerError):
+        registry.split("speaker_2", "stranger")  # nothing else is remembered of it

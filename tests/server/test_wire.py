@@ -54,10 +54,13 @@ async def test_a_simple_client_gets_ready_and_one_result_with_a_playable_wav(run
 async def test_a_named_client_whose_voice_is_not_known_yet_is_likely_to_be_who_it_says(running: Running) -> None:
     client = await running.client(name="Pierre")
     await client.say(speech(11, 0.6))
+    await client.wait_for("result")
     await client.say(speech(12, 0.6))
     word, sure = await client.wait_for("result", 2)
     assert (word["speaker_id"], word["speaker_name"], word["speaker_likely"]) == ("unknown", "Pierre", True)
     assert (sure["speaker_id"], sure["speaker_name"], sure["speaker_likely"]) == ("speaker_1", "Pierre", False)
+    (known,) = client.of_type("speaker")
+    assert (known["speaker_id"], known["name"], known["seqs"]) == ("speaker_1", "Pierre", [1]), "so was the word before"
 
 
 async def test_each_member_of_a_room_hears_each_utterance_in_their_own_language(running: Running) -> None:

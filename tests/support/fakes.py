@@ -95,6 +95,7 @@ class FakeVoiceDetector:
 class FakeSpeakerEncoder:
     name = "fake-speaker"
     version = "1"
+    dimensions = 16
     scale = VOICE_SCALE
 
     def __init__(self, calls: Calls) -> None:

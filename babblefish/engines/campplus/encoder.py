@@ -110,6 +110,7 @@ class CamPlusPlus:
     """
 
     name = "campplus"
+    dimensions = 192
     scale = _SCALE
     another_voice = _ANOTHER_VOICE
 

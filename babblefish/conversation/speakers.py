@@ -155,6 +155,9 @@ class Snapshot:
 class SpeakerRegistry:
     """Tells whose voice an embedding is; not for several threads, and cheap enough for the event loop.
 
+    Attributes:
+        scale: Of the encoder that makes the embeddings.
+
     Args:
         scale: Of the encoder that makes the embeddings.
         min_s: Speech shorter than this, all utterances of a voice together, never makes a new voice.
@@ -175,7 +178,7 @@ class SpeakerRegistry:
         when_changed: Callable[[str, SpeakerRecord | None], None] = lambda voice_id, record: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._scale = scale
+        self.scale = scale
         self._threshold = scale.threshold if threshold is None else threshold
         self._min_s = min_s
         self._limit = limit
@@ -206,7 +209,7 @@ class SpeakerRegistry:
             on this client; likely the client's own name, without an id, where the client has carried no voice yet;
             or ``unknown``. ``corrects`` has earlier utterances that are this voice's after all.
         """
-        speech_s = self._scale.used_s(duration_s)
+        speech_s = self.scale.used_s(duration_s)
         heard = HeardVoice(utterance_id, embedding, speech_s, client_id)
         match = self._known(embedding, speech_s, client_id)
         gathered_from: tuple[str, ...] = ()
@@ -254,7 +257,7 @@ class SpeakerRegistry:
         return tuple(corrected)
 
     def _similarity(self, record: SpeakerRecord, heard: HeardVoice) -> float:
-        return self._scale.similarity(heard.embedding, heard.speech_s, record.centroid, record.speech_s)
+        return self.scale.similarity(heard.embedding, heard.speech_s, record.centroid, record.speech_s)
 
     def _known(self, embedding: Embedding, speech_s: float, client_id: str) -> SpeakerMatch | None:
         """Return the known voice that this surely is, having learnt from it, or None."""
@@ -276,7 +279,7 @@ class SpeakerRegistry:
         for glimpse in self._glimpses:
             if glimpse.client_id != heard.client_id:
                 continue
-            similarity = self._scale.similarity(heard.embedding, heard.speech_s, glimpse.embedding, glimpse.speech_s)
+            similarity = self.scale.similarity(heard.embedding, heard.speech_s, glimpse.embedding, glimpse.speech_s)
             if similarity >= best_similarity:
                 best, best_similarity = glimpse, similarity
         if best is not None:
@@ -298,7 +301,7 @@ class SpeakerRegistry:
         best, similarity, score = self._best(embedding, speech_s, client_id, bonus)
         confidence = _clipped(similarity)
         # On another client than its own a short word is not taken: a stranger's would bear somebody else's name.
-        if best is not None and score >= self._scale.plausible and best.known.speaker_id in carried:
+        if best is not None and score >= self.scale.plausible and best.known.speaker_id in carried:
             return SpeakerMatch(best.known.speaker_id, best.known.name, confidence, is_likely=True)
         if suggested_name and not carried and not self._is_shared(embedding, speech_s, client_id):
             return replace(UNKNOWN_SPEAKER, name=suggested_name, is_likely=True)
@@ -320,8 +323,8 @@ class SpeakerRegistry:
     def _is_shared(self, embedding: Embedding, speech_s: float, client_id: str) -> bool:
         """Say whether what was heard through a client so far is implausible as one voice."""
         return any(
-            self._scale.similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
-            < self._scale.plausible - _ONLY_VOICE_BONUS
+            self.scale.similarity(embedding, speech_s, glimpse.embedding, glimpse.speech_s)
+            < self.scale.plausible - _ONLY_VOICE_BONUS
             for glimpse in self._glimpses
             if glimpse.client_id == client_id
         )
@@ -352,14 +355,14 @@ class SpeakerRegistry:
             duration_s: Length of the utterance in seconds.
             client_id: The client it came from; among more voices, a loudspeaker sounds the sooner like one of them.
         """
-        speech_s = self._scale.used_s(duration_s)
+        speech_s = self.scale.used_s(duration_s)
         similarities = (
-            self._scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
+            self.scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
             for record in self._records.values()
             if record.is_person and client_id in (record.first_client_id, record.last_client_id)
         )
         likeness = max(similarities, default=-math.inf)
-        return likeness if likeness >= (self._threshold + self._scale.plausible) / 2 else None
+        return likeness if likeness >= (self._threshold + self.scale.plausible) / 2 else None
 
     def rename(self, speaker_id: str, name: str) -> None:
         """Give a voice a name.
@@ -589,7 +592,7 @@ class SpeakerRegistry:
         """Return the best match, its corrected similarity, and that with the bonus of the client."""
         best: tuple[SpeakerRecord | None, float, float] = (None, 0.0, -math.inf)
         for record in self._records.values():
-            similarity = self._scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
+            similarity = self.scale.similarity(embedding, speech_s, record.centroid, record.speech_s)
             score = similarity + (bonus if record.last_client_id == client_id else 0.0)
             if score > best[2]:
                 best = (record, similarity, score)

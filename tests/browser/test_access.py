@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SCREENS = {"phone": (390, 844), "desktop": (1280, 800)}
-MOST_BYTES = 144 * 1024
-MOST_COMPRESSED_BYTES = 48 * 1024
+MOST_BYTES = 168 * 1024
+MOST_COMPRESSED_BYTES = 56 * 1024
 """What the server sends to whoever takes gzip, as browsers do: on a bad network this is what a phone waits for."""
 
 TARGETS = """() => [...document.querySelectorAll("button, input, select, textarea, label.switch")]

@@ -27,6 +27,33 @@ interface Ready extends Choices {
   last_seq?: number;
   token?: string | null;
   wants_played?: boolean;
+  /** Null where a voice is forgotten with the room; an older server says nothing. */
+  voices_kept_days?: number | null;
+}
+
+/** What is known better by now of whose voice something was. */
+interface SpeakerNews {
+  speaker_id: string;
+  name: string;
+  seqs?: number[];
+  replaces?: string | null;
+}
+
+interface EnrolmentNews {
+  state: "listening" | "other_voice" | "done" | "ended";
+  heard_s: number;
+  needed_s: number;
+  speaker_id: string | null;
+  voice_id: string | null;
+  voice_token: string | null;
+}
+
+/** A voice that has enrolled on this device; `id` is the server's for it over HTTP. */
+interface KeptVoice {
+  id: string;
+  token: string;
+  speakerId: string;
+  name: string;
 }
 
 /** What a caption is made of; a partial one has no more. */
@@ -98,7 +125,8 @@ interface ServerHandlers {
   ready(message: Ready): void;
   result(message: Result): void;
   speech(message: { utterance_id: string; index: number; audio: string | null; last: boolean }): void;
-  speaker(message: { speaker_id: string; name: string }): void;
+  speaker(message: SpeakerNews): void;
+  enrolment(message: EnrolmentNews): void;
   presence(message: { members: Member[] }): void;
   glossary(message: { terms: Term[] }): void;
   partial(message: PartialResult): void;
@@ -180,7 +208,8 @@ interface ConnectionHandlers {
 }
 
 interface CaptionHandlers {
-  rename(speakerId: string, was: string): void;
+  /** Something is to be done about the voice of a result. */
+  voice(speakerId: string, was: string, seq?: number): void;
   replay(utteranceIds: string[]): void;
   likely(): string[];
   speak(lang: string): void;
@@ -268,6 +297,9 @@ interface ConversationHandlers {
   token(token: string | null): void;
   left(): void;
   refused(why: string, code: string): void;
+  /** Those of this server and room. */
+  keptVoices(): any;
+  saveVoice(voice: KeptVoice): void;
 }
 
 /* The browser, where TypeScript's own types lack it */

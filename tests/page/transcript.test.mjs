@@ -65,14 +65,14 @@ test("a corrected line takes the place of the first", () => {
 
 test("a voice that was named has its name in what it said before", () => {
   const kept = transcript(line(1, 0), line(2, 1000, { speaker_id: "speaker_2", speaker_name: "Speaker 2" }));
-  kept.rename("speaker_1", "Jeanne");
+  kept.relabel("life/", { speaker_id: "speaker_1", name: "Jeanne" });
   assert.deepEqual(JSON.parse(kept.as("json")).map(({ speaker }) => speaker), ["Jeanne", "Speaker 2"]);
 });
 
 test("a name that is only likely is written with a question mark, also after it was changed", () => {
   const kept = transcript(line(1, 0, { speaker_likely: true }));
   assert.match(kept.as("txt"), /Speaker 1\?: Hello/);
-  kept.rename("speaker_1", "Jeanne");
+  kept.relabel("life/", { speaker_id: "speaker_1", name: "Jeanne" });
   assert.match(kept.as("srt"), /Jeanne\?: Hello/);
 });
 
@@ -99,4 +99,25 @@ test("a long day is kept, and of more than that the oldest goes", () => {
 
 test("an empty transcript is empty in every format", () => {
   assert.deepEqual(["txt", "srt", "json"].map((format) => transcript().as(format)), ["", "", "[]"]);
+});
+
+test("lines are given to the voice that they are of after all, in their room's present life alone", () => {
+  const kept = transcript(line(1, 0), line(2, 1000), line(3, 2000, { speaker_id: "unknown", speaker_name: "Anna", speaker_likely: true }));
+  kept.add("an earlier life/3", line(3, -1000));
+  kept.relabel("life/", { speaker_id: "speaker_2", name: "Anna", seqs: [2, 3] });
+  const speakers = () => JSON.parse(kept.as("json")).map(({ speaker }) => speaker);
+  assert.deepEqual(speakers(), ["Speaker 1", "Speaker 1", "Anna", "Anna"]);
+  kept.relabel("life/", { speaker_id: "unknown", name: "Unknown speaker", replaces: "speaker_2" });
+  assert.deepEqual(speakers(), ["Speaker 1", "Speaker 1", "Unknown speaker", "Unknown speaker"]);
+});
+
+test("a result that comes after the news of its voice is that voice's", () => {
+  const { VoicesToCome } = load(["VoicesToCome"]);
+  const known = new VoicesToCome();
+  known.learn({ speaker_id: "speaker_2", name: "Anna", seqs: [4] });
+  known.learn({ speaker_id: "speaker_1", name: "Bob", seqs: [], replaces: "speaker_2" });
+  const said = (seq, speaker_id) => known.applied({ seq, speaker_id, speaker_name: "?", speaker_likely: true });
+  assert.deepEqual([said(4, "unknown").speaker_name, said(5, "speaker_2").speaker_id, said(6, "speaker_3").speaker_name], ["Bob", "speaker_1", "?"]);
+  known.clear();
+  assert.equal(said(4, "unknown").speaker_name, "?");
 });

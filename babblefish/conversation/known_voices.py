@@ -238,6 +238,13 @@ class KnownVoices:
         except TimeoutError:
             return False
 
+    async def close(self) -> None:
+        """Tell nobody any more whether a voice is stored."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _check(self, speaker_id: str, by: Member) -> None:
         """Check that a member may change a voice.
 

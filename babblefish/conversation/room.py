@@ -233,6 +233,7 @@ class Room:
         """Give up what is in flight."""
         self.lag.close()
         await self.utterances.close()
+        await self.voices.close()
         preparations = set(self._preparations)
         for task in preparations:
             task.cancel()

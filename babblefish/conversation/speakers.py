@@ -247,6 +247,8 @@ class SpeakerRegistry:
                 continue
             is_sure = heard.utterance_id in gathered_from
             if not is_sure:
+                if self._similarity(record, heard) < self._threshold - _SAME_CLIENT_BONUS:
+                    continue  # whatever the other voices are
                 best, similarity, score = self._best(heard.embedding, heard.speech_s, heard.client_id)
                 if best is not record or score < self._threshold:
                     continue

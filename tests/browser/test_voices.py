@@ -53,7 +53,7 @@ def test_nothing_is_learnt_of_a_voice_before_somebody_has_agreed(page: Page, ser
     expect(dialog).to_contain_text("is stored on the server, encrypted, until this room has not heard it for 180 days")
     dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Let my voice be known").click()
-    dialog.get_by_label("Your name").fill("Marta K.")
+    dialog.get_by_label("Whose voice this is").fill("Marta K.")
     dialog.get_by_role("button", name="I agree").click()
     asked(page, server, {"type": "enrol", "consent": True, "name": "Marta K."})
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
+import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
+from babblefish.client import ConnectionLostError
 from babblefish.conversation.store_thread import StoreError
 from babblefish.domain import Samples
 from babblefish.settings import Settings
 from tests.support.fakes import Clock, Fakes, speech
 from tests.support.phones import joined, said
+from tests.support.scripted_service import process
 from tests.support.serving import Client, Running, bearer, serving
 from tests.support.waiting import until
 
@@ -352,3 +359,34 @@ async def test_where_nothing_may_be_retained_no_voice_is_stored(settings: Settin
     assert settings.voices_file is not None
     assert not settings.voices_file.exists()
     assert not (settings.state_dir / "voices.key").exists()
+
+
+async def _talk(client: Client) -> None:
+    """Say one thing after another until the server is gone."""
+    with contextlib.suppress(ConnectionLostError):
+        for turn in itertools.count():
+            await say(client, speech(11 + turn % 2, 2.0))
+
+
+@pytest.mark.slow
+async def test_who_was_told_to_be_stored_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    kept = {
+        "BABBLEFISH_VOICES_FILE": str(tmp_path / "voices.db"),
+        "BABBLEFISH_STATE_DIR": str(tmp_path / "state"),
+        "BABBLEFISH_LOG_LEVEL": "error",
+    }
+    async with process(**kept) as server, server.client(audio="none", name="Claire") as claire:
+        done = await enrol(claire, name="Claire M.")
+        assert done["stored"]
+        talking = asyncio.create_task(_talk(claire))  # each time, her voice is written again
+        await until(lambda: len(claire.of_type("result")) >= 8)
+        server.signal(signal.SIGKILL)
+        await server.ended()
+        await talking
+    async with process(**kept) as server, server.client(audio="none") as phone:
+        await say(phone, speech(12))
+        assert phone.of_type("result")[0]["speaker_name"] == "Claire M."
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+            voice = (await http.get(f"{PATH}/{done['voice_id']}", headers=bearer(done["voice_token"]))).json()
+        assert (voice["name"], voice["speaker_id"]) == ("Claire M.", done["speaker_id"])
+        assert voice["samples"] >= 3

@@ -287,7 +287,7 @@ class KnownVoices:
         token = new_voice_token()
         voice_id = voice_id_of(token)
         try:
-            speaker_id = self.speakers.enrol(said, name, Consent(voice_id, time.time()))
+            speaker_id = self.speakers.enrol(said, name, Consent(voice_id, time.time()), member.voice_ids)
         except NotYoursError as error:
             member.send(server_messages.error_message(error))
             member.send(server_messages.Enrolment(state="ended", heard_s=0.0, needed_s=NEEDED_S))

@@ -400,13 +400,14 @@ class SpeakerRegistry:
         self._put(replace(record, known=replace(record.known, name=name), name_from=client_id))
         return speaker_id
 
-    def enrol(self, said: Sequence[HeardVoice], name: str, consent: Consent) -> str:
+    def enrol(self, said: Sequence[HeardVoice], name: str, consent: Consent, own: Collection[str] = ()) -> str:
         """Make a voice known by what its person has said for that, by a name that is theirs, and have it stored.
 
         Args:
             said: What they said, all of one voice.
             name: Of the person.
             consent: To its being stored.
+            own: Ids of stored voices that are known to be this person's; one of them is learnt anew.
 
         Returns:
             Its id: that of the known voice that it surely is, or of a new one.
@@ -420,9 +421,11 @@ class SpeakerRegistry:
         if best is None or similarity < self._threshold:
             known = self._create(embedding, speech_s, client_id, name)
             best = self.get(known.speaker_id)
-        elif best.consent is not None:
+        elif best.consent is not None and best.consent.voice_id not in own:
             raise NotYoursError("a voice like this one is stored already; who had it stored can have it forgotten")
         else:
+            if best.consent is not None:
+                self._when_changed(best.consent.voice_id, None)  # it is stored under the new id alone
             best = replace(best, centroid=mean_voice(best.centroid, best.speech_s, embedding, speech_s))
         speaker_id = best.known.speaker_id
         known = replace(best.known, name=name, last_heard_s=self._clock())

@@ -138,6 +138,11 @@ async def test_a_voice_that_is_kept_is_changed_only_by_who_enrolled_it(settings:
         assert (await enrol(stranger, name="Bob"))["state"] == "ended", "with her voice"
         claire = await running.client(audio="none", name="Claire", voices=f"another,{done['voice_token']}")
         assert (await told(claire, "speaker", **rename))["name"] == "Nobody"
+        again = await enrol(claire, 12, name="Claire again")
+        assert (again["state"], again["speaker_id"]) == ("done", done["speaker_id"]), "her own is learnt anew"
+        assert running.server.rooms is not None
+        (kept,) = await running.server.rooms.kept_voices("main")
+        assert (kept[1].known.name, again["voice_id"]) == ("Claire again", kept[1].consent and kept[1].consent.voice_id)
 
 
 async def test_who_is_forgotten_is_forgotten_everywhere(settings: Settings, fakes: Fakes) -> None:

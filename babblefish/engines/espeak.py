@@ -1,101 +1,158 @@
 """eSpeak NG: formant synthesis, a robotic voice in about a hundred languages, faster than any model.
 
-Called through its C interface (``speak_lib.h``); the library and its data come with ``espeakng_loader``, so no system
-package is needed.
+Its library and data come with ``espeakng_loader``, so no system package is needed. It runs in a process of its own
+(``espeak_process``), as it may end at any text; that costs this text its speech, and the next one gets a new process.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import functools
+import json
+import os
 import queue
-import re
+import select
+import subprocess
+import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import espeakng_loader
 import numpy as np
-from numpy.typing import NDArray
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, SetupError, Speech
+from babblefish.domain import BabbleFishError, Deadline, EngineError, SetupError, Speech
+from babblefish.engines import espeak_process
+from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words
 from babblefish.languages import LANGUAGES
 
-_AUDIO_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
-_POSITION_IN_CHARACTERS = 1
-_TEXT_IS_UTF8 = 1
-_GO_ON, _STOP = 0, 1
-"""Names and values from ``speak_lib.h``; the last two are what the callback returns."""
+_START_LIMIT_S = 30.0
+"""It starts in a tenth of a second."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-"""Control characters: eSpeak NG takes U+0001 for the start of a command and NUL for the end of the text."""
-
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_TICK_MS = 50
+"""How often a wait checks its deadline."""
 
 
-class _Voice(ctypes.Structure):
-    """``espeak_VOICE``."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_char_p),
-        ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte),
-        ("variant", ctypes.c_ubyte),
-        ("xx1", ctypes.c_ubyte),
-        ("score", ctypes.c_int),
-        ("spare", ctypes.c_void_p),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Library:
-    """The loaded library, which speaks one text at a time, as all its state is global.
+class _Process:
+    """eSpeak NG's process, for one text at a time, as all of the library's state is global.
 
     Attributes:
         sample_rate_hz: Of everything it speaks.
         identifiers: Language, as eSpeak NG calls it → identifier of its default voice.
-        idle: Holds the library while nobody uses it; whoever takes it out owns it until they put it back.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        """Start it.
+
+        Raises:
+            SetupError: The library cannot be loaded, or finds no data.
+            EngineError: It ended at once.
+            DeadlineExceededError: It took too long.
+        """
+        # By its path, so that nothing of this process needs to be found again, and no folder is searched for its
+        # imports. In a process group of its own, Ctrl-C at the server's terminal does not reach it.
+        self._program = subprocess.Popen(
+            [sys.executable, "-P", espeak_process.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        self.close = weakref.finalize(self, _end, self._program)
+        assert self._program.stdin is not None
+        assert self._program.stdout is not None
+        self._stdin, self._stdout_fd = self._program.stdin, self._program.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._stdout_fd, select.POLLIN)
+        self._received = bytearray()
+        while (end := self._received.find(b"\n")) < 0:
+            self._receive(deadline)
+        found = json.loads(self._take(end + 1, deadline))
+        if "error" in found:
+            raise SetupError(f"{found['error']}; install it with: pip install --force-reinstall espeakng-loader")
+        self.sample_rate_hz: int = found["sample_rate_hz"]
+        self.identifiers: dict[str, str] = found["identifiers"]
+
+    def speak(self, identifier: str, text: str, deadline: Deadline) -> bytes:
+        """Return the PCM of a text, 16 bits.
+
+        Whatever it raises, the process is of no more use.
+
+        Raises:
+            EngineError: It ended, or failed on this text.
+            DeadlineExceededError: It took too long.
+            OSError: It had ended before.
+        """
+        self._stdin.write(json.dumps([identifier, text]).encode() + b"\n")
+        self._stdin.flush()
+        pcm = bytearray()
+        while count := self._count(deadline):
+            if count < 0:
+                raise EngineError("eSpeak NG failed on this text")
+            pcm += self._take(count, deadline)
+        return bytes(pcm)
+
+    def _count(self, deadline: Deadline) -> int:
+        (count,) = espeak_process.COUNT.unpack(self._take(espeak_process.COUNT.size, deadline))
+        return int(count)
+
+    def _take(self, count: int, deadline: Deadline) -> bytes:
+        while len(self._received) < count:
+            self._receive(deadline)
+        taken = bytes(self._received[:count])
+        del self._received[:count]
+        return taken
+
+    def _receive(self, deadline: Deadline) -> None:
+        deadline.check()
+        if self._poll.poll(_TICK_MS):
+            read = os.read(self._stdout_fd, 65536)
+            if not read:
+                raise EngineError("eSpeak NG ended at this text")
+            self._received += read
+
+
+def _end(program: subprocess.Popen[bytes]) -> None:
+    program.kill()
+    program.wait()
+    for pipe in (program.stdin, program.stdout):
+        if pipe:
+            with contextlib.suppress(BrokenPipeError):  # a text that it never read
+                pipe.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """What all engines share.
+
+    Attributes:
+        sample_rate_hz: Of everything it speaks.
+        identifiers: Language, as eSpeak NG calls it → identifier of its default voice.
+        idle: Holds the process while nobody uses it, None where it has to be started; whoever takes it out owns it
+            until they put it back.
     """
 
     sample_rate_hz: int
     identifiers: dict[str, str]
-    idle: queue.Queue[ctypes.CDLL]
+    idle: queue.Queue[_Process | None]
 
 
 @functools.cache
 def _library() -> _Library:
-    """Load the library, once per process however many engines there are.
-
-    Kokoro's phonemizer works on copies of the library file, which have a state of their own.
+    """Start the process, one for however many engines there are.
 
     Raises:
-        SetupError: It cannot be loaded, or finds no data.
+        SetupError: The library cannot be loaded, or finds no data.
     """
     try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data_path = espeakng_loader.get_data_path()
-    except (OSError, RuntimeError) as error:
-        raise SetupError(
-            f"eSpeak NG cannot be loaded; install it with: pip install espeakng-loader ({error})"
-        ) from error
-    sample_rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path.encode(), _INITIALIZE_DONT_EXIT)
-    if sample_rate_hz <= 0:
-        raise SetupError("eSpeak NG finds no data; install it with: pip install --force-reinstall espeakng-loader")
-    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-    listed = library.espeak_ListVoices(None)
-    identifiers: dict[str, str] = {}
-    for index in range(10_000):
-        if not listed[index]:
-            break
-        voice = listed[index].contents
-        # The first byte of ``languages`` is a priority; a language's first voice is its default.
-        identifiers.setdefault(voice.languages[1:].decode(), voice.identifier.decode())
-    idle: queue.Queue[ctypes.CDLL] = queue.Queue()
-    idle.put(library)
-    return _Library(sample_rate_hz, identifiers, idle)
+        process = _Process(Deadline.after(_START_LIMIT_S))
+    except SetupError:
+        raise
+    except (OSError, BabbleFishError) as error:
+        raise SetupError(f"eSpeak NG does not start ({error})") from error
+    idle: queue.Queue[_Process | None] = queue.Queue()
+    idle.put(process)
+    return _Library(process.sample_rate_hz, process.identifiers, idle)
 
 
 class EspeakNg:
@@ -104,7 +161,7 @@ class EspeakNg:
     name = "espeak"
 
     def __init__(self) -> None:
-        """Load the library and its list of voices.
+        """Start eSpeak NG, unless another engine has, and get its list of voices.
 
         Raises:
             SetupError: It cannot be loaded, or finds no data.
@@ -124,43 +181,31 @@ class EspeakNg:
         """Speak ``text`` as one piece; a text without a letter or digit yields nothing.
 
         Raises:
-            EngineError: eSpeak NG does not know the language or failed on this text.
+            EngineError: eSpeak NG does not know the language, failed on this text, or ended at it.
             DeadlineExceededError: It took too long.
         """
         if lang not in self._voices:
             raise EngineError(f"eSpeak NG has no voice for {lang!r}")
         if not has_words(text):
             return
-        library = deadline.take(self._library.idle)
-        try:
-            pcm = _speak(library, self._library.identifiers[self._voices[lang]], text, deadline)
-        finally:
-            self._library.idle.put(library)
+        pcm = self._speak(speakable(text), self._library.identifiers[self._voices[lang]], deadline)
         deadline.check()
-        if len(pcm):
-            samples = pcm.astype(np.float32) / np.float32(32768.0)
+        if pcm:
+            samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32) / np.float32(32768.0)
             yield Speech(samples, self._library.sample_rate_hz, lang, f"{self.name}:{self._voices[lang]}")
 
-
-def _speak(library: ctypes.CDLL, identifier: str, text: str, deadline: Deadline) -> NDArray[np.int16]:
-    """Return the PCM of a text, or as much as there was when the deadline passed."""
-    chunks: list[NDArray[np.int16]] = []
-
-    def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
-        if samples and count > 0:
-            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+    def _speak(self, text: str, identifier: str, deadline: Deadline) -> bytes:
+        process = deadline.take(self._library.idle)
         try:
-            deadline.check()
-        except DeadlineExceededError:
-            return _STOP
-        return _GO_ON
-
-    callback = _Callback(receive)
-    library.espeak_SetSynthCallback(callback)
-    data = _CONTROL.sub(" ", text).encode("utf-8", "replace") + b"\0"
-    failed = library.espeak_SetVoiceByName(identifier.encode()) or library.espeak_Synth(
-        data, ctypes.c_size_t(len(data)), 0, _POSITION_IN_CHARACTERS, 0, _TEXT_IS_UTF8, None, None
-    )
-    if failed:
-        raise EngineError(f"eSpeak NG failed on this text (error {failed})")
-    return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int16)
+            process = process or _Process(deadline)
+            return process.speak(identifier, text, deadline)
+        except BaseException as error:
+            # The rest of its answer would be taken for that to the next text.
+            if process:
+                process.close()
+                process = None
+            if isinstance(error, OSError):
+                raise EngineError("eSpeak NG failed on this text") from error
+            raise
+        finally:
+            self._library.idle.put(process)

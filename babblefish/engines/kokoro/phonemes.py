@@ -37,15 +37,7 @@ _LETTER = "[A-Za-z\u00c0-\u024f\uff21-\uff3a\uff41-\uff5a]"
 _LATIN = re.compile(rf"({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
 """A word in Latin letters, of normal or full width; misaki would return its letters as if they were phonemes."""
 
-_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]+")
-"""Control characters and lone surrogates, at which the phonemizers stop or fail."""
-
 _Reader = Callable[[str], str]
-
-
-def speakable(text: str) -> str:
-    """Return a text without the characters at which a phonemizer stops or fails."""
-    return _UNSPEAKABLE.sub(" ", text)
 
 
 class Phonemizer:

@@ -12,7 +12,8 @@ from kokoro_onnx.trim import trim
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
 from babblefish.engines.kokoro.frames import SAMPLES_PER_FRAME, Cutter, Prediction, Span
-from babblefish.engines.kokoro.phonemes import Phonemizer, speakable
+from babblefish.engines.kokoro.phonemes import Phonemizer
+from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words, pause_after_s, split_pieces
 from babblefish.languages import LANGUAGES, KokoroVoice
 

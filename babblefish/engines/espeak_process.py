@@ -1,23 +1,21 @@
-"""The program that calls eSpeak NG's library, started and asked by ``espeak``.
+"""The program that calls eSpeak NG's library, for ``espeak``.
 
 The library ends its process at some texts: a single Punjabi word does so that a Vietnamese voice has to say. So it has
 a process of its own, which is Python with nothing but the standard library and ``espeakng_loader``.
 
-Its first line is a JSON object: ``sample_rate_hz`` and ``identifiers``, or ``error``. Each line that it reads is a JSON
-list of a voice's identifier and a text. It answers with PCM as it comes, 16 bits, each part after its number of bytes
-(``COUNT``); 0 ends a text, and a negative number is one that failed.
+Asked null it answers with ``sample_rate_hz`` and ``identifiers`` (of the default voice of each language, as eSpeak NG
+calls it). Asked a list of an identifier and a text it answers with ``pcm``: 16 bits, in Base64. Or with ``error``.
 """
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import json
-import struct
 import sys
+from typing import Any
 
 import espeakng_loader
-
-COUNT = struct.Struct("<i")
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
@@ -45,55 +43,58 @@ class _Voice(ctypes.Structure):
     )
 
 
-def _identifiers(library: ctypes.CDLL) -> dict[str, str]:
-    """Return the default voice's identifier of each language, as eSpeak NG calls it."""
-    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-    listed = library.espeak_ListVoices(None)
-    identifiers: dict[str, str] = {}
-    for index in range(10_000):
-        if not listed[index]:
-            break
-        voice = listed[index].contents
-        # The first byte of ``languages`` is a priority; a language's first voice is its default.
-        identifiers.setdefault(voice.languages[1:].decode(), voice.identifier.decode())
-    return identifiers
+class _Library:
+    """The loaded library."""
 
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._sample_rate_hz = self._library.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _INITIALIZE_DONT_EXIT
+        )
+        self._pcm = bytearray()
+        self._callback = _Callback(self._receive)
+        self._library.espeak_SetSynthCallback(self._callback)
 
-def _send(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    def _receive(self, samples: int | None, count: int, _events: int) -> int:
+        if samples and count > 0:
+            self._pcm += ctypes.string_at(samples, 2 * count)
+        return _GO_ON
 
+    def voices(self) -> dict[str, Any]:
+        """Answer null."""
+        if self._sample_rate_hz <= 0:
+            return {"error": "finds no data"}
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        listed = self._library.espeak_ListVoices(None)
+        identifiers: dict[str, str] = {}
+        for index in range(10_000):
+            if not listed[index]:
+                break
+            voice = listed[index].contents
+            # The first byte of ``languages`` is a priority; a language's first voice is its default.
+            identifiers.setdefault(voice.languages[1:].decode(), voice.identifier.decode())
+        return {"sample_rate_hz": self._sample_rate_hz, "identifiers": identifiers}
 
-def _receive(samples: int | None, count: int, _events: int) -> int:
-    if samples and count > 0:
-        pcm = ctypes.string_at(samples, count * 2)
-        _send(COUNT.pack(len(pcm)) + pcm)
-    return _GO_ON
+    def speak(self, identifier: str, text: str) -> dict[str, Any]:
+        """Answer a voice's identifier and a text."""
+        self._pcm.clear()
+        data = text.encode() + b"\0"
+        failed = self._library.espeak_SetVoiceByName(identifier.encode()) or self._library.espeak_Synth(
+            data, ctypes.c_size_t(len(data)), 0, _POSITION_IN_CHARACTERS, 0, _TEXT_IS_UTF8, None, None
+        )
+        return {"error": f"failed on this text ({failed})"} if failed else {"pcm": base64.b64encode(self._pcm).decode()}
 
 
 def main() -> None:
-    """Load the library and speak until the input ends."""
+    """Answer until the input ends."""
     try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data_path = espeakng_loader.get_data_path()
+        library = _Library()
     except (OSError, RuntimeError) as error:
-        _send(json.dumps({"error": f"eSpeak NG cannot be loaded ({error})"}).encode() + b"\n")
+        print(json.dumps({"error": f"cannot be loaded: {error}"}), flush=True)
         return
-    sample_rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path.encode(), _INITIALIZE_DONT_EXIT)
-    if sample_rate_hz <= 0:
-        _send(json.dumps({"error": "eSpeak NG finds no data"}).encode() + b"\n")
-        return
-    found = {"sample_rate_hz": sample_rate_hz, "identifiers": _identifiers(library)}
-    _send(json.dumps(found).encode() + b"\n")
-    callback = _Callback(_receive)
-    library.espeak_SetSynthCallback(callback)
-    for line in sys.stdin.buffer:
-        identifier, text = json.loads(line)
-        data = text.encode() + b"\0"
-        failed = library.espeak_SetVoiceByName(identifier.encode()) or library.espeak_Synth(
-            data, ctypes.c_size_t(len(data)), 0, _POSITION_IN_CHARACTERS, 0, _TEXT_IS_UTF8, None, None
-        )
-        _send(COUNT.pack(-1 if failed else 0))
+    for line in sys.stdin:
+        question = json.loads(line)
+        print(json.dumps(library.speak(*question) if question else library.voices()), flush=True)
 
 
 if __name__ == "__main__":

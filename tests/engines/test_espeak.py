@@ -66,6 +66,13 @@ def test_nothing_is_said_twice(espeak: EspeakNg, lang: str, text: str) -> None:
     assert duration_s(espeak, text, lang) < 1.2 * duration_s(espeak, plain, lang)
 
 
+def test_a_text_that_ends_the_phonemizer_of_kokoro_costs_only_itself() -> None:
+    phonemizer = Phonemizer()
+    with pytest.raises(EngineError, match="ended"):
+        phonemizer.phonemes("s'" * 220, "en-us")
+    assert phonemizer.phonemes("Hello.", "en-us") == "h\u0259l\u02c8o\u028a."
+
+
 @pytest.mark.parametrize(
     ("code", "text"), [("en-us", "s'" * 220), ("fr-fr", "io\u2019" * 130), ("en-us", "[මම ගෙදර] " * 20)]
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -165,47 +163,6 @@ def test_espeak_stops_at_the_deadline_in_the_middle_of_a_text(espeak: EspeakNg) 
 def test_a_language_without_a_voice_is_an_error(espeak: EspeakNg) -> None:
     with pytest.raises(EngineError, match="no voice"):
         speak(espeak, "x", "xxx")
-
-
-ALONE_OR_NOT = """
-import hashlib, sys, threading
-from babblefish.domain import Deadline
-from babblefish.engines.espeak import EspeakNg
-from kokoro_onnx.tokenizer import Tokenizer
-
-tokenizer, engine, phonemes, stop = Tokenizer(), EspeakNg(), set(), threading.Event()
-
-def phonemize():
-    while not stop.is_set():
-        phonemes.add(tokenizer.phonemize("Mon chiffre est 268.", "fr-fr"))
-
-phonemes.add(tokenizer.phonemize("Mon chiffre est 268.", "fr-fr"))
-other = threading.Thread(target=phonemize)
-if sys.argv[1] == "beside":
-    other.start()
-pcm = hashlib.sha256()
-for _ in range(20):
-    for lang, text in (("pol", "Gdzie jest stacja?"), ("deu", "Wo ist der Bahnhof?"), ("fra", "Où est la gare ?")):
-        for speech in engine.synthesize(text, lang, Deadline.after(60)):
-            pcm.update(speech.samples.tobytes())
-stop.set()
-if sys.argv[1] == "beside":
-    other.join()
-print(pcm.hexdigest(), sorted(phonemes))
-"""
-
-
-@pytest.mark.slow
-def test_espeak_and_the_phonemizer_of_kokoro_do_not_disturb_each_other() -> None:
-    """Compared in fresh processes, because eSpeak NG varies its noise from one text to the next."""
-    alone, beside = (
-        subprocess.run(
-            [sys.executable, "-c", ALONE_OR_NOT, way], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
-        for way in ("alone", "beside")
-    )
-    assert len(alone) > 64
-    assert alone == beside
 
 
 def test_espeak_texts_of_several_threads_do_not_mix(espeak: EspeakNg) -> None:

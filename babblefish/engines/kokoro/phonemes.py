@@ -15,12 +15,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from kokoro_onnx.tokenizer import Tokenizer
+from kokoro_onnx.config import DEFAULT_VOCAB
+
+from babblefish.domain import Deadline, EngineError
+from babblefish.engines.kokoro import phonemizer_process
+from babblefish.engines.program import Program
 
 _log = logging.getLogger(__name__)
-
-# It warns about every text whose words it joins, which is correct in French.
-logging.getLogger("phonemizer").setLevel(logging.ERROR)
 
 _LANGUAGE_SWITCH = re.compile(r"\([a-z]{2,3}(?:-[a-z]+)*\)")
 """What eSpeak NG's phonemizer puts around a foreign word, ``(en)`` and ``(fr)``; Kokoro would read it out."""
@@ -37,6 +38,9 @@ _LETTER = "[A-Za-z\u00c0-\u024f\uff21-\uff3a\uff41-\uff5a]"
 _LATIN = re.compile(rf"({_LETTER}+(?:['\u2019]{_LETTER}+)*)")
 """A word in Latin letters, of normal or full width; misaki would return its letters as if they were phonemes."""
 
+_LIMIT_S = 10.0
+"""A text takes milliseconds, the first one a second."""
+
 _Reader = Callable[[str], str]
 
 
@@ -45,7 +49,7 @@ class Phonemizer:
 
     def __init__(self) -> None:
         """Load the installed dictionaries, which takes a second for Chinese."""
-        self._espeak = Tokenizer()
+        self._espeak = Program(phonemizer_process.__file__)
         self._misaki: dict[str, _Reader] = {}
         for code, make in (("ja", _japanese), ("zh", _chinese)):
             try:
@@ -58,7 +62,11 @@ class Phonemizer:
         return code not in ("ja", "zh") or code in self._misaki
 
     def phonemes(self, text: str, code: str) -> str:
-        """Return the phonemes of a text; empty where there is nothing to speak."""
+        """Return the phonemes of a text; empty where there is nothing to speak.
+
+        Raises:
+            EngineError: eSpeak NG ended at this text, or does not know the code.
+        """
         if code not in self._misaki:
             return self._by_espeak(text, code)
         parts = _LATIN.split(text)  # every other one is a word in Latin letters
@@ -70,7 +78,11 @@ class Phonemizer:
         return " ".join(" ".join(read).split())
 
     def _by_espeak(self, text: str, code: str) -> str:
-        phonemes: str = _LANGUAGE_SWITCH.sub("", self._espeak.phonemize(text, code))
+        answer = self._espeak.ask((text.strip(), code), Deadline.after(_LIMIT_S))
+        if "error" in answer:
+            raise EngineError(f"eSpeak NG: {answer['error']}")
+        known = "".join(symbol for symbol in answer["phonemes"] if symbol in DEFAULT_VOCAB)
+        phonemes = _LANGUAGE_SWITCH.sub("", known.strip())
         if not code.startswith("en"):
             for signs, symbol in _JOINED.items():
                 phonemes = phonemes.replace(signs, symbol)

@@ -43,7 +43,7 @@ full: debian $(VENV)/.full ## Install the full profile: SeamlessM4T, pyannote, K
 test: debian debian-light debian-test $(VENV)/.dev node_modules/.ready weights ## Run every test, the fast ones first
 	$(NPM) test
 	$(VENV)/bin/python -m pytest -m "not slow" -n logical --dist loadfile $(ARGS)
-	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+	$(VENV)/bin/python -m pytest -m slow -n logical --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev node_modules/.ready ## Check style, types and layers
 	$(VENV)/bin/ruff check .

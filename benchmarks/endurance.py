@@ -200,9 +200,16 @@ async def _converse(
             "settled": round(statistics.median(settled[:5])),
             "at_the_end": round(statistics.median(settled[-5:])),
             "at_most": round(max(settled)),
+            "by_minute": _by_minute(memory),
         },
         "cpu_s_per_minute_of_speech": round(cpu_s / spoken_s * 60, 1),
     }
+
+
+def _by_minute(samples: Iterable[tuple[float, float]]) -> list[int]:
+    """Return the median of each minute, for samples with the second in which each was taken."""
+    minutes = itertools.groupby(samples, key=lambda sample: int(sample[0] // 60))
+    return [round(statistics.median(value for _, value in minute)) for _, minute in minutes]
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

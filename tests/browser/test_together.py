@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -31,6 +32,18 @@ pytestmark = pytest.mark.slow
 IN_THE_ROOM = ("listening", "hearing", "translating", "speaking", "behind")
 
 SETTINGS = Settings(log_level="warning", profile="embedded", host="127.0.0.1")
+
+
+COMMITTED = """() => {
+    // What is sure of the first caption, at each moment when there was more of it.
+    window.committed = [];
+    new MutationObserver(() => {
+        const words = document.querySelector("#captions > li:not([data-quality=partial]) .text")?.cloneNode(true);
+        words?.querySelectorAll(".so-far").forEach((notYet) => notYet.remove());
+        const text = words?.textContent.trim() ?? "";
+        if (text && text !== committed.at(-1)) committed.push(text);
+    }).observe(document.getElementById("captions"), { childList: true, subtree: true, characterData: true });
+}"""
 
 
 class RealServer:
@@ -86,15 +99,26 @@ class Room:
     stack: ExitStack
     errors: list[str]
 
-    def enter(self, url: str, hears: str, says: Samples) -> Page:
-        """Join as somebody who begins to speak three seconds later; ``says`` is at 16 kHz."""
+    def enter(self, url: str, hears: str, says: Samples, **chosen: str) -> Page:
+        """Join as somebody who begins to speak three seconds later.
+
+        Args:
+            url: The page's.
+            hears: The language of what is heard.
+            says: What the microphone hears, at 16 kHz.
+            chosen: What is chosen besides, by label, blanks written as ``_``.
+        """
         wav = microphone_file(self.folder / f"hears_{hears}.wav", says, SAMPLE_RATE_HZ)
         page = self.stack.enter_context(browser_hearing(self.playwright, wav)).new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(url)
         page.get_by_label("I hear").select_option(hears)
+        if "I_speak" in chosen:
+            page.get_by_label("I speak").select_option(chosen.pop("I_speak"))
         join(page)
         wait_for_state(page, *IN_THE_ROOM)
+        for label, choice in chosen.items():
+            page.get_by_label(label.replace("_", " "), exact=True).select_option(choice)
         return page
 
 
@@ -115,6 +139,13 @@ def again_and_again(says: Samples, times: int) -> Samples:
     """Return a sentence with breaths between, one and a half seconds each."""
     pause = np.zeros(int(1.5 * SAMPLE_RATE_HZ), np.float32)
     return np.concatenate([says, pause] * times)
+
+
+def without_a_pause(says: Samples, length_s: float) -> Samples:
+    """Return what is said as often as fills this time, the silence at both ends taken off."""
+    audible = np.flatnonzero(np.abs(says) > 0.02)
+    sentence = says[audible[0] : audible[-1]]
+    return np.concatenate([sentence] * int(length_s * SAMPLE_RATE_HZ / len(sentence) + 1))
 
 
 def captions(page: Page) -> list[dict[str, Any]]:
@@ -165,6 +196,21 @@ def test_two_people_read_and_hear_each_other_in_their_own_language(server: RealS
         heard = page.evaluate("babblefish.playedPieces")
         assert {piece["utteranceId"] for piece in heard} <= {one["id"] for one in captions(page) if not one["mine"]}
         assert sum(piece["end"] - piece["start"] for piece in heard) > 0.5
+
+
+def test_who_talks_without_a_pause_is_heard_while_they_go_on(server: RealServer, room: Room) -> None:
+    john = room.enter(server.url, "eng", np.zeros(SAMPLE_RATE_HZ, np.float32), Translate="As it is said")
+    john.evaluate(COMMITTED)
+    marie = room.enter(server.url, "fra", without_a_pause(bonjour(), 20.0), I_speak="fra")
+    wait_for_state(marie, "hearing")
+    john.wait_for_function("() => babblefish.playedUtterances >= 1", timeout=60_000)
+    assert marie.evaluate("document.body.dataset.state") == "hearing", "she has not stopped"
+    wait_for_state(marie, *(set(IN_THE_ROOM) - {"hearing"}))
+    wait_until(john, lambda: john.locator(".so-far, [data-quality=partial]").count() == 0, "all is translated")
+    wait_until(john, lambda: len(captions(john)) == len(captions(marie)), "both have read all of it")
+    growing = john.evaluate("committed")
+    assert len(growing) >= 3, "clause by clause"
+    assert all(after.startswith(before) for before, after in itertools.pairwise(growing)), "nothing is taken back"
 
 
 def test_of_what_is_said_while_one_is_cut_off_both_have_every_caption_once(server: RealServer, room: Room) -> None:

@@ -158,8 +158,9 @@ async def test_what_pierre_says_is_read_in_english_while_he_says_it(real: Runnin
             ("fra", "eng", "Pierre")
         }
         for partial in read:
-            shared = words(partial["translation"]) & words(result["translation"])
-            assert len(shared) > len(words(partial["translation"])) / 2
+            # Of half a sentence another translation may be as good, but what was heard is mostly the same.
+            shared = words(partial["source_text"]) & words(result["source_text"])
+            assert len(shared) > len(words(partial["source_text"])) / 2
     assert {partial["utterance_id"] for partial in partials} <= {result["utterance_id"] for result in results}
 
 

@@ -22,16 +22,13 @@ from babblefish.cli.demo import read_speech
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from babblefish.engines.contracts import Engines
 from babblefish.server.app import create_app, server_config
-from babblefish.settings import Settings
 from tests.support.browser import browser_hearing, join, microphone_file, tone, wait_for_state, wait_until
 from tests.support.browser_network import network_to
-from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, load_engines
+from tests.support.serving import EMBEDDED, ENGLISH_SPEECH, FRENCH_SPEECH, load_engines
 
 pytestmark = pytest.mark.slow
 
 IN_THE_ROOM = ("listening", "hearing", "translating", "speaking", "behind")
-
-SETTINGS = Settings(log_level="warning", profile="embedded", host="127.0.0.1")
 
 
 COMMITTED = """() => {
@@ -59,8 +56,8 @@ class RealServer:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        app = create_app(SETTINGS, self._engines)
-        self._server = uvicorn.Server(server_config(app, SETTINGS))
+        app = create_app(EMBEDDED, self._engines)
+        self._server = uvicorn.Server(server_config(app, EMBEDDED))
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
         self._thread.start()
@@ -77,7 +74,7 @@ class RealServer:
 
 @pytest.fixture(scope="module")
 def engines() -> Engines:
-    return load_engines(SETTINGS)
+    return load_engines(EMBEDDED)
 
 
 @pytest.fixture
@@ -204,12 +201,9 @@ def test_who_talks_without_a_pause_is_heard_while_they_go_on(server: RealServer,
     marie = room.enter(server.url, "fra", without_a_pause(bonjour(), 20.0), I_speak="fra")
     wait_for_state(marie, "hearing")
     john.wait_for_function("() => babblefish.playedUtterances >= 1", timeout=60_000)
-    assert marie.evaluate("document.body.dataset.state") == "hearing", "she has not stopped"
-    wait_for_state(marie, *(set(IN_THE_ROOM) - {"hearing"}))
-    wait_until(john, lambda: john.locator(".so-far, [data-quality=partial]").count() == 0, "all is translated")
-    wait_until(john, lambda: len(captions(john)) == len(captions(marie)), "both have read all of it")
+    so_far = john.evaluate("committed.length")
+    wait_until(john, lambda: john.evaluate("committed.length") >= so_far + 2, "she goes on, clause by clause")
     growing = john.evaluate("committed")
-    assert len(growing) >= 3, "clause by clause"
     assert all(after.startswith(before) for before, after in itertools.pairwise(growing)), "nothing is taken back"
 
 

@@ -27,7 +27,7 @@ OFF, ON = Access(None, 3600), Access(b"k" * 64, 3600)
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "babblefish.cli", *arguments]
-    embedded = {"BABBLEFISH_PROFILE": "embedded"}
+    embedded = {"BABBLEFISH_PROFILE": "embedded", "BABBLEFISH_UTTERANCE_DEADLINE_S": "240"}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **embedded, **environment}
     )

@@ -19,9 +19,9 @@ from babblefish.cli.demo import TRAILING_SILENCE_S, read_speech
 from babblefish.domain import Deadline, Samples
 from babblefish.engines.contracts import Engines
 from babblefish.languages import LANGUAGES, spoken_by
-from babblefish.settings import Settings
 from tests.support.fakes import silence
 from tests.support.serving import (
+    EMBEDDED,
     ENGLISH_SPEECH,
     FRENCH_SPEECH,
     SHARED_AUDIO,
@@ -33,17 +33,17 @@ from tests.support.serving import (
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")
 def embedded() -> Engines:
-    return load_engines(Settings(profile="embedded"))
+    return load_engines(EMBEDDED)
 
 
 @pytest.fixture
 async def real(embedded: Engines) -> AsyncIterator[Running]:
-    async with serving_on_a_port(Settings(profile="embedded", log_level="warning"), embedded) as running:
+    async with serving_on_a_port(EMBEDDED, embedded) as running:
         yield running
     embedded.close()
 

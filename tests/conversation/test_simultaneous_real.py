@@ -9,19 +9,17 @@ import pytest
 
 from babblefish.cli.demo import read_speech
 from babblefish.pipeline.pace import Pace
-from babblefish.settings import Settings
-from tests.support.serving import FRENCH_SPEECH, load_engines, serving
+from tests.support.serving import EMBEDDED, FRENCH_SPEECH, load_engines, serving
 
 pytestmark = pytest.mark.slow
 
 
 async def test_long_speech_without_a_pause_is_interpreted_before_it_ends() -> None:
-    settings = Settings(profile="embedded", log_level="warning")
     clip = read_speech(FRENCH_SPEECH)
     audible = np.flatnonzero(np.abs(clip) > 0.02)
     sentence = clip[audible[0] : audible[-1]]
     samples = np.concatenate([sentence] * int(14 * 16000 / len(sentence) + 1))
-    async with serving(settings, load_engines(settings), Pace(stalled_s=1000.0)) as running:
+    async with serving(EMBEDDED, load_engines(EMBEDDED), Pace(stalled_s=1000.0)) as running:
         waits = await running.client(target_lang="spa", audio="none", interpreting="consecutive")
         listener = await running.client(target_lang="eng", audio="stream", interpreting="simultaneous")
         speaker = await running.client(target_lang="fra", source_lang="fra", mode="stream", interpreting="consecutive")

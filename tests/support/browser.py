@@ -348,7 +348,7 @@ def joined(page: Page, server: ScriptedServer) -> None:
     wait_for_state(page, *QUIET)
 
 
-def wait_until(page: Page, holds: Callable[[], bool], what: str, at_most_s: int = 20) -> None:
+def wait_until(page: Page, holds: Callable[[], bool], what: str, at_most_s: int = 60) -> None:
     """Let the page go on until something holds on this side."""
     for _ in range(at_most_s * 20):
         if holds():

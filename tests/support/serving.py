@@ -34,6 +34,9 @@ from tests.support.in_memory import InMemoryConnection, InMemoryTransport
 SHARED_AUDIO = Path(__file__).resolve().parents[3] / "shared" / "audio"
 """Recorded human speech that some machines have beside the project."""
 
+EMBEDDED = Settings(profile="embedded", log_level="warning", host="127.0.0.1", utterance_deadline_s=240.0, drain_s=60.0)
+"""The default profile, for machines on which many tests compute at once: nothing is given up because of the others."""
+
 FRENCH_SPEECH = demo.CARRIED_SPEECH
 SPANISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_spa.wav")
 ENGLISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_eng.wav")

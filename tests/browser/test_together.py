@@ -24,21 +24,32 @@ from babblefish.engines.contracts import Engines
 from babblefish.server.app import create_app, server_config
 from tests.support.browser import browser_hearing, join, microphone_file, tone, wait_for_state, wait_until
 from tests.support.browser_network import network_to
-from tests.support.serving import EMBEDDED, ENGLISH_SPEECH, FRENCH_SPEECH, load_engines
+from tests.support.serving import EMBEDDED, ENGLISH_SPEECH, FRENCH_SPEECH, load_engines, spoken
 
 pytestmark = pytest.mark.slow
 
 IN_THE_ROOM = ("listening", "hearing", "translating", "speaking", "behind")
 
 
+MONOLOGUE = (
+    "Ce matin je suis allée au marché avec ma sœur, parce qu'il n'y avait plus de légumes à la maison, et nous avons "
+    "rencontré notre voisin, qui nous a raconté son voyage en Italie, où il a vu trois villes en quatre jours, et puis "
+    "nous avons bu un café ensemble avant de rentrer à pied par le parc. Il faisait si beau que nous sommes restées "
+    "une heure au bord du lac, où des enfants donnaient du pain aux canards, et quand nous sommes enfin arrivées à la "
+    "maison, tout le monde avait déjà mangé, mais mon père nous avait gardé deux assiettes de soupe."
+)
+
 COMMITTED = """() => {
-    // What is sure of the first caption, at each moment when there was more of it.
-    window.committed = [];
+    // All that is sure of what the others said, at each moment when there was more of it.
+    window.committed = [""];
     new MutationObserver(() => {
-        const words = document.querySelector("#captions > li:not([data-quality=partial]) .text")?.cloneNode(true);
-        words?.querySelectorAll(".so-far").forEach((notYet) => notYet.remove());
-        const text = words?.textContent.trim() ?? "";
-        if (text && text !== committed.at(-1)) committed.push(text);
+        const texts = [...document.querySelectorAll("#captions > li:not([data-quality=partial]):not(.mine) .text")];
+        const sure = texts.map((text) => {
+            const copy = text.cloneNode(true);
+            copy.querySelectorAll(".so-far").forEach((notYet) => notYet.remove());
+            return copy.textContent.trim();
+        }).join(" ");
+        if (sure !== committed.at(-1)) committed.push(sure);
     }).observe(document.getElementById("captions"), { childList: true, subtree: true, characterData: true });
 }"""
 
@@ -138,13 +149,6 @@ def again_and_again(says: Samples, times: int) -> Samples:
     return np.concatenate([says, pause] * times)
 
 
-def without_a_pause(says: Samples, length_s: float) -> Samples:
-    """Return what is said as often as fills this time, the silence at both ends taken off."""
-    audible = np.flatnonzero(np.abs(says) > 0.02)
-    sentence = says[audible[0] : audible[-1]]
-    return np.concatenate([sentence] * int(length_s * SAMPLE_RATE_HZ / len(sentence) + 1))
-
-
 def captions(page: Page) -> list[dict[str, Any]]:
     """Return the captions on a page from top to bottom, without what is still being said."""
     rows = page.locator("#captions > li:not([data-quality=partial])")
@@ -195,10 +199,10 @@ def test_two_people_read_and_hear_each_other_in_their_own_language(server: RealS
         assert sum(piece["end"] - piece["start"] for piece in heard) > 0.5
 
 
-def test_who_talks_without_a_pause_is_heard_while_they_go_on(server: RealServer, room: Room) -> None:
+def test_who_talks_without_a_pause_is_heard_while_they_go_on(engines: Engines, server: RealServer, room: Room) -> None:
     john = room.enter(server.url, "eng", np.zeros(SAMPLE_RATE_HZ, np.float32), Translate="As it is said")
     john.evaluate(COMMITTED)
-    marie = room.enter(server.url, "fra", without_a_pause(bonjour(), 20.0), I_speak="fra")
+    marie = room.enter(server.url, "fra", spoken(engines, MONOLOGUE, "fra"), I_speak="fra")
     wait_for_state(marie, "hearing")
     john.wait_for_function("() => babblefish.playedUtterances >= 1", timeout=60_000)
     so_far = john.evaluate("committed.length")

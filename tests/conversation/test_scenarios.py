@@ -13,10 +13,9 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import soundfile
-import soxr
 
 from babblefish.cli.demo import TRAILING_SILENCE_S, read_speech
-from babblefish.domain import Deadline, Samples
+from babblefish.domain import Samples
 from babblefish.engines.contracts import Engines
 from babblefish.languages import LANGUAGES, spoken_by
 from tests.support.fakes import silence
@@ -29,6 +28,7 @@ from tests.support.serving import (
     Running,
     load_engines,
     serving_on_a_port,
+    spoken,
 )
 
 pytestmark = pytest.mark.slow
@@ -91,17 +91,6 @@ async def test_two_voices_in_turn_on_one_client_are_both_named(real: Running) ->
 def _turns(client: Client) -> list[str]:
     """Return the languages spoken, one after another."""
     return [lang for lang, _ in itertools.groupby(result["source_lang"] for result in client.of_type("result"))]
-
-
-def spoken(engines: Engines, text: str, lang: str) -> Samples:
-    """Have an engine say something; shape ``[n]``, 16 kHz."""
-    synthesizer = engines.synthesizer_for(lang)
-    assert synthesizer is not None
-    pieces = list(synthesizer.synthesize(text, lang, Deadline.after(PATIENCE_S)))
-    samples: Samples = soxr.resample(
-        np.concatenate([piece.samples for piece in pieces]), pieces[0].sample_rate_hz, 16000
-    )
-    return samples
 
 
 async def test_three_clients_with_three_languages_each_hear_the_others_in_their_own(

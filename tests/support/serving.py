@@ -20,7 +20,9 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from babblefish import client
+from babblefish.audio.pcm import resample
 from babblefish.cli import demo
+from babblefish.domain import Deadline, Samples
 from babblefish.engines import registry
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose
@@ -154,6 +156,14 @@ def load_engines(settings: Settings) -> Engines:
     for part in parts:
         part.load()
     return parts.assemble()
+
+
+def spoken(engines: Engines, text: str, lang: str) -> Samples:
+    """Have an engine say something; shape ``[n]``, 16 kHz."""
+    synthesizer = engines.synthesizer_for(lang)
+    assert synthesizer is not None
+    pieces = list(synthesizer.synthesize(text, lang, Deadline.after(EMBEDDED.utterance_deadline_s)))
+    return resample(np.concatenate([piece.samples for piece in pieces]), pieces[0].sample_rate_hz)
 
 
 def heard(encoded: str) -> float:

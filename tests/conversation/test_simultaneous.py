@@ -60,11 +60,18 @@ def words(first: int, last: int, word_s: float = WORD_S) -> Samples:
     return np.concatenate([speech(FIRST + word, word_s) for word in range(first, last + 1)])
 
 
-async def heard(speaker: Client, samples: Samples, is_done: Callable[[], bool] = lambda: True) -> None:
-    """Stream something, and wait until the server has taken it and something has come of it."""
+async def heard(speaker: Client, samples: Samples, is_done: Callable[[], bool] | None = None) -> None:
+    """Stream something, and wait until the server has taken it and done with what comes of it.
+
+    What is said next is then met by a server that recognises nothing, as what is said at the pace of speech is.
+    """
     await speaker.stream(samples)
     await speaker.catch_up()
-    await until(is_done)
+    if is_done is not None:
+        assert speaker.server is not None
+        pipeline = speaker.server.runtime.pipeline
+        assert pipeline is not None
+        await until(lambda: is_done() and pipeline.takes_drafts)
     await asyncio.sleep(0)
 
 

@@ -50,8 +50,9 @@ Connection = ClientConnection | InMemoryConnection
 class Client(client.Client):
     """A connected client that keeps every message it gets, and may lose its network."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, server: Server | None = None) -> None:
         super().__init__(connection, backlog=None)
+        self.server = server
 
     def vanish(self) -> None:
         """Be gone without a word, as a phone that loses its network."""
@@ -99,7 +100,7 @@ class Running:
         headers = {"Origin": origin, "Host": host}
         given = {name: value for name, value in headers.items() if value is not None}
         connection = await self.transport.connect(f"/ws/client?{urlencode(query)}", given)
-        client = await self.stack.enter_async_context(Client(connection))
+        client = await self.stack.enter_async_context(Client(connection, self.server))
         if wait_ready:
             await client.ready()
         return client

@@ -605,7 +605,10 @@ class SpeakerRegistry:
 
     def _heard_again(self, record: SpeakerRecord, client_id: str) -> SpeakerRecord:
         known = replace(record.known, samples=record.known.samples + 1, last_heard_s=self._clock())
-        return replace(record, known=known, last_client_id=client_id)
+        # A voice that was stored is first heard now, as far as the clients here are concerned.
+        return replace(
+            record, known=known, first_client_id=record.first_client_id or client_id, last_client_id=client_id
+        )
 
     def _create(self, embedding: Embedding, speech_s: float, client_id: str, suggested_name: str) -> KnownSpeaker:
         self._make_place()

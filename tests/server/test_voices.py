@@ -115,8 +115,8 @@ async def test_who_enrolled_is_known_after_a_restart_and_nobody_else(settings: S
         await say(await running.client(audio="none", name="Bob"), speech(21, 3.0))
     async with serving(settings, fakes.engines) as running:
         assert (await running.client(room="kitchen")).messages[0]["last_seq"] == 0
-        client = await running.client(audio="none")
-        await say(client, speech(11), speech(21, 3.0))
+        client = await running.client(audio="none", name="Claire")
+        await say(client, speech(11), speech(21, 3.0))  # whose phone it is has been heard: this is somebody else
         results = client.of_type("result")
         assert [(one["speaker_id"], one["speaker_name"]) for one in results] == [
             (done["speaker_id"], "Claire M."),

@@ -2,7 +2,10 @@
 
 Weights are random, so that no model has to be there: cost depends on shapes alone, and no row ever ends. The first
 design ran float32 and one whole ``generate`` per listener's language, and one for the transcript. Every part runs in a
-process of its own, so that each has its own peak of memory. Needs about 12 GB of memory, and of temporary disk.
+process of its own, so that each has its own peak of memory, and may be asked for alone: ``--parts encoder,steps``.
+
+``encoder``, ``steps``, ``served`` and ``people`` make int8 weights in memory within seconds and need 6 GB.
+``first_design`` and ``load`` write float32 weights first and need about 12 GB of memory, and of temporary disk.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,10 +36,11 @@ from transformers.utils import logging
 
 from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError
 from babblefish.engines.contracts import SpeechRequest
-from babblefish.engines.seamless import speech_translator
+from babblefish.engines.seamless import int8, speech_translator
+from babblefish.engines.seamless.checkpoint import empty_model
 from babblefish.engines.seamless.decoder import Decoder
 from babblefish.engines.seamless.int8 import Int8Linear
-from babblefish.engines.seamless.model import SeamlessModel, load_weights
+from babblefish.engines.seamless.model import DType, SeamlessModel, load_weights
 from benchmarks.support import harness
 
 AUDIO_S = 3
@@ -82,6 +87,37 @@ def start(threads: int) -> None:
     logging.set_verbosity_error()
 
 
+def make_int8(**layers: int) -> SeamlessM4Tv2Model:
+    """Return a model with int8 weights, made in memory: what hears and writes in real size, and little of the rest.
+
+    Args:
+        layers: Settings of the configuration, for parts that are not measured.
+    """
+    unused = {"encoder_layers": 1, "t2u_encoder_layers": 1, "t2u_decoder_layers": 1}
+    with tempfile.TemporaryDirectory() as name:
+        SeamlessM4Tv2Config(**(unused | layers)).save_pretrained(name)
+        GenerationConfig(
+            decoder_start_token_id=3, eos_token_id=NO_END, pad_token_id=0, text_decoder_lang_to_code_id=LANGUAGES
+        ).save_pretrained(name)
+        model = empty_model(Path(name))
+    # Of a standard deviation of 0.02, as those of the float weights.
+    block = torch.from_numpy(np.random.default_rng(0).normal(0, 32, 1 << 20).clip(-127, 127).astype(np.int8))
+    tensors = {}
+    for name, like in int8._layout(model).items():
+        if like.dtype == torch.int8:
+            tensors[name] = block.repeat(-(-like.numel() // len(block)))[: like.numel()].view(like.shape)
+        elif name.endswith(".scale"):
+            tensors[name] = torch.full(like.shape, 0.02 / 32)
+        elif "layer_norm" in name:
+            tensors[name] = torch.full(like.shape, float(name.endswith("weight")))
+        else:
+            tensors[name] = torch.from_numpy(
+                np.random.default_rng(0).normal(0, 0.02, tuple(like.shape)).astype(np.float32)
+            )
+    int8._fill(model, tensors)
+    return model
+
+
 def make_checkpoint(folder: Path) -> None:
     with torch.device("meta"):
         model = SeamlessM4Tv2Model(SeamlessM4Tv2Config())
@@ -116,7 +152,15 @@ def logits(model: SeamlessM4Tv2ForSpeechToText | SeamlessM4Tv2Model, heard: Any)
     return made[:, -1]
 
 
-def first_design(folder: Path, threads: int) -> dict[str, Any]:
+def first_design(threads: int) -> dict[str, Any]:
+    """Time the first design's way."""
+    with tempfile.TemporaryDirectory() as name:
+        harness.alone(make_checkpoint, Path(name))
+        figures: dict[str, Any] = harness.alone(_first_design, Path(name), threads)
+    return figures
+
+
+def _first_design(folder: Path, threads: int) -> dict[str, Any]:
     start(threads)
     model = SeamlessM4Tv2ForSpeechToText.from_pretrained(folder, dtype=torch.float32).eval()
     heard = audio()
@@ -127,15 +171,30 @@ def first_design(folder: Path, threads: int) -> dict[str, Any]:
             model.generate(**heard, tgt_lang=language, max_new_tokens=TOKENS, num_beams=1, do_sample=False)
 
     serve(0)
-    np.save(folder / "logits.npy", logits(model, heard).numpy())
     return {"seconds": {n: round(seconds(lambda n=n: serve(n)), 2) for n in LISTENERS}, "peak_gb": peak_memory_gb()}
 
 
-def load(folder: Path, threads: int) -> dict[str, Any]:
+def load(threads: int) -> dict[str, Any]:
+    """Load twice, from float weights and from what the first start has kept, and hold int8 against float32."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        harness.alone(make_checkpoint, folder)
+        loads = [harness.alone(_load, folder, threads) for _ in range(2)]
+        exact, rounded = (harness.alone(_logits, folder, threads, dtype) for dtype in ("float32", "int8"))
+    error = float(np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
+    return {"first": loads[0], "second": loads[1], "logits_relative_error_to_float32": round(error, 4)}
+
+
+def _load(folder: Path, threads: int) -> dict[str, Any]:
     start(threads)
     kept = []
     took_s = seconds(lambda: kept.append(load_weights(folder, "int8")))
     return {"load_s": round(took_s, 1), "peak_gb": peak_memory_gb(), **memory_gb()}
+
+
+def _logits(folder: Path, threads: int, dtype: DType) -> Any:
+    start(threads)
+    return logits(load_weights(folder, dtype), audio()).numpy()
 
 
 def bandwidth_gb_s(source: torch.Tensor) -> float:
@@ -143,38 +202,118 @@ def bandwidth_gb_s(source: torch.Tensor) -> float:
     return source.nbytes / 1e9 / best_s(source.sum, 3)
 
 
-def ours(folder: Path, threads: int) -> dict[str, Any]:
+@torch.inference_mode()
+def encode(model: SeamlessM4Tv2Model, heard: Any) -> torch.Tensor:
+    encoded: torch.Tensor = model.speech_encoder(
+        heard["input_features"], attention_mask=heard["attention_mask"]
+    ).last_hidden_state
+    return encoded
+
+
+def decode(decoder: Decoder, encoded: torch.Tensor, rows: int, tokens: int = TOKENS) -> None:
+    languages = dict(islice(LANGUAGES.items(), rows))
+    decoder.greedy_search(encoded, languages, tokens, lambda _: False, Deadline.after(600))
+
+
+def served(threads: int) -> dict[str, Any]:
+    """Time an utterance from its features to the last token, for several numbers of languages."""
+    start(threads)
+    model, heard = make_int8(), audio()
+    decoder = Decoder(model)
+
+    def serve(rows: int) -> None:
+        decode(decoder, encode(model, heard), rows)
+
+    total_s = {rows: median_s(lambda rows=rows: serve(rows)) for rows in (1, 2, 3, 4, 6)}
+    return {
+        "features_ms": round(median_s(audio) * 1000, 1),
+        "seconds": {n: round(total_s[n + 1], 2) for n in LISTENERS},
+        "four_languages_over_one": round(total_s[4] / total_s[1], 2),
+    }
+
+
+def encoder(threads: int) -> dict[str, Any]:
+    """Time the encoder pass and say where its time goes; compare ways to compute a depthwise convolution."""
+    start(threads)
+    model, heard = make_int8(decoder_layers=1), audio()
+    encode_s = median_s(lambda: encode(model, heard), 7)
+    convolutions = [module for module in model.speech_encoder.modules() if isinstance(module, torch.nn.Conv1d)]
+    inputs: dict[torch.nn.Module, torch.Tensor] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda module, given: inputs.update({module: given[0].clone()}))
+        for module in convolutions
+    ]
+    encode(model, heard)
+    for hook in hooks:
+        hook.remove()
+    by_kind = {"depthwise": 0.0, "adapter": 0.0}
+    with torch.inference_mode():
+        for module in convolutions:
+            kind = "depthwise" if module.groups > 1 else "adapter"
+            by_kind[kind] += median_s(lambda module=module: module(inputs[module]), 5)
+        first = next(module for module in convolutions if module.groups > 1)
+        ways = depthwise_ways(inputs[first], first.weight)
+    return {
+        "encode_ms": round(encode_s * 1000, 1),
+        "where_percent": where(lambda: encode(model, heard)),
+        "convolutions_percent": {kind: round(100 * took_s / encode_s, 1) for kind, took_s in by_kind.items()},
+        "depthwise_over_pytorchs": ways,
+    }
+
+
+def depthwise_ways(x: torch.Tensor, weight: torch.Tensor) -> dict[str, float]:
+    """Return what other ways to compute a depthwise convolution cost, over PyTorch's own.
+
+    Args:
+        x: Shape ``[1, channels, time]``.
+        weight: Shape ``[channels, 1, width]``.
+    """
+    channels, _, width = weight.shape
+    length = x.shape[2] - width + 1
+    taps = weight[:, 0].t().contiguous()
+
+    def sum_of_shifted() -> torch.Tensor:
+        turned = x[0].t().contiguous()
+        y = turned[:length] * taps[0]
+        for tap in range(1, width):
+            y.addcmul_(turned[tap : tap + length], taps[tap])
+        return y.t()[None]
+
+    def product_of_windows() -> torch.Tensor:
+        return (x[0].unfold(1, width, 1) @ weight[:, 0, :, None])[None, ..., 0]
+
+    def channels_last() -> torch.Tensor:
+        turned, kernel = (part[:, :, None, :].contiguous(memory_format=torch.channels_last) for part in (x, weight))
+        return torch.nn.functional.conv2d(turned, kernel, groups=channels)[:, :, 0]
+
+    def own() -> torch.Tensor:
+        return torch.nn.functional.conv1d(x, weight, groups=channels)
+
+    ways = {"sum of shifted": sum_of_shifted, "product of windows": product_of_windows, "channels last": channels_last}
+    exact, own_s = own(), best_s(own, 15)
+    for way in ways.values():
+        assert torch.allclose(way(), exact, atol=1e-3)
+    return {name: round(best_s(way, 15) / own_s, 1) for name, way in ways.items()}
+
+
+def steps(threads: int) -> dict[str, Any]:
+    """Hold decoder steps against the time that reading their weights takes, and per-row scales against one per call."""
     start(threads)
     memory = torch.ones(1 << 28)
-    model = load_weights(folder, "int8")
-    model.generation_config.eos_token_id = NO_END
+    model, heard = make_int8(speech_encoder_layers=1), audio()
     decoder = Decoder(model)
     # Random weights have no words. As if every other one were in letters that none of the languages has:
     half = Decoder(model, ["a", "я"] * (model.config.vocab_size // 2))
     with patch.object(Int8Linear, "forward", one_scale_per_call):  # which a decoder takes over when it is made
         coarse = Decoder(model)
-    heard = audio()
-
-    @torch.inference_mode()
-    def encode() -> torch.Tensor:
-        return model.speech_encoder(heard["input_features"], attention_mask=heard["attention_mask"])[0]
-
-    def decode(rows: int, tokens: int = TOKENS, decoder: Decoder = decoder) -> None:
-        languages = dict(islice(LANGUAGES.items(), rows))
-        decoder.greedy_search(encoded, languages, tokens, lambda _: False, Deadline.after(600))
-
-    def serve(rows: int) -> None:
-        encode()
-        decode(rows)
-
-    encoded = encode()
-    features_s, encode_s = median_s(audio), median_s(encode)
-    total_s = {rows: median_s(lambda rows=rows: serve(rows)) for rows in (1, 2, 3, 4, 6)}
+    encoded = encode(model, heard)
 
     # Best of several, as the bandwidth is: the difference of two medians drowns in what else the machine does.
     def step_s(rows: int, decoder: Decoder) -> float:
-        decode(rows, 1, decoder)
-        whole_s, begun_s = (best_s(lambda tokens=tokens: decode(rows, tokens, decoder), 3) for tokens in (TOKENS, 5))
+        decode(decoder, encoded, rows, 1)
+        whole_s, begun_s = (
+            best_s(lambda tokens=tokens: decode(decoder, encoded, rows, tokens), 3) for tokens in (TOKENS, 5)
+        )
         return (whole_s - begun_s) / (TOKENS - 5)
 
     # A shared machine's bandwidth changes from one minute to the next, so each step has one measured beside it.
@@ -193,13 +332,12 @@ def ours(folder: Path, threads: int) -> dict[str, Any]:
     per_step = sum(
         size for name, size in matrices.items() if not name.endswith(("attention.k_proj", "attention.v_proj"))
     )
-    exact = torch.from_numpy(np.load(folder / "logits.npy"))
-    error = float((logits(model, heard) - exact).norm() / exact.norm())
     floors_s = [per_step / 1e9 / bandwidth for bandwidth, _ in rounds]
     over = {
         name: [steps_s[name] / floor_s for floor_s, (_, steps_s) in zip(floors_s, rounds, strict=True)]
         for name in cases
     }
+    per_row = [steps_s["batch 4"] / steps_s["batch 4, one scale per call"] for _, steps_s in rounds]
     return {
         "bandwidth_gb_s": [round(bandwidth, 1) for bandwidth, _ in rounds],
         "weights_read_per_step_gb": round(per_step / 1e9, 3),
@@ -209,16 +347,10 @@ def ours(folder: Path, threads: int) -> dict[str, Any]:
         "step_over_floor_best_and_worst": {
             name: [round(min(ratios), 2), round(max(ratios), 2)] for name, ratios in over.items()
         },
+        "scale_per_row_over_one_per_call": [round(ratio, 2) for ratio in sorted(per_row)],
         "output_layer_ms_batch_4": round(head_s * 1000, 1),
-        "logits_relative_error_to_float32": round(error, 4),
         "error_beside_outliers": outliers(model.text_decoder.layers[0].ffn.fc1),
-        "features_ms": round(features_s * 1000, 1),
-        "encode_ms": round(encode_s * 1000, 1),
-        "seconds": {n: round(total_s[n + 1], 2) for n in LISTENERS},
-        "four_languages_over_one": round(total_s[4] / total_s[1], 2),
-        "encoder_where_percent": where(encode),
-        "decoder_where_percent_batch_4": where(lambda: decode(4)),
-        "peak_gb": peak_memory_gb(),
+        "decoder_where_percent_batch_4": where(lambda: decode(decoder, encoded, 4)),
     }
 
 
@@ -251,11 +383,10 @@ class NoTokenizer:
         return ""
 
 
-def people_at_once(folder: Path, threads: int) -> dict[str, Any]:
+def people(threads: int) -> dict[str, Any]:
     """Compare utterances of several people served together with one after another, two languages each."""
     start(threads)
-    model = load_weights(folder, "int8")
-    model.generation_config.eos_token_id = NO_END
+    model = make_int8()
     # Every row is to have the same length: no limit by the length of the audio, no guard against loops.
     speech_translator.max_speech_tokens = lambda _: TOKENS
     speech_translator.is_looping = lambda _: False
@@ -296,26 +427,32 @@ def where(call: Callable[[], Any]) -> dict[str, float]:
     return shares | {"outside operations": round(100 * (1 - inside_us / whole_us), 1)}
 
 
+PARTS = {
+    "first_design": first_design,
+    "load": load,
+    "served": served,
+    "encoder": encoder,
+    "steps": steps,
+    "people": people,
+}
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        harness.alone(make_checkpoint, folder)
-        theirs = harness.alone(first_design, folder, options.threads)
-        loads = [harness.alone(load, folder, options.threads) for _ in range(2)]
-        mine = harness.alone(ours, folder, options.threads)
-        together = harness.alone(people_at_once, folder, options.threads)
-    return {
-        "audio_s": AUDIO_S,
-        "tokens_per_language": TOKENS,
-        "threads": options.threads,
-        "first_design_float32": theirs,
-        "ours_int8": mine,
-        "people_at_once": together,
-        "times_faster": {n: round(theirs["seconds"][n] / mine["seconds"][n], 1) for n in LISTENERS},
-        "first_load": loads[0],
-        "second_load": loads[1],
-    }
+    names = options.parts.split(",")
+    if unknown := set(names) - set(PARTS):
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    figures: dict[str, Any] = {"audio_s": AUDIO_S, "tokens_per_language": TOKENS, "threads": options.threads}
+    for name in names:
+        part = PARTS[name]
+        # Those that need float weights make them in another process than they measure.
+        is_apart = part in (first_design, load)
+        figures[name] = part(options.threads) if is_apart else harness.alone(part, options.threads)
+    if {"first_design", "served"} <= figures.keys():
+        figures["times_faster"] = {
+            n: round(figures["first_design"]["seconds"][n] / figures["served"]["seconds"][n], 1) for n in LISTENERS
+        }
+    return figures
 
 
 if __name__ == "__main__":
-    harness.main(__doc__ or "", measure, threads=2)
+    harness.main(__doc__ or "", measure, threads=2, parts=",".join(PARTS))

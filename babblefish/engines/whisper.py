@@ -43,8 +43,8 @@ of its ``max_length``, and at its end, which counts the preceding text."""
 _IN_FEW_TOKENS = frozenset({"ARABIC", "CJK", "CYRILLIC", "GREEK", "HANGUL", "HIRAGANA", "KATAKANA"})
 """Scripts other than Latin in which speech takes no more tokens a second than the limit that fits English."""
 
-_IN_MANY_TOKENS = ("vie",)
-"""Languages in Latin letters in which it takes more."""
+_IN_MANY_TOKENS = ("kaz", "mon", "tat", "vie", "yor")
+"""Languages in these scripts or in Latin letters in which it takes more, or hardly less."""
 
 _MANY_TOKENS = 5
 """How many times as many the others may take: Whisper spells them in pieces of letters, up to three tokens each, where

@@ -15,14 +15,6 @@ from babblefish.domain import UnknownLanguageError
 
 
 @dataclass(frozen=True, slots=True)
-class KokoroVoice:
-    """How Kokoro speaks a language: its phonemizer's code (eSpeak NG's; ja and zh are misaki's) and default voice."""
-
-    phonemizer: str
-    voice: str
-
-
-@dataclass(frozen=True, slots=True)
 class Language:
     """One language.
 
@@ -33,7 +25,7 @@ class Language:
         native_name: In itself.
         whisper: Whisper's token, or None.
         espeak: eSpeak NG's voice, or None.
-        kokoro: Kokoro's voice, or None.
+        kokoro: What reads a text for Kokoro: eSpeak NG's voice, ``ja`` or ``zh`` (misaki's), or None.
         seamless: SeamlessM4T's code where it is another one than ``code``; ``to_seamless`` says what it knows.
     """
 
@@ -43,18 +35,16 @@ class Language:
     native_name: str
     whisper: str | None = None
     espeak: str | None = None
-    kokoro: KokoroVoice | None = None
+    kokoro: str | None = None
     seamless: str | None = None
 
 
 _TABLE = (
-    Language("eng", "en", "English", "English", whisper="en", espeak="en-us", kokoro=KokoroVoice("en-us", "af_heart")),
-    Language("fra", "fr", "French", "Français", whisper="fr", espeak="fr-fr", kokoro=KokoroVoice("fr-fr", "ff_siwis")),
-    Language("spa", "es", "Spanish", "Español", whisper="es", espeak="es", kokoro=KokoroVoice("es", "ef_dora")),
-    Language("ita", "it", "Italian", "Italiano", whisper="it", espeak="it", kokoro=KokoroVoice("it", "if_sara")),
-    Language(
-        "por", "pt", "Portuguese", "Português", whisper="pt", espeak="pt-br", kokoro=KokoroVoice("pt-br", "pf_dora")
-    ),
+    Language("eng", "en", "English", "English", whisper="en", espeak="en-us", kokoro="en-us"),
+    Language("fra", "fr", "French", "Français", whisper="fr", espeak="fr-fr", kokoro="fr-fr"),
+    Language("spa", "es", "Spanish", "Español", whisper="es", espeak="es", kokoro="es"),
+    Language("ita", "it", "Italian", "Italiano", whisper="it", espeak="it", kokoro="it"),
+    Language("por", "pt", "Portuguese", "Português", whisper="pt", espeak="pt-br", kokoro="pt-br"),
     Language("pol", "pl", "Polish", "Polski", whisper="pl", espeak="pl"),
     Language("deu", "de", "German", "Deutsch", whisper="de", espeak="de"),
     Language("nld", "nl", "Dutch", "Nederlands", whisper="nl", espeak="nl"),
@@ -71,19 +61,19 @@ _TABLE = (
     Language("arz", "arz", "Egyptian Arabic", "مصري"),
     Language("ary", "ary", "Moroccan Arabic", "الدارجة"),
     Language("heb", "he", "Hebrew", "עברית", whisper="he", espeak="he"),
-    Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro=KokoroVoice("hi", "hf_alpha")),
-    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn", kokoro=KokoroVoice("zh", "zf_xiaobei")),
+    Language("hin", "hi", "Hindi", "हिन्दी", whisper="hi", espeak="hi", kokoro="hi"),
+    Language("cmn", "zh", "Chinese", "中文", whisper="zh", espeak="cmn", kokoro="zh"),
     Language(
         "cmn-Hant",
         "zh-Hant",
         "Chinese (Traditional)",
         "繁體中文",
         espeak="cmn",
-        kokoro=KokoroVoice("zh", "zf_xiaobei"),
+        kokoro="zh",
         seamless="cmn_Hant",
     ),
     Language("yue", "yue", "Cantonese", "粵語", whisper="yue", espeak="yue"),
-    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja", kokoro=KokoroVoice("ja", "jf_alpha")),
+    Language("jpn", "ja", "Japanese", "日本語", whisper="ja", espeak="ja", kokoro="ja"),
     Language("kor", "ko", "Korean", "한국어", whisper="ko", espeak="ko"),
     Language("vie", "vi", "Vietnamese", "Tiếng Việt", whisper="vi", espeak="vi"),
     Language("tha", "th", "Thai", "ไทย", whisper="th"),
@@ -181,9 +171,6 @@ _TABLE = (
 
 LANGUAGES: dict[str, Language] = {language.code: language for language in _TABLE}
 """Every language the system has a name for, by ISO 639-3 code."""
-
-KOKORO_VOICES = frozenset(language.kokoro.voice for language in _TABLE if language.kokoro)
-"""Names of the Kokoro voices in use."""
 
 
 def script(character: str) -> str:

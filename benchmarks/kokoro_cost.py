@@ -30,7 +30,8 @@ from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.phonemes import Phonemizer
 from babblefish.engines.kokoro.synthesizer import Runner
 from babblefish.engines.kokoro.torch_runner import TorchRunner
-from babblefish.languages import KOKORO_VOICES, LANGUAGES
+from babblefish.engines.kokoro.voices import STYLES, voices
+from babblefish.languages import LANGUAGES
 from babblefish.settings import Settings
 from benchmarks.support import harness
 from tests.support.tiny_kokoro import make_checkpoint
@@ -49,7 +50,7 @@ SIDE_BY_SIDE = ("eng", "fra")
 def make_models(folder: Path) -> None:
     """Write the checkpoint, its ONNX export in float32 and in int8, and the voices as kokoro-onnx reads them."""
     config = json.loads((Path(kokoro_onnx.__file__).parent / "config.json").read_text(encoding="utf-8"))
-    make_checkpoint(folder, KOKORO_VOICES, config)
+    make_checkpoint(folder, STYLES, config)
     voices = {path.stem: torch.load(path).numpy() for path in (folder / "voices").iterdir()}
     np.savez(folder / "voices.npz", **voices)
     # ONNX has no complex numbers; without them KModel computes the same Fourier transforms as convolutions.
@@ -83,7 +84,7 @@ def speak(runner: Runner, phonemes: str, lang: str) -> tuple[float, float]:
     kokoro = LANGUAGES[lang].kokoro
     assert kokoro is not None
     started_s = time.perf_counter()
-    predicted = runner.predict(phonemes, kokoro.voice)
+    predicted = runner.predict(phonemes, voices(kokoro, runner.voices)[0].style)
     samples = predicted.sound(np.arange(len(predicted.energy)))
     return time.perf_counter() - started_s, len(samples) / SAMPLE_RATE_HZ
 
@@ -92,7 +93,7 @@ def measure(runners: Mapping[str, Runner], rounds: int) -> Iterator[tuple[str, i
     """Yield runner, syntheses at once, seconds taken, seconds of speech; the runners take turns."""
     phonemizer = Phonemizer()
     phonemes = {
-        lang: phonemizer.phonemes(text, LANGUAGES[lang].kokoro.phonemizer)  # type: ignore[union-attr]
+        lang: phonemizer.phonemes(text, LANGUAGES[lang].kokoro)  # type: ignore[union-attr]
         for lang, text in SENTENCES.items()
     }
     with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:

@@ -43,11 +43,11 @@ _PATIENCE_S = 30.0
 class _Voice(FakeSynthesizer):
     """Speaks for three seconds, as a sentence does."""
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         noise = np.random.default_rng(0).normal(0, 0.1, int(_HEARD_S * 24_000)).astype(np.float32)
         for _ in range(_PIECES):
             time.sleep(_PIECE_S)
-            yield Speech(noise, 24_000, lang, f"fake:{lang}")
+            yield Speech(noise, 24_000, lang, voice or f"fake:{lang}")
 
 
 def pieces_s(asked_s: Mapping[str, float], at_once: int) -> dict[str, list[float]]:

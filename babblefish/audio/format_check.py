@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from babblefish.audio import spoken_rate
 from babblefish.audio.pcm import pcm16_to_float
 from babblefish.audio.signatures import format_of
+from babblefish.audio.voice_sound import LEAST_S
 from babblefish.domain import SAMPLE_RATE_HZ
 
 _BLOCK = SAMPLE_RATE_HZ
@@ -155,7 +156,7 @@ class FormatCheck:
             guess = self._blocks.feed(frame) or (None if self._whole_frames else self._guess_packets(frame))
         if guess is None and self._windows_left and not self._whole_frames:
             guess = self._guess_rate(len(frame) // 2, arrived_s)
-        if guess is None and self._recordings_left and len(frame) >= 2 * SAMPLE_RATE_HZ * spoken_rate.LEAST_S:
+        if guess is None and self._recordings_left and len(frame) >= 2 * SAMPLE_RATE_HZ * LEAST_S:
             self._recordings_left -= 1
             guess = spoken_rate.looks_like(pcm16_to_float(frame[: len(frame) // 2 * 2]))
         return guess

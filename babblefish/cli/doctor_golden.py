@@ -29,9 +29,9 @@ from babblefish.engines import facts, registry
 from babblefish.engines.contracts import SpeakerEncoder, SpeechRequest, SpeechTranslator
 from babblefish.engines.findings import Finding, Verdict, attempted, compared, measured
 from babblefish.engines.kokoro.synthesizer import Kokoro
+from babblefish.engines.kokoro.voices import DEFAULTS, KokoroVoice
 from babblefish.engines.profiles import Profile, choose
 from babblefish.engines.voice_calibration import Heard, equal_error, measured_scale
-from babblefish.languages import KokoroVoice
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, PROFILES
 from babblefish.models.store import megabytes
@@ -188,9 +188,9 @@ def _people(settings: Settings) -> dict[tuple[str, int], Samples]:
     kokoro = registry.Parts(settings, choose(settings)).kokoro.load()
     assert isinstance(kokoro, Kokoro)
     spoken = {}
-    for name in sorted(kokoro.voices):
+    for name in sorted(DEFAULTS):
         for number, sentence in enumerate(_SENTENCES):
-            pieces = list(kokoro.speak_as(KokoroVoice("en-us", name), sentence, "eng", Deadline.after(_PATIENCE_S)))
+            pieces = list(kokoro.speak_as(KokoroVoice(name), sentence, "eng", Deadline.after(_PATIENCE_S)))
             samples = pcm.resample(np.concatenate([piece.samples for piece in pieces]), pieces[0].sample_rate_hz)
             spoken[name, number] = samples[: int(_PIECE_S * SAMPLE_RATE_HZ)]
     return spoken

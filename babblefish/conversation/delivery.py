@@ -217,7 +217,7 @@ class Delivery:
                         await self._send_piece(streaming, entry, rendition, index, None, piece.timings_ms)
                         continue
                     self._lag.served(job.utterance_id, text.lang)
-                    self._echo.spoke(rendition.caption.text, text.lang, piece.duration_s)
+                    self._echo.spoke(rendition.caption.text, text.lang, piece.voice, piece.duration_s)
                     if piece.wav is not None:
                         await self._send_piece(streaming, entry, rendition, index, piece.wav, piece.timings_ms)
                         index += 1

@@ -42,6 +42,7 @@ class _Heard:
 class _Spoken:
     words: str
     lang: str
+    voice: str
     until_s: float
 
 
@@ -88,31 +89,35 @@ class EchoGuard:
                 overlap = said.client_id != utterance.client_id and said.from_s < until_s and from_s < said.until_s
                 if overlap and _same(words, said.words):
                     raise DuplicateUtteranceError("another microphone in the room has already heard this")
-        if not is_person and self.repeats_speech(utterance, transcript):
+        if not is_person and self.voice_repeated(utterance, transcript) is not None:
             raise EchoError("this is the server's own speech, heard from a loudspeaker")
 
-    def repeats_speech(self, utterance: Utterance, transcript: Transcript) -> bool:
-        """Say whether the words are what a loudspeaker in the room has just said, whoever says them."""
+    def voice_repeated(self, utterance: Utterance, transcript: Transcript) -> str | None:
+        """Return the voice that has just said these words from a loudspeaker in the room, whoever says them now."""
         words = _normal(transcript.text)
         from_s, _ = _times(utterance)
-        return len(words.split()) >= _MIN_WORDS and any(
-            spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words)
+        if len(words.split()) < _MIN_WORDS:
+            return None
+        said = (
+            spoken.voice
             for spoken in self._spoken
+            if spoken.lang == transcript.lang and from_s < spoken.until_s and _same(words, spoken.words)
         )
+        return next(said, None)
 
     def is_quiet(self, utterance: Utterance) -> bool:
         """Say whether no loudspeaker in the room can have been heard in an utterance."""
         from_s, _ = _times(utterance)
         return all(spoken.until_s <= from_s for spoken in self._spoken)
 
-    def spoke(self, text: str, lang: str, duration_s: float) -> None:
-        """Remember that speech of this length is being played to the room from now on."""
+    def spoke(self, text: str, lang: str, voice: str, duration_s: float) -> None:
+        """Remember that speech of this length is being played to the room from now on, in a voice by its name."""
         now_s = self._clock()
         # A listener's loudspeaker plays one piece after another; other languages play on other loudspeakers.
         playing = (spoken.until_s - _ECHO_TAIL_S for spoken in self._spoken if spoken.lang == lang)
         playing_until_s = max(playing, default=now_s)
         until_s = max(now_s, playing_until_s) + duration_s + _ECHO_TAIL_S
-        spoken = _Spoken(_normal(text), lang, until_s)
+        spoken = _Spoken(_normal(text), lang, voice, until_s)
         if self._spoken and (self._spoken[-1].words, self._spoken[-1].lang) == (spoken.words, lang):
             self._spoken.pop()  # a further piece of the same caption
         self._spoken.append(spoken)

@@ -20,6 +20,7 @@ from babblefish.conversation.speakers import (
     SpeakerRegistry,
     VoiceChange,
 )
+from babblefish.conversation.voice_cast import VoiceCast
 from babblefish.domain import (
     UNKNOWN_SPEAKER,
     UNKNOWN_SPEAKER_ID,
@@ -59,6 +60,7 @@ class KnownVoices:
         settings: Settings,
         history: History,
         when_renamed: Callable[[str], None],
+        cast: VoiceCast,
         keeper: Keeper | None = None,
     ) -> None:
         """Know no voice yet.
@@ -70,8 +72,10 @@ class KnownVoices:
             settings: The server's.
             history: Of the room.
             when_renamed: Has everyone told of a voice's new name.
+            cast: Of the synthetic voices that speak for them.
             keeper: Stores the voices of those who agree to it.
         """
+        self._cast = cast
         self.encoder = f"{encoder.name} {encoder.version}"
         self.dimensions = encoder.dimensions
         self.speakers = SpeakerRegistry(
@@ -148,6 +152,7 @@ class KnownVoices:
             raise InvalidMessageError("these are one voice already")
         self._count()
         self.speakers.merge(keep_id, drop_id)
+        self._cast.forget(drop_id)
         name = self.speakers.get(keep_id).known.name
         self._history.replace_voice(drop_id, SpeakerMatch(keep_id, name, 1.0))
         self._tell(keep_id, name, replaces=drop_id)
@@ -279,6 +284,7 @@ class KnownVoices:
     def _forget(self, speaker_id: str) -> None:
         name = self.speakers.get(speaker_id).known.name
         self.speakers.forget(speaker_id)
+        self._cast.forget(speaker_id)
         self._history.replace_voice(speaker_id, UNKNOWN_SPEAKER, name)
         self._tell(UNKNOWN_SPEAKER_ID, UNKNOWN_SPEAKER.name, replaces=speaker_id)
 

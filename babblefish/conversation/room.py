@@ -24,6 +24,7 @@ from babblefish.conversation.presence import PresenceNews
 from babblefish.conversation.results import result_message
 from babblefish.conversation.speakers import Keeper as VoicesKeeper
 from babblefish.conversation.utterances import Utterances
+from babblefish.conversation.voice_cast import VoiceCast
 from babblefish.domain import Owner, Term
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
@@ -65,6 +66,7 @@ class Room:
         self.audience = Audience(settings, pace)
         self.members = self.audience.members
         self.history = History(settings.history_limit if settings.retain else 0, room=name, keeper=keeper)
+        self._cast = VoiceCast(pipeline.voices.of)
         self.voices = KnownVoices(
             name,
             self.members,
@@ -72,6 +74,7 @@ class Room:
             settings,
             self.history,
             lambda speaker_id: self.presence.renamed(speaker_id),
+            self._cast,
             voices,
         )
         self.speakers = self.voices.speakers
@@ -92,6 +95,7 @@ class Room:
             self._backlogs,
             self.lag,
             self._echo,
+            self._cast,
             pipeline,
             settings,
             recorder,

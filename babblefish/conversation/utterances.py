@@ -24,6 +24,7 @@ from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Backlogs, Member
 from babblefish.conversation.passages import Passages, Place
 from babblefish.conversation.turns import Turns
+from babblefish.conversation.voice_cast import VoiceCast
 from babblefish.domain import (
     TYPED_CHARACTERS_PER_S,
     UNKNOWN_SPEAKER,
@@ -95,6 +96,7 @@ class Utterances:
         backlogs: Backlogs,
         lag: Lag,
         echo: EchoGuard,
+        cast: VoiceCast,
         pipeline: Pipeline,
         settings: Settings,
         recorder: Recorder,
@@ -110,6 +112,7 @@ class Utterances:
             backlogs: Of its clients.
             lag: Is told what waits.
             echo: Knows what was spoken in the room.
+            cast: Of the voices that speak in it.
             pipeline: Where utterances go.
             settings: The server's.
             recorder: Hears of what happens.
@@ -126,6 +129,7 @@ class Utterances:
         self._backlogs = backlogs
         self._lag = lag
         self._echo = echo
+        self._cast = cast
         self._pipeline = pipeline
         self._settings = settings
         self._recorder = recorder
@@ -305,6 +309,7 @@ class Utterances:
         await self._refuse_what_was_heard(recognition)
         remember(said.sender, recognition.transcript)
         speaker = self._identify(recognition, said.sender)
+        await self._cast_voice(recognition, speaker)
         own = self._pipeline.also_in(recognition, own_langs)
         entry = self._remember(own, speaker, said.place)
         if said.place.passage is not None:
@@ -352,11 +357,12 @@ class Utterances:
         utterance, transcript = recognition.job.utterance, recognition.transcript
         if utterance.typed is not None:  # no microphone hears that
             return
-        is_person = self._echo.repeats_speech(utterance, transcript) and await self._is_person(recognition)
+        voice = self._echo.voice_repeated(utterance, transcript)
+        is_person = voice is not None and await self._is_person(recognition, voice)
         self._echo.check(utterance, transcript, is_person)
 
-    async def _is_person(self, recognition: Recognition) -> bool:
-        """Say whether an utterance sounds like a person known here, and more so than like the voice that speaks."""
+    async def _is_person(self, recognition: Recognition, voice: str) -> bool:
+        """Say whether an utterance sounds like a person known here, and more so than like a synthetic voice."""
         if recognition.embedding is None:
             return False
         utterance = recognition.job.utterance
@@ -364,7 +370,7 @@ class Utterances:
         likeness = self._speakers.likeness_of_person(recognition.embedding, speech_s, utterance.client_id)
         if likeness is None:
             return False
-        synthetic = await self._pipeline.voices.likeness(recognition.transcript.lang, recognition.embedding, speech_s)
+        synthetic = await self._pipeline.voices.likeness(voice, recognition.embedding, speech_s)
         return likeness > (self._speakers.threshold if synthetic is None else synthetic)
 
     async def _recognise(self, said: _Said, target_langs: set[str]) -> Recognition:
@@ -435,6 +441,15 @@ class Utterances:
             self._speakers.heard_in_quiet(match.speaker_id)
         return match
 
+    async def _cast_voice(self, recognition: Recognition, speaker: SpeakerMatch) -> None:
+        """Find out how high a speaker's voice is where that is not known, for one like it to speak for them."""
+        utterance = recognition.job.utterance
+        is_sure = speaker.speaker_id != UNKNOWN_SPEAKER_ID and not speaker.is_likely
+        if is_sure and utterance.typed is None and not self._cast.knows(speaker.speaker_id):
+            pitch_hz = await self._pipeline.voices.pitch_hz(utterance)
+            if pitch_hz is not None:
+                self._cast.heard(speaker.speaker_id, pitch_hz)
+
     def _who_types(self, sender: Member) -> SpeakerMatch:
         """Return who typed something: the member by its name, and its voice if it has only ever carried one."""
         speaker_id = self._speakers.only_voice_of(sender.client_id) or UNKNOWN_SPEAKER_ID
@@ -455,6 +470,8 @@ class Utterances:
             continues=passage.continues if passage and is_whole else place.continues,
             is_whole=is_whole,
         )
+        if speaker.speaker_id != UNKNOWN_SPEAKER_ID:
+            job.voice_in = partial(self._cast.voice, speaker.speaker_id)
         job.context = partial(self._history.context, before_seq=entry.seq)
         job.names = self.names()
         for member in self._members.values():

@@ -362,19 +362,38 @@ class ConversationTranslator(TextTranslator, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SyntheticVoice:
+    """A voice that an engine speaks with.
+
+    Attributes:
+        name: ``<engine>:<voice>``, as in ``Speech.voice``.
+        pitch_hz: The median of its pitch, where that is known.
+    """
+
+    name: str
+    pitch_hz: float | None = None
+
+
 class Synthesizer(Protocol):
     """Speaks text."""
 
     name: str
 
-    def voice(self, lang: str) -> str | None:
-        """Return the default voice of a language as ``<engine>:<voice>``, or None if it cannot speak it."""
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        """Return its voices for a language, the default one first; none if it cannot speak it."""
         ...
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         """Speak ``text``, yielding pieces in order as they are made; concatenated they are the whole.
 
         Lazy: it is drained inside the worker's thread.
+
+        Args:
+            text: What is to be spoken.
+            lang: ISO 639-3.
+            deadline: After which it is given up.
+            voice: The name of one of ``voices(lang)``; None takes the default one.
 
         Raises:
             EngineError: The engine failed on this text.
@@ -418,7 +437,7 @@ class Engines:
 
     def synthesizer_for(self, lang: str) -> Synthesizer | None:
         """Return the engine that speaks this language, or None."""
-        return next((engine for engine in self.synthesizers if engine.voice(lang)), None)
+        return next((engine for engine in self.synthesizers if engine.voices(lang)), None)
 
     def close(self) -> None:
         """End the processes that an engine keeps running."""

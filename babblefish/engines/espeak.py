@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from babblefish.domain import BabbleFishError, Deadline, EngineError, SetupError, Speech
 from babblefish.engines import espeak_process
+from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.program import Program
 from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words
 from babblefish.languages import LANGUAGES
+
+_PITCHES_HZ = {"": 104.0, "+f2": 197.0, "+m7": 108.0, "+f3": 215.0, "+m4": 96.0, "+f5": 206.0}
+"""What is added to a voice's name for another timbre, the default one first: the median of its pitch in German and
+Polish."""
 
 _START_LIMIT_S = 30.0
 """It starts in a tenth of a second."""
@@ -57,7 +62,7 @@ def _library() -> _Library:
 
 
 class EspeakNg:
-    """Speaks with eSpeak NG's default voice of each language."""
+    """Speaks with eSpeak NG's voice of each language, in several timbres."""
 
     name = "espeak"
 
@@ -74,11 +79,16 @@ class EspeakNg:
             if language.espeak and language.espeak in self._library.identifiers
         }
 
-    def voice(self, lang: str) -> str | None:
-        """Return ``espeak:<voice>``, or None for a language it does not know."""
-        return f"{self.name}:{self._voices[lang]}" if lang in self._voices else None
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        """Return ``espeak:<voice>``, the default one first, or none for a language it does not know."""
+        if lang not in self._voices:
+            return ()
+        return [
+            SyntheticVoice(f"{self.name}:{self._voices[lang]}{timbre}", pitch_hz)
+            for timbre, pitch_hz in _PITCHES_HZ.items()
+        ]
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         """Speak ``text`` as one piece; a text without a letter or digit yields nothing.
 
         Raises:
@@ -89,11 +99,13 @@ class EspeakNg:
             raise EngineError(f"eSpeak NG has no voice for {lang!r}")
         if not has_words(text):
             return
-        question = self._library.identifiers[self._voices[lang]], speakable(text)
+        spoken_by = voice or f"{self.name}:{self._voices[lang]}"
+        _, plus, timbre = spoken_by.partition("+")
+        question = f"{self._library.identifiers[self._voices[lang]]}{plus}{timbre}", speakable(text)
         answer = self._library.program.ask(question, deadline)
         deadline.check()
         if "error" in answer:
             raise EngineError(f"eSpeak NG {answer['error']}")
         if pcm := base64.b64decode(answer["pcm"]):
             samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32) / np.float32(32768.0)
-            yield Speech(samples, self._library.sample_rate_hz, lang, f"{self.name}:{self._voices[lang]}")
+            yield Speech(samples, self._library.sample_rate_hz, lang, spoken_by)

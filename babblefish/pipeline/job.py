@@ -61,6 +61,7 @@ class UtteranceJob:
         terms: The glossary of its conversation when it began.
         expected_langs: Languages that its speaker is likely to speak, as ``SpeechRequest`` has them.
         names: That people in its conversation go by.
+        voice_in: Returns the voice that speaks for its speaker in a language; None where the default one does.
         context: Returns what was said before it in two languages, oldest first, as ``TextRequest`` has it.
     """
 
@@ -73,6 +74,7 @@ class UtteranceJob:
     terms: Terms = NO_TERMS
     expected_langs: Mapping[str, float] = field(default_factory=dict)
     names: Collection[str] = ()
+    voice_in: Callable[[str], str | None] = lambda _lang: None
     context: Callable[[str, str], tuple[tuple[str, str], ...]] = lambda _source, _target: ()
 
     @property

@@ -278,7 +278,9 @@ class Pipeline:
     def voice_of(self, recognition: Recognition, lang: str) -> str | None:
         """Return the voice for a caption in this language, or None where it is what was said, or nothing speaks it."""
         said_in = languages.spoken(recognition.transcript.lang)
-        return self.voices.voice(lang) if languages.spoken(lang) != said_in else None
+        if languages.spoken(lang) == said_in or not (voices := self.voices.of(lang)):
+            return None
+        return recognition.job.voice_in(lang) or voices[0].name
 
     async def _caption(
         self, recognition: Recognition, plan: CaptionPlan, timings: Timings, on_clause: Callable[[str], None]

@@ -48,7 +48,7 @@ class SyntheticVoices:
         if missing > 0:
             voice.samples = np.concatenate((voice.samples, speech.samples[:missing]))
 
-    async def likeness(self, name: str | None, embedding: Embedding, speech_s: float) -> float | None:
+    async def likeness(self, name: str, embedding: Embedding, speech_s: float) -> float | None:
         """Return how much an utterance sounds like a voice, as ``VoiceScale`` has it, or None where nobody can tell.
 
         Args:
@@ -56,7 +56,7 @@ class SyntheticVoices:
             embedding: Of the utterance.
             speech_s: Seconds of speech in it.
         """
-        voice = self._voices.get(name or "")
+        voice = self._voices.get(name)
         if voice is None:
             return None
         if (spoken_s := voice.spoken_s) > voice.embedded_s:

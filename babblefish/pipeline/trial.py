@@ -45,7 +45,7 @@ def _translate_text(engines: Engines, deadline: Deadline) -> None:
 
 def _speak(engines: Engines, deadline: Deadline) -> None:
     for synthesizer in engines.synthesizers:
-        if (lang := next(filter(synthesizer.voice, LANGUAGES), None)) is not None:
+        if (lang := next(filter(synthesizer.voices, LANGUAGES), None)) is not None:
             for _ in synthesizer.synthesize("1", lang, deadline):
                 pass
 

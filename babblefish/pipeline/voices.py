@@ -6,15 +6,16 @@ import base64
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from babblefish.audio import pcm
-from babblefish.domain import BabbleFishError, Deadline, Owner, Samples, Speech
-from babblefish.engines.contracts import Embedding, Engines, Synthesizer
+from babblefish.audio.voice_sound import measured
+from babblefish.domain import BabbleFishError, Owner, Samples, Speech, Utterance
+from babblefish.engines.contracts import Embedding, Engines, Synthesizer, SyntheticVoice
 from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.synthetic_voices import SyntheticVoices
@@ -63,23 +64,32 @@ class Voices:
         self._workers = workers
         self._synthetic = SyntheticVoices(engines.speaker_encoder, workers.speaker)
 
-    def voice(self, lang: str) -> str | None:
-        """Return the voice that speaks this language, or None where no engine does."""
+    def of(self, lang: str) -> Sequence[SyntheticVoice]:
+        """Return the voices that speak this language, the default one first; none where no engine does."""
         synthesizer = self._engines.synthesizer_for(lang)
-        return synthesizer.voice(lang) if synthesizer else None
+        return synthesizer.voices(lang) if synthesizer else ()
 
-    async def likeness(self, lang: str, embedding: Embedding, speech_s: float) -> float | None:
-        """Return how much an utterance sounds like the voice that speaks a language, or None where nobody can tell.
+    async def pitch_hz(self, utterance: Utterance) -> float | None:
+        """Return how high the voice of an utterance is, or None where it says too little, or too much is waiting."""
+        try:
+            heard = await self._workers.sockets.run(measured, utterance.samples, owner=utterance.owner)
+        except BabbleFishError as error:
+            _log.warning("the pitch of a voice stays unknown: %s", error)
+            return None
+        return heard.pitch_hz if heard else None
+
+    async def likeness(self, voice: str, embedding: Embedding, speech_s: float) -> float | None:
+        """Return how much an utterance sounds like a voice that speaks, or None where nobody can tell.
 
         Args:
-            lang: ISO 639-3.
+            voice: Its name.
             embedding: Of the utterance.
             speech_s: Seconds of speech in it.
 
         Returns:
             A similarity as ``VoiceScale`` has it.
         """
-        return await self._synthetic.likeness(self.voice(lang), embedding, speech_s)
+        return await self._synthetic.likeness(voice, embedding, speech_s)
 
     async def speak(
         self, job: UtteranceJob, text: SpokenText, timings: Timings, pieces: bool = True, whole: bool = False
@@ -125,7 +135,7 @@ class Voices:
             asked_s = time.perf_counter()
             began_s = asked_s if began_s is None else began_s
             spelled = job.terms.respelled(stretch, text.lang)
-            synthesize = partial(_begin_synthesis, synthesizer, spelled, text.lang, job.deadline, timings, asked_s)
+            synthesize = partial(_begin_synthesis, synthesizer, spelled, text.lang, job, timings, asked_s)
             speeches = self._workers.synthesis.stream(synthesize, lambda speech: speech.duration_s, job.utterance.owner)
             async with contextlib.aclosing(speeches):
                 while True:
@@ -148,12 +158,12 @@ class Voices:
 
 
 def _begin_synthesis(
-    synthesizer: Synthesizer, text: str, lang: str, deadline: Deadline, timings: Timings, asked_s: float
+    synthesizer: Synthesizer, text: str, lang: str, job: UtteranceJob, timings: Timings, asked_s: float
 ) -> Iterator[Speech]:
     """Begin to speak a text, in the worker's thread; numbers and signs become words for the voice alone."""
     if "synthesis_queue" not in timings.own_ms:
         timings.add({"synthesis_queue": since_ms(asked_s)})
-    return synthesizer.synthesize(spoken_form(text, lang), lang, deadline)
+    return synthesizer.synthesize(spoken_form(text, lang), lang, job.deadline, job.voice_in(lang))
 
 
 def _wav_base64(speeches: list[Speech]) -> str:

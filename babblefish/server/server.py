@@ -272,7 +272,7 @@ def _languages(engines: Engines) -> list[server_messages.LanguageInfo]:
                 name=language.name,
                 native_name=language.native_name,
                 captions=to_each[code].quality if spoken(to_each[code].lang) == spoken(code) else Quality.UNTRANSLATED,
-                voice=synthesizer.voice(code) if synthesizer else None,
+                voice=synthesizer.voices(code)[0].name if synthesizer else None,
             )
         )
     return sorted(found, key=lambda info: (info.captions == Quality.UNTRANSLATED, info.name))

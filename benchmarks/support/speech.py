@@ -127,7 +127,7 @@ def voice_of(lang: str) -> Synthesizer:
     """Return what speaks a language in the default profile."""
     model_dir = Settings().model_dir
     kokoro = Kokoro(OnnxRunner(*(install.locate(name, model_dir) for name in ("kokoro-int8", "kokoro-voices")), 1))
-    return kokoro if kokoro.voice(lang) else EspeakNg()
+    return kokoro if kokoro.voices(lang) else EspeakNg()
 
 
 def noisy(samples: Samples, snr_db: float, seed: int) -> Samples:

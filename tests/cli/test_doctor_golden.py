@@ -13,7 +13,7 @@ import pytest
 from babblefish.cli import doctor_golden
 from babblefish.cli.main import main
 from babblefish.engines.findings import Finding, Verdict, attempted, compared, measured
-from babblefish.languages import KOKORO_VOICES
+from babblefish.engines.kokoro.voices import STYLES
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.fake_hub import hashes_in, pinned_to
@@ -101,7 +101,7 @@ def test_weights_that_nobody_published_differ_and_are_measured_to_the_end(
     says = dict(zip(("eng", "fra", "pol", "deu"), tiny_seamless.SENTENCES, strict=False))
     tiny_seamless.make_checkpoint(folders["seamless-m4t-v2-large"], says=says, max_shard_size="500KB")
     make_wespeaker(folders["wespeaker-voxceleb-resnet34-LM"])
-    tiny_kokoro.make_checkpoint(folders["Kokoro-82M"], KOKORO_VOICES)
+    tiny_kokoro.make_checkpoint(folders["Kokoro-82M"], STYLES)
     monkeypatch.setattr(install, "CATALOGUE", pinned_to(hashes_in(tmp_path)))
 
     found = list(doctor_golden.examine(Settings(model_dir=tmp_path)))

@@ -130,7 +130,7 @@ async def test_an_engine_that_hangs_is_waited_for_until_the_deadline_only(fakes:
 async def test_a_voice_that_hangs_costs_the_speech_and_not_the_caption(fakes: Fakes) -> None:
     gate = threading.Event()
 
-    def hang(text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def hang(text: str, lang: str, deadline: Deadline, voice: str | None) -> Iterator[Speech]:
         gate.wait(10)
         yield from ()
 
@@ -149,7 +149,7 @@ async def test_a_voice_that_hangs_costs_the_speech_and_not_the_caption(fakes: Fa
 async def test_what_breaks_in_one_language_does_not_reach_the_others(running: Running, fakes: Fakes) -> None:
     synthesize = fakes.synthesizer.synthesize
 
-    def unsound_in_spanish(text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def unsound_in_spanish(text: str, lang: str, deadline: Deadline, voice: str | None) -> Iterator[Speech]:
         for piece in synthesize(text, lang, deadline):
             yield replace(piece, samples=np.array([object()])) if lang == "spa" else piece
 

@@ -185,6 +185,7 @@ async def test_recorded_speech_in_six_languages_is_understood(real: Running) -> 
 @pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="no recorded speech beside the project")
 async def test_two_recorded_voices_keep_their_names(real: Running) -> None:
     client = await real.client(target_lang="eng", audio="none")
+    french = await real.client(target_lang="fra", audio="stream")
     wanted = []
     for number in range(4):
         for speaker in ("1688-142285", "2033-164914"):
@@ -195,6 +196,9 @@ async def test_two_recorded_voices_keep_their_names(real: Running) -> None:
             await client.wait_for("result", len(wanted), PATIENCE_S)
     heard = [result["speaker_id"] for result in client.of_type("result")]
     assert len(set(zip(wanted, heard, strict=True))) == 2
+    results = await french.wait_for("result", len(wanted), PATIENCE_S)
+    spoken_by = [(result["speaker_id"], result["tts_voice"]) for result in results]
+    assert len(set(spoken_by)) == len({voice for _, voice in spoken_by}) == 2, "each is heard in a voice of their own"
 
 
 async def test_what_claire_types_is_read_and_heard_in_english_and_spanish(real: Running) -> None:

@@ -27,8 +27,8 @@ from babblefish.engines.kokoro.frames import Prediction
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.phonemes import Phonemizer
 from babblefish.engines.kokoro.synthesizer import Kokoro
+from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.text_splitting import split_pieces, split_sentences
-from babblefish.languages import KOKORO_VOICES
 from babblefish.models import install
 from babblefish.settings import Settings
 
@@ -56,7 +56,8 @@ SECOND = (*[SILENT] * 20, *[SPOKEN] * 40, *[SILENT] * 20)
 class ScriptedPrediction:
     """Sounds in each frame as that frame always does, or as the script says."""
 
-    def __init__(self, energy: Sequence[float]) -> None:
+    def __init__(self, energy: Sequence[float], pitches: list[float] | None = None) -> None:
+        self.pitches = [] if pitches is None else pitches
         self.energy = np.array(energy, dtype=np.float32)
         self.made: list[list[int]] = []
 
@@ -66,18 +67,23 @@ class ScriptedPrediction:
         tone[self.energy < 0] = 0
         return tone[frames].ravel().astype(np.float32)
 
+    def at_pitch(self, times: float) -> Prediction:
+        self.pitches.append(times)
+        return self
+
 
 class ScriptedRunner:
     """Plays a tone for whatever it is given, a second unless told otherwise, and remembers it."""
 
-    def __init__(self, voices: frozenset[str] = KOKORO_VOICES, energy: Sequence[float] = SECOND) -> None:
+    def __init__(self, voices: frozenset[str] = STYLES, energy: Sequence[float] = SECOND) -> None:
         self.voices = voices
         self.energy = energy
         self.spoken: list[tuple[str, str]] = []
+        self.pitches: list[float] = []
 
     def predict(self, phonemes: str, voice: str) -> Prediction:
         self.spoken.append((phonemes, voice))
-        return ScriptedPrediction(self.energy)
+        return ScriptedPrediction(self.energy, self.pitches)
 
 
 class FailingRunner(ScriptedRunner):
@@ -180,10 +186,31 @@ def test_a_runner_that_fails_costs_this_utterance() -> None:
 
 
 @pytest.mark.usefixtures("european")
+@pytest.mark.parametrize("lang", ["eng", "fra", "ita", "por", "spa", "hin"])
+def test_six_people_can_have_a_voice_each(lang: str) -> None:
+    voices = Kokoro(ScriptedRunner()).voices(lang)
+    assert len({voice.name for voice in voices}) == len(voices) >= 6
+    pitches_hz = [voice.pitch_hz or 0.0 for voice in voices]
+    assert min(pitches_hz) < 155
+    assert max(pitches_hz) > 170
+
+
+@pytest.mark.usefixtures("european")
+def test_a_voice_is_made_lower_where_its_name_says_so() -> None:
+    runner = ScriptedRunner()
+    (piece,) = Kokoro(runner).synthesize("Bonjour.", "fra", Deadline.after(60), "kokoro:ff_siwis@0.7")
+    assert piece.voice == "kokoro:ff_siwis@0.7"
+    assert [voice for _, voice in runner.spoken] == ["ff_siwis"]
+    assert runner.pitches == [0.7]
+    list(Kokoro(runner).synthesize("Bonjour.", "fra", Deadline.after(60)))
+    assert runner.pitches == [0.7]
+
+
+@pytest.mark.usefixtures("european")
 def test_a_language_whose_voice_the_runner_lacks_is_not_spoken() -> None:
-    engine = Kokoro(ScriptedRunner(KOKORO_VOICES - {"ff_siwis"}))
-    assert engine.voice("fra") is None
-    assert engine.voice("eng") == "kokoro:af_heart"
+    engine = Kokoro(ScriptedRunner(STYLES - {"ff_siwis"}))
+    assert not engine.voices("fra")
+    assert engine.voices("eng")[0].name == "kokoro:af_heart"
     with pytest.raises(EngineError, match="no voice"):
         list(engine.synthesize("Bonjour.", "fra", Deadline.after(60)))
 
@@ -263,9 +290,9 @@ def test_without_its_text_processing_a_language_is_left_to_another_engine(
     # None in place of a module makes its import fail as if it were not installed.
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(Cutlet=fail) if broken else None)
     engine = Kokoro(ScriptedRunner())
-    assert engine.voice(lang) is None
-    assert engine.voice("eng") == "kokoro:af_heart"
-    assert EspeakNg().voice(lang) is not None
+    assert not engine.voices(lang)
+    assert engine.voices("eng")[0].name == "kokoro:af_heart"
+    assert EspeakNg().voices(lang)
     with pytest.raises(EngineError, match="no voice"):
         list(engine.synthesize(SENTENCES[lang][0], lang, Deadline.after(60)))
 

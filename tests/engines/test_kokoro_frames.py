@@ -102,6 +102,13 @@ def test_frames_are_taken_with_both_halves_of_pitch_and_energy() -> None:
     assert [values.tolist() for values in given] == [[[[4, 1], [10, 7]]], [[8, 9, 2, 3]], [[80, 90, 20, 30]]]
 
 
+def test_a_higher_pitch_is_that_of_the_voice_and_not_of_what_has_none() -> None:
+    nothing = np.zeros((1, 2, 2), dtype=np.float32)
+    pitch = np.array([[7.0, 100.0, 200.0, 7.0]], dtype=np.float32)
+    predicted = Predicted(nothing, pitch, pitch, lambda *_: np.zeros(0, dtype=np.float32)).at_pitch(1.5)
+    assert (predicted.pitch.dtype, predicted.pitch.tolist()) == (np.float32, [[7.0, 150.0, 300.0, 7.0]])
+
+
 def tiny_model(folder: Path, decoder: str) -> tuple[Path, Path]:
     """Write a model whose samples are the phonemes' numbers five times over, and a voice."""
     axis = numpy_helper.from_array(np.array([1]), "axis")

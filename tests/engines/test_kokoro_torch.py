@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from babblefish.domain import Deadline, DeadlineExceededError, Samples, SetupError, Speech
-from babblefish.languages import KOKORO_VOICES, LANGUAGES
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("kokoro", reason="the full extra is not installed")
 
 from babblefish.engines.kokoro.synthesizer import Kokoro  # noqa: E402 - only where torch is
 from babblefish.engines.kokoro.torch_runner import TorchRunner  # noqa: E402
+from babblefish.engines.kokoro.voices import STYLES  # noqa: E402
 from babblefish.engines.text_splitting import split_pieces  # noqa: E402
 from tests.support.tiny_kokoro import FRAMES_PER_PHONEME, make_checkpoint  # noqa: E402
 
@@ -44,7 +44,7 @@ SAMPLES_PER_FRAME = 600
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("kokoro")
-    make_checkpoint(folder, KOKORO_VOICES)
+    make_checkpoint(folder, STYLES)
     yield folder
     shutil.rmtree(folder)  # pytest would keep its 200 MB for the next sessions
 
@@ -86,12 +86,9 @@ def loudness(samples: Samples) -> float:
 
 @pytest.mark.parametrize("lang", SENTENCES)
 def test_every_language_of_espeak_is_spoken_in_its_own_voice(engine: Kokoro, lang: str) -> None:
-    kokoro = LANGUAGES[lang].kokoro
-    assert kokoro is not None
     pieces = speak(engine, SENTENCES[lang], lang)
     for speech in pieces:
-        assert (speech.sample_rate_hz, speech.lang, speech.voice) == (24_000, lang, f"kokoro:{kokoro.voice}")
-        assert engine.voice(lang) == speech.voice
+        assert (speech.sample_rate_hz, speech.lang, speech.voice) == (24_000, lang, engine.voices(lang)[0].name)
         assert speech.samples.dtype == np.float32
         assert np.isfinite(speech.samples).all()
         assert loudness(speech.samples) > 0.01
@@ -174,8 +171,8 @@ def test_a_call_computes_with_the_threads_asked_for_in_whichever_thread_it_is(ch
 def test_a_language_whose_voice_file_is_missing_is_not_spoken(own_checkpoint: Path) -> None:
     (own_checkpoint / "voices" / "ff_siwis.pt").unlink()
     engine = Kokoro(TorchRunner(own_checkpoint, threads=1))
-    assert engine.voice("fra") is None
-    assert engine.voice("eng") == "kokoro:af_heart"
+    assert not engine.voices("fra")
+    assert engine.voices("eng")[0].name == "kokoro:af_heart"
 
 
 @pytest.mark.parametrize("name", ["config.json", "kokoro-v1_0.pth"])

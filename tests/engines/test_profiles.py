@@ -6,13 +6,14 @@ import itertools
 import shutil
 import sys
 from collections import namedtuple
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from babblefish.domain import Deadline, Quality, SetupError, Speech
 from babblefish.engines import profiles, registry
-from babblefish.engines.contracts import Route
+from babblefish.engines.contracts import Route, SyntheticVoice
 from babblefish.engines.llm import routes
 from babblefish.engines.profiles import choose, fitted, weights
 from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
@@ -222,10 +223,12 @@ class _Voice:
         self.name = name
         self.speaks = speaks
 
-    def voice(self, lang: str) -> str | None:
-        return f"{self.name}:x" if lang in self.speaks else None
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        return (SyntheticVoice(f"{self.name}:x"),) if lang in self.speaks else ()
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> itertools.repeat[Speech]:
+    def synthesize(
+        self, text: str, lang: str, deadline: Deadline, voice: str | None = None
+    ) -> itertools.repeat[Speech]:
         raise NotImplementedError
 
 

@@ -45,7 +45,7 @@ def test_every_language_has_its_token_and_its_voice(loaded: SeamlessModel) -> No
     assert loaded.languages == {code: facts.SEAMLESS_LANGUAGES[name] for code, name in names.items() if name}
     assert len(loaded.languages) == 98
     voice = SeamlessSynthesizer(loaded, threads=1)
-    spoken = {names[code] for code in LANGUAGES if voice.voice(code)}
+    spoken = {names[code] for code in LANGUAGES if voice.voices(code)}
     assert spoken == facts.SEAMLESS_VOICES.keys() | {"cmn_Hant"}  # which is cmn to a voice
 
 
@@ -73,4 +73,4 @@ def test_a_sentence_is_spoken(loaded: SeamlessModel) -> None:
     (speech,) = voice.synthesize(facts.SEAMLESS_READ.text, "fra", Deadline.after(60))
 
     assert len(speech.samples) > 0
-    assert voice.voice("fra") == "seamless:fra"
+    assert voice.voices("fra")[0].name == "seamless:fra"

@@ -52,7 +52,7 @@ def voices() -> list[Synthesizer]:
 def test_numbers_and_units_are_heard_as_they_were_meant(
     lang: str, text: str, words: set[str], whisper: Whisper, voices: list[Synthesizer]
 ) -> None:
-    voice = next(voice for voice in voices if voice.voice(lang))
+    voice = next(voice for voice in voices if voice.voices(lang))
     pieces = list(voice.synthesize(spoken_form(text, lang), lang, Deadline.after(120)))
     samples = np.concatenate([piece.samples for piece in pieces])
     heard = whisper.translate(

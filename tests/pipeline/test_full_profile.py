@@ -13,8 +13,8 @@ import pytest
 from babblefish.cli.demo import read_speech
 from babblefish.domain import SAMPLE_RATE_HZ
 from babblefish.engines.contracts import Engines
+from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.profiles import choose
-from babblefish.languages import KOKORO_VOICES
 from babblefish.models import install
 from babblefish.server.server import Server
 from babblefish.settings import Settings
@@ -61,7 +61,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.mkdir()
     tiny_seamless.make_checkpoint(seamless, says=WRITES, max_shard_size="500KB")
     make_wespeaker(speakers)
-    tiny_kokoro.make_checkpoint(kokoro, KOKORO_VOICES)
+    tiny_kokoro.make_checkpoint(kokoro, STYLES)
     return folder
 
 

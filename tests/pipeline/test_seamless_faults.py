@@ -6,7 +6,7 @@ The weights are int8, as by default, and one channel of what the text decoder's 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from babblefish.domain import Deadline, Speech
-from babblefish.engines.contracts import Engines, Synthesizer
+from babblefish.engines.contracts import Engines, Synthesizer, SyntheticVoice
 from babblefish.settings import Settings
 from tests.support.fakes import make_fakes, speech
 from tests.support.serving import Running, serving
@@ -55,10 +55,10 @@ class Recorded:
         self.texts: list[str] = []
         self.made: list[Speech] = []
 
-    def voice(self, lang: str) -> str | None:
-        return self._engine.voice(lang)
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        return self._engine.voices(lang)
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         self.texts.append(text)
         for piece in self._engine.synthesize(text, lang, deadline):
             self.made.append(piece)

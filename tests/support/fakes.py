@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -33,6 +33,7 @@ from babblefish.engines.contracts import (
     SpeechRequest,
     SpeechTranslation,
     StretchEmbedder,
+    SyntheticVoice,
     TextRequest,
     TextTranslation,
     VoiceScale,
@@ -248,11 +249,15 @@ class FakeSynthesizer:
         self.spoken: list[str] = []
         self.delay_s: dict[str, float] = {}
         self.piece_samples = 2400
+        self.pitches_hz = {"": 200.0}
+        """Of its voices in each language, by what their names have beside the language."""
 
-    def voice(self, lang: str) -> str | None:
-        return f"fake:{lang}" if lang in self.langs else None
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        if lang not in self.langs:
+            return ()
+        return [SyntheticVoice(f"fake:{lang}{suffix}", pitch_hz) for suffix, pitch_hz in self.pitches_hz.items()]
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         self.calls.note(f"speak {lang}")
         self.before(text)
         for piece in range(2):
@@ -260,7 +265,8 @@ class FakeSynthesizer:
                 raise RuntimeError("scripted failure")
             time.sleep(self.delay_s.get(lang, 0.0))
             self.calls.threads.add(threading.get_ident())
-            yield Speech(np.full(self.piece_samples, 0.1 * (piece + 1), dtype=np.float32), 24000, lang, f"fake:{lang}")
+            samples = np.full(self.piece_samples, 0.1 * (piece + 1), dtype=np.float32)
+            yield Speech(samples, 24000, lang, voice or f"fake:{lang}")
         self.spoken.append(text)
 
 

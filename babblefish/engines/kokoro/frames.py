@@ -9,7 +9,7 @@ which fall where the voice is quietest. That is so in any language and needs to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +45,9 @@ misheard some names that it heard with 16."""
 _CONTEXT_FRAMES = 4
 """Frames beyond a cut that a piece is made with, as each frame's sound depends on its neighbours."""
 
+_LOWEST_HZ = 30.0
+"""Of a voice; below it is what Kokoro predicts where there is none."""
+
 _QUIET = 0.2
 """Share of the range of energy below which a frame is silent: Kokoro's silence lies at -9, its speech at 0 to 9."""
 
@@ -59,6 +62,10 @@ class Prediction(Protocol):
 
     def sound(self, frames: NDArray[np.intp]) -> Samples:
         """Make the sound of some frames as if there were no others; shape ``[600 x frames]``, 24 kHz."""
+        ...
+
+    def at_pitch(self, times: float) -> Prediction:
+        """Return the same, so many times as high; as it is where the model makes sound only of the whole."""
         ...
 
 
@@ -77,6 +84,10 @@ class Predicted:
     pitch: NDArray[np.float32]
     energies: NDArray[np.float32]
     decode: Callable[[Any, Any, Any], Samples]
+
+    def at_pitch(self, times: float) -> Predicted:
+        """Return the same, so many times as high."""
+        return replace(self, pitch=np.where(self.pitch > _LOWEST_HZ, self.pitch * np.float32(times), self.pitch))
 
     @property
     def energy(self) -> NDArray[np.float32]:

@@ -18,8 +18,8 @@ from onnx.utils import Extractor
 
 from babblefish.domain import Samples, SetupError
 from babblefish.engines.kokoro.frames import Predicted, Prediction
+from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.onnx_session import open_session
-from babblefish.languages import KOKORO_VOICES
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class OnnxRunner:
             self._decoder = open_session(halves[1], threads) if halves else None
             self._tokenizer = Tokenizer(vocab=embedded_vocab(self._session))
             with np.load(voices_path) as voices:
-                self._styles = {voice: voices[voice] for voice in KOKORO_VOICES if voice in voices}
+                self._styles = {voice: voices[voice] for voice in STYLES if voice in voices}
         except Exception as error:
             raise SetupError(f"Kokoro cannot be loaded from {model_path} and {voices_path}: {error}") from error
         self._dtypes = input_dtypes(self._session)
@@ -102,6 +102,9 @@ class _Whole:
 
     def sound(self, frames: NDArray[np.intp]) -> Samples:
         return self.make()
+
+    def at_pitch(self, times: float) -> _Whole:
+        return self
 
 
 def _divide(model: Any) -> tuple[bytes, bytes] | None:

@@ -11,11 +11,14 @@ from kokoro_onnx.config import SAMPLE_RATE
 from kokoro_onnx.trim import trim
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.kokoro.frames import SAMPLES_PER_FRAME, Cutter, Prediction, Span
 from babblefish.engines.kokoro.phonemes import Phonemizer
+from babblefish.engines.kokoro.voices import KokoroVoice
+from babblefish.engines.kokoro.voices import voices as voices_of
 from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words, pause_after_s, split_pieces
-from babblefish.languages import LANGUAGES, KokoroVoice
+from babblefish.languages import LANGUAGES
 
 _FADE_SAMPLES = 240
 """Of one piece into the next, where a text is cut: 10 ms, in which no click is left of two waves that do not meet."""
@@ -26,7 +29,7 @@ class Runner(Protocol):
 
     @property
     def voices(self) -> Collection[str]:
-        """Those of the language table's voices that it has."""
+        """The names of Kokoro's own voices that it has."""
         ...
 
     def predict(self, phonemes: str, voice: str) -> Prediction:
@@ -41,7 +44,7 @@ class Runner(Protocol):
 
 
 class Kokoro:
-    """Speaks with Kokoro's default voice of each language; calls may run side by side."""
+    """Speaks with Kokoro's voices; calls may run side by side."""
 
     name = "kokoro"
 
@@ -49,29 +52,22 @@ class Kokoro:
         """Load the text processing.
 
         Args:
-            runner: Computes the model. The engine speaks a language if the runner has its voice and the text processing
-                of the language is installed.
+            runner: Computes the model. The engine speaks a language if the runner has its default voice and the text
+                processing of the language is installed.
         """
         self._runner = runner
         self._phonemizer = Phonemizer()
-        self._voices: dict[str, KokoroVoice] = {
-            code: language.kokoro
+        self._voices: dict[str, dict[str, KokoroVoice]] = {
+            code: {self._full_name(voice): voice for voice in voices_of(language.kokoro, runner.voices)}
             for code, language in LANGUAGES.items()
-            if language.kokoro
-            and language.kokoro.voice in runner.voices
-            and self._phonemizer.reads(language.kokoro.phonemizer)
+            if language.kokoro and self._phonemizer.reads(language.kokoro)
         }
 
-    def voice(self, lang: str) -> str | None:
-        """Return ``kokoro:<voice>``, or None for a language it does not speak."""
-        return f"{self.name}:{self._voices[lang].voice}" if lang in self._voices else None
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        """Return its voices as ``kokoro:<voice>``, the default one first; none for a language it does not speak."""
+        return [SyntheticVoice(name, voice.pitch_hz) for name, voice in self._voices.get(lang, {}).items()]
 
-    @property
-    def voices(self) -> Collection[str]:
-        """The names of all voices of the model, whatever their language."""
-        return self._runner.voices
-
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
 
         A piece that ends where a part of the text does, but not the text, has the pause that the punctuation there asks
@@ -81,17 +77,18 @@ class Kokoro:
             EngineError: Kokoro does not speak the language or failed on this text.
             DeadlineExceededError: It took too long; checked before each piece.
         """
-        if lang not in self._voices:
+        voices = self._voices.get(lang)
+        if not voices:
             raise EngineError(f"Kokoro has no voice for {lang!r}")
-        yield from self.speak_as(self._voices[lang], text, lang, deadline)
+        yield from self.speak_as(voices.get(voice or "", next(iter(voices.values()))), text, lang, deadline)
 
     def speak_as(self, voice: KokoroVoice, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
         """Speak ``text`` as ``synthesize`` does, with any voice of the model."""
-        spoken_by = f"{self.name}:{voice.voice}"
+        spoken_by = self._full_name(voice)
         pieces = [piece for piece in split_pieces(speakable(text)) if has_words(piece)]
         cutter = Cutter()
         for is_last_piece, piece in _mark_last(pieces):
-            for is_last_chunk, chunk in _mark_last(self._phoneme_chunks(piece, voice)):
+            for is_last_chunk, chunk in _mark_last(self._phoneme_chunks(piece, lang)):
                 deadline.check()
                 prediction = self._predict(chunk, voice)
                 overlap = np.zeros(0, dtype=np.float32)
@@ -103,10 +100,11 @@ class Kokoro:
                         samples = np.concatenate([samples, np.zeros(int(pause_s * SAMPLE_RATE), dtype=np.float32)])
                     yield Speech(samples, SAMPLE_RATE, lang, spoken_by)
 
-    def _phoneme_chunks(self, piece: str, voice: KokoroVoice) -> list[str]:
+    def _phoneme_chunks(self, piece: str, lang: str) -> list[str]:
         """Return a piece's phonemes: one chunk, unless they are more than the model takes at once."""
         try:
-            chunks: list[str] = split_phonemes(" ".join(self._phonemizer.phonemes(piece, voice.phonemizer).split()))
+            phonemes = self._phonemizer.phonemes(piece, LANGUAGES[lang].kokoro or "")
+            chunks: list[str] = split_phonemes(" ".join(phonemes.split()))
         except Exception as error:
             raise EngineError("Kokoro cannot read this text") from error
         if not chunks:
@@ -115,9 +113,13 @@ class Kokoro:
 
     def _predict(self, phonemes: str, voice: KokoroVoice) -> Prediction:
         try:
-            return self._runner.predict(phonemes, voice.voice)
+            prediction = self._runner.predict(phonemes, voice.style)
         except Exception as error:
             raise EngineError("Kokoro failed on this text") from error
+        return prediction if voice.times == 1.0 else prediction.at_pitch(voice.times)
+
+    def _full_name(self, voice: KokoroVoice) -> str:
+        return f"{self.name}:{voice.name}"
 
     def _speak(self, prediction: Prediction, span: Span, overlap: Samples) -> tuple[Samples, Samples]:
         """Make the sound of a span, without silence at the ends of the text.

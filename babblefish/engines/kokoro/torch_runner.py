@@ -16,8 +16,8 @@ from torch.nn.utils import remove_weight_norm
 
 from babblefish.domain import Samples, SetupError
 from babblefish.engines.kokoro.frames import Predicted, Prediction
+from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.torch_threads import use_threads
-from babblefish.languages import KOKORO_VOICES
 
 _REPOSITORY = "hexgrad/Kokoro-82M"
 _CONFIG = "config.json"
@@ -46,7 +46,7 @@ class TorchRunner:
                 raise SetupError(f"{folder / name} is missing; copy {name} of {_REPOSITORY} there")
         self._threads = threads
         config = _read(folder / _CONFIG, _load_config)
-        paths = {voice: folder / "voices" / f"{voice}.pt" for voice in KOKORO_VOICES}
+        paths = {voice: folder / "voices" / f"{voice}.pt" for voice in STYLES}
         self._styles = {voice: _read(path, _load_voice) for voice, path in paths.items() if path.is_file()}
         self.voices = frozenset(self._styles)
         self._model: Any = _read(folder / _WEIGHTS, lambda path: _load(config, path))

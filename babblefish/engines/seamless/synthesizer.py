@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.facts import SEAMLESS_SPEAKERS
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words, split_pieces
@@ -50,24 +51,28 @@ class SeamlessSynthesizer:
             if name in tables.vocoder_lang_code_to_id
         }
 
-    def voice(self, lang: str) -> str | None:
-        """Return ``seamless:<its code of the language>``, or None for a language that the checkpoint cannot speak."""
-        return f"{self.name}:{self._names[lang]}" if lang in self._voices else None
+    def voices(self, lang: str) -> Sequence[SyntheticVoice]:
+        """Return ``seamless:<its code of the language>``, or none for a language that the checkpoint cannot speak."""
+        if lang not in self._voices:
+            return ()
+        return (SyntheticVoice(f"{self.name}:{self._names[lang]}"),)
 
-    def synthesize(self, text: str, lang: str, deadline: Deadline) -> Iterator[Speech]:
+    def synthesize(self, text: str, lang: str, deadline: Deadline, voice: str | None = None) -> Iterator[Speech]:
         """Speak ``text`` piece by piece; a text without a letter or digit yields nothing.
+
+        Each language has one voice, so ``voice`` changes nothing.
 
         Raises:
             EngineError: The model does not speak the language or failed on this text.
             DeadlineExceededError: It took too long; checked before each of the three steps of a piece.
         """
-        voice = self.voice(lang)
-        if voice is None:
+        if lang not in self._voices:
             raise EngineError(f"SeamlessM4T has no voice for {lang!r}")
+        [only] = self.voices(lang)
         for piece in split_pieces(text):
             if has_words(piece):
                 samples = self._speak(piece, lang, deadline)
-                yield Speech(samples, self._loaded.model.config.sampling_rate, lang, voice)
+                yield Speech(samples, self._loaded.model.config.sampling_rate, lang, only.name)
 
     def _speak(self, piece: str, lang: str, deadline: Deadline) -> Samples:
         use_threads(self._threads)  # for each piece, as another engine may be called in between

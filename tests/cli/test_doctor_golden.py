@@ -71,6 +71,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_what_is_not_installed_is_said_and_the_rest_is_examined(installed: Path) -> None:
     found = list(doctor_golden.examine(Settings(model_dir=installed)))
@@ -82,6 +83,7 @@ def test_what_is_not_installed_is_said_and_the_rest_is_examined(installed: Path)
     assert made(found)["voices of campplus"]["threshold"] == 0.55
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_weights_that_nobody_published_differ_and_are_measured_to_the_end(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ _OF_THE_ROOM = 0.5
 
 def expected_langs(member: Member, members: Iterable[Member]) -> dict[str, float]:
     """Return the languages that a member of these is likely to speak; see ``expectation``."""
-    return expectation(member.spoken_langs, {lang for each in members for lang in _known(each)})
+    return expectation(member.spoken_langs, {lang for each in members for lang in _known(each)}, _known(member))
 
 
 def _known(member: Member) -> set[str]:
@@ -38,25 +38,30 @@ def expected_of_typed(member: Member, members: Iterable[Member]) -> dict[str, fl
     whom nothing is known, what the members know.
     """
     here = tuple(members)
-    own = _known(member) or {lang for each in here for lang in _known(each)}
-    expected = expected_langs(member, here)
+    known = {lang for each in here for lang in _known(each)}
+    own = _known(member) or known
+    expected = expectation(member.spoken_langs, known)
     return expected | {lang: expected.get(lang, 0.0) + _OF_THE_ROOM for lang in own}
 
 
-def expectation(spoken_langs: Sequence[str], room_langs: Set[str]) -> dict[str, float]:
+def expectation(
+    spoken_langs: Sequence[str], room_langs: Set[str], own_langs: Set[str] = frozenset()
+) -> dict[str, float]:
     """Return how much speaks for a language, as ``SpeechRequest.expected_langs`` has it.
 
-    A room of a single language says nothing: whoever is alone there, or not understood, speaks any other.
+    A room of a single language says nothing: whoever is alone there, or not understood, speaks any other. Of who has
+    said nothing yet, what they hear is likelier than what others hear.
 
     Args:
         spoken_langs: The languages of the speaker's last utterances, the newest last.
         room_langs: What the members of the room speak or hear.
+        own_langs: What the speaker does.
     """
     expected: dict[str, float] = {}
     for age, lang in enumerate(reversed(spoken_langs)):
         expected[lang] = expected.get(lang, 0.0) + _FADING**age
     if expected or len(room_langs) > 1:
-        for lang in room_langs:
+        for lang in (*room_langs, *(() if spoken_langs else own_langs)):
             expected[lang] = expected.get(lang, 0.0) + _OF_THE_ROOM
     return expected
 

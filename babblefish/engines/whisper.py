@@ -363,7 +363,8 @@ class Whisper:
             own, foreign = (
                 self._decode(encoded, one, [self._transcribe], duration_s, timings_ms)[0] for one in (lang, other)
             )
-            return own.mean_logprob >= _LIKELY_LOGPROB and not own.repeats and _rank(own) > _rank(foreign)
+            is_likely = own.mean_logprob > max(_LIKELY_LOGPROB, foreign.mean_logprob)
+            return is_likely and not (own.repeats or own.silent)
 
         found = change(request.pauses, length, heard, request.expected_langs)
         if found is None:

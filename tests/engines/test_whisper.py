@@ -480,3 +480,29 @@ def test_an_utterance_in_one_language_of_the_room_is_cut_nowhere(whisper: Whispe
     pauses = tuple(int(len(samples) * share) for share in (0.4, 0.5, 0.6))
     for other in {"eng", "fra", "deu", "spa", "ita", "por"} - {language_code(said)}:
         recognised_in_a_room(whisper, samples, pauses, {language_code(said), other})
+
+
+SURE = _Hypothesis("¿Qué tal está usted?", -0.1, 0.1, False)
+ALIEN = _Hypothesis("Che tal esta uste?", -1.0, 0.1, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "foreign", "is_cut"),
+    [
+        (_Hypothesis("Buona sera.", -0.3, 0.1, False), _Hypothesis("Buenas era.", -0.6, 0.1, False), True),
+        (_Hypothesis("Buona sera.", -0.8, 0.1, False), _Hypothesis("Buenas era.", -0.9, 0.1, False), False),
+        (_Hypothesis("Buona sera. " * 9, -0.2, 0.1, False), _Hypothesis("Buenas era.", -0.6, 0.1, False), False),
+        (_Hypothesis("Primo legge.", -0.6, 0.1, False), _Hypothesis("Primero le " * 9, -0.3, 0.1, False), False),
+    ],
+)
+def test_where_the_language_seems_to_change_both_texts_must_be_likely_and_likelier_in_it(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch, own: _Hypothesis, foreign: _Hypothesis, is_cut: bool
+) -> None:
+    languages = iter([{"ita": 0.9, "spa": 0.1}, {"ita": 0.0, "spa": 1.0}])
+    texts = iter([own, foreign, SURE, ALIEN])
+    monkeypatch.setattr(whisper, "_heard", lambda *_: next(languages))
+    monkeypatch.setattr(whisper, "_decode", lambda *_: [next(texts)])
+    samples, expected = read_speech(ENGLISH_SPEECH), expectation([], {"ita", "spa"})
+    pauses = (len(samples) // 2,)
+    request = SpeechRequest(samples, Deadline.after(60), nothing, expected_langs=expected, pauses=pauses)
+    assert (whisper._change(whisper._encode(samples, 10.0, {}), request, {}) is not None) == is_cut

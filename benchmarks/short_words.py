@@ -2,8 +2,8 @@
 
 Numbers, days, yes, no and thanks in five languages, spoken by the embedded voices: with the language declared, with it
 unknown, and with it unknown in a room of two languages (this one and English; English and French): before the speaker
-has said anything there, after three sure utterances in the same language, and after three in the other one. What a
-voice says is the same in every run on one machine, and so is what is heard.
+has said anything there, who hears this language or the other one, after three sure utterances in the same language, and
+after three in the other one. What a voice says is the same in every run on one machine, and so is what is heard.
 
 A word is right where nothing else is heard; a number may be written in digits. It is doubled where it, or another word,
 is heard twice or more, and lost where there is no result. A doubled word is not right. A language is right whatever is
@@ -89,7 +89,8 @@ def _ways(lang: str) -> dict[str, tuple[frozenset[str], dict[str, float]]]:
     return {
         "declared": (frozenset({lang}), {}),
         "automatic": (none, {}),
-        "first in a room": (none, expectation([], room)),
+        "first in a room": (none, expectation([], room, {lang})),
+        "first, of who hears the other": (none, expectation([], room, {other})),
         "after three": (none, expectation([lang] * 3, room)),
         "after three others": (none, expectation([other] * 3, room)),
     }

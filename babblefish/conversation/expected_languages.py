@@ -18,7 +18,9 @@ _FADING = 0.8
 themselves known."""
 
 _OF_THE_ROOM = 0.5
-"""What a language of the room counts for, in utterances of the speaker."""
+"""What a language of the room counts for, in utterances of the speaker. Of 152 recorded prompts of up to three words,
+each beside four other languages, 86 % are in the right one of two that count alike. If it counts twice, as what their
+speaker hears does, it is 91 %, and 78 % if the other does."""
 
 
 def expected_langs(member: Member, members: Iterable[Member]) -> dict[str, float]:

@@ -495,7 +495,7 @@ ALIEN = _Hypothesis("Che tal esta uste?", -1.0, 0.1, False)
         (_Hypothesis("Primo legge.", -0.6, 0.1, False), _Hypothesis("Primero le " * 9, -0.3, 0.1, False), False),
     ],
 )
-def test_where_the_language_seems_to_change_both_texts_must_be_likely_and_likelier_in_it(
+def test_where_the_language_seems_to_change_both_texts_must_fit_it(
     whisper: Whisper, monkeypatch: pytest.MonkeyPatch, own: _Hypothesis, foreign: _Hypothesis, is_cut: bool
 ) -> None:
     languages = iter([{"ita": 0.9, "spa": 0.1}, {"ita": 0.0, "spa": 1.0}])

@@ -117,9 +117,9 @@ def spoken(lang: str, least_words: int, snr_db: float) -> Iterator[Clip]:
         yield Clip(f"sentence {at}", lang, {lang: text}, samples)
 
 
-def read_aloud(text: str, lang: str, voice: Synthesizer) -> Samples:
-    """Return a text as a voice of this language (ISO 639-3) speaks it, shape ``[n]``, 16 kHz."""
-    pieces = voice.synthesize(text, lang, Deadline.after(_PATIENCE_S))
+def read_aloud(text: str, lang: str, engine: Synthesizer, voice: str | None = None) -> Samples:
+    """Return a text as an engine's voice, or its default one, speaks it in a language, shape ``[n]``, 16 kHz."""
+    pieces = engine.synthesize(text, lang, Deadline.after(_PATIENCE_S), voice)
     return np.concatenate([resample(piece.samples, piece.sample_rate_hz) for piece in pieces])
 
 

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from babblefish.domain import UnknownLanguageError
+from babblefish.errors import UnknownLanguageError
 
 
 @dataclass(frozen=True, slots=True)

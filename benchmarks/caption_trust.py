@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from babblefish import Interpreter, Settings
-from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality
+from babblefish.domain import Quality
+from babblefish.errors import EngineError, NoPathError, NoSpeechError
 from benchmarks.support import harness, speech
 from benchmarks.support.words import normal_in, with_interval
 from benchmarks.translation_quality import chrf, statistics_of

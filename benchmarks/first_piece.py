@@ -24,12 +24,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Samples
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.kokoro.frames import Prediction
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.whisper import Whisper
+from babblefish.errors import NoSpeechError
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness

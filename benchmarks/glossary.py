@@ -18,17 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from babblefish.domain import (
-    SAMPLE_RATE_HZ,
-    Deadline,
-    DeadlineExceededError,
-    EngineError,
-    NoSpeechError,
-    Samples,
-    Term,
-    Utterance,
-)
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Samples, Term, Utterance
 from babblefish.engines.contracts import ConversationTranslator, Engines, TextRequest
+from babblefish.errors import DeadlineExceededError, EngineError, NoSpeechError
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from babblefish.terms import NO_TERMS, Terms, has_term

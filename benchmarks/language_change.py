@@ -36,11 +36,12 @@ import numpy as np
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.cli.demo import read_speech
 from babblefish.conversation.expected_languages import expectation
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples, Transcript, TwoLanguagesError
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Samples, Transcript
 from babblefish.engines import registry
 from babblefish.engines.contracts import SpeakerEncoder, SpeechRequest
 from babblefish.engines.profiles import choose
 from babblefish.engines.whisper import _PADDING_S, Whisper
+from babblefish.errors import NoSpeechError, TwoLanguagesError
 from babblefish.models import install
 from babblefish.pipeline.voice_change import by_voice
 from babblefish.settings import Settings

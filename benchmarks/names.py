@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from babblefish import names
-from babblefish.domain import Deadline, EngineError, SetupError
+from babblefish.domain import Deadline
 from babblefish.engines import profiles
 from babblefish.engines.contracts import ConversationTranslator, Route, TextRequest
 from babblefish.engines.llm.guards import Fault, check
 from babblefish.engines.registry import Parts
+from babblefish.errors import EngineError, SetupError
 from babblefish.settings import Settings
 from benchmarks.support import corpus, harness
 

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline
+from babblefish.errors import EngineError
 from babblefish.languages import FLORES_CODES
 from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert

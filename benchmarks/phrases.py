@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, SetupError
+from babblefish.domain import Deadline
 from babblefish.engines import profiles
 from babblefish.engines.contracts import ConversationTranslator, Route, TextRequest, TextTranslator
 from babblefish.engines.registry import Parts
+from babblefish.errors import DeadlineExceededError, EngineError, SetupError
 from babblefish.pipeline.phrasebook import Phrase, Phrasebook, read, spoken
 from babblefish.settings import Settings
 from benchmarks.support import corpus, harness

@@ -34,13 +34,14 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.seamless import int8, speech_translator
 from babblefish.engines.seamless.checkpoint import empty_model
 from babblefish.engines.seamless.decoder import Decoder
 from babblefish.engines.seamless.int8 import Int8Linear
 from babblefish.engines.seamless.model import DType, SeamlessModel, load_weights
+from babblefish.errors import NoSpeechError
 from benchmarks.support import harness
 
 AUDIO_S = 3

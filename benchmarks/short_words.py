@@ -22,12 +22,13 @@ import numpy as np
 
 from babblefish.audio.segmenter import Segment, Segmenter
 from babblefish.conversation.expected_languages import expectation
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples, Transcript
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Samples, Transcript
 from babblefish.engines.contracts import LEAST_LANG_CONFIDENCE, SpeechRequest
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.silero import Silero
 from babblefish.engines.whisper import Whisper
+from babblefish.errors import NoSpeechError
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness

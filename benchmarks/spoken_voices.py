@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babblefish.audio.voice_sound import measured
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, NoSpeechError, Samples
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Samples
 from babblefish.engines.campplus.encoder import CamPlusPlus
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.whisper import Whisper
+from babblefish.errors import NoSpeechError
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import harness

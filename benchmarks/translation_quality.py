@@ -34,12 +34,13 @@ import sacrebleu
 from numpy.typing import NDArray
 from sacrebleu.metrics import CHRF
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, Quality, SetupError
+from babblefish.domain import Deadline, Quality
 from babblefish.engines import profiles
 from babblefish.engines.apertium import Apertium
 from babblefish.engines.contracts import ConversationTranslator, Route, SpeechRequest, TextRequest, TextTranslator
 from babblefish.engines.registry import Parts
 from babblefish.engines.whisper import Whisper
+from babblefish.errors import DeadlineExceededError, EngineError, NoSpeechError, SetupError
 from babblefish.models import install
 from babblefish.settings import Settings
 from benchmarks.support import corpus, harness

@@ -34,9 +34,10 @@ from typing import Any
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from babblefish.domain import Deadline, NoSpeechError, Samples
+from babblefish.domain import Deadline, Samples
 from babblefish.engines import whisper
 from babblefish.engines.contracts import SpeechRequest
+from babblefish.errors import NoSpeechError
 from babblefish.languages import LANGUAGES
 from babblefish.models import install
 from babblefish.settings import Settings

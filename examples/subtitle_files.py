@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from babblefish import Interpreter, Settings
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.interpreter import Line
 
 LONGEST_S = 4 * 3600.0

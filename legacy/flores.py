@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from babblefish import languages
-from babblefish.domain import UnknownLanguageError
+from babblefish.errors import UnknownLanguageError
 from babblefish.languages import FLORES_CODES, LANGUAGES, Language, flores_code, language_code, language_of
 
 

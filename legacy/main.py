@@ -14,7 +14,7 @@ from fastapi import FastAPI, Form, UploadFile
 from fastapi_offline import FastAPIOffline
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from babblefish.domain import NoSpeechError
+from babblefish.errors import NoSpeechError
 from babblefish.pipeline.interpreter import Interpreter, Line
 from babblefish.server.sites import Sites
 from legacy.flores import Spoken, Written, flores_or_iso, named, spoken, written

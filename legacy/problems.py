@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 
 _RETRY_AFTER_S = 2
 """A full queue of utterances is worked off in a few seconds."""

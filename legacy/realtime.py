@@ -18,8 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 from babblefish.audio import pcm
 from babblefish.audio.format_check import FormatCheck
 from babblefish.audio.segmenter import Segment
-from babblefish.domain import (
-    SAMPLE_RATE_HZ,
+from babblefish.domain import SAMPLE_RATE_HZ
+from babblefish.errors import (
     BabbleFishError,
     BadAudioError,
     InvalidMessageError,

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.server.connections import BoundedHttp, BoundedWebSocket, ConnectionLimits, raise_file_limit
 from babblefish.settings import Settings

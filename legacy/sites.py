@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from babblefish.domain import NotAllowedError
+from babblefish.errors import NotAllowedError
 from babblefish.server.sites import FORWARDED, Sites
 from legacy.problems import problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from babblefish.domain import UnknownLanguageError
+from babblefish.errors import UnknownLanguageError
 from babblefish.languages import FLORES_CODES, LANGUAGES, flores_code, language_code, language_of, spoken
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from babblefish.domain import SAMPLE_RATE_HZ, InvalidAudioError, Samples
+from babblefish.domain import SAMPLE_RATE_HZ, Samples
+from babblefish.errors import InvalidAudioError
 
 
 def pcm16_to_float(data: bytes) -> Samples:

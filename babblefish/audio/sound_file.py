@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babblefish.audio.signatures import format_of
-from babblefish.domain import SAMPLE_RATE_HZ, InvalidAudioError, RecordingTooLongError, Samples
+from babblefish.domain import SAMPLE_RATE_HZ, Samples
+from babblefish.errors import InvalidAudioError, RecordingTooLongError
 
 _SYNC, _SYNC_MASK = 0xFFE0, 0xFFE0
 _LAYER, _ADTS = 0x0006, 0x0000

@@ -21,7 +21,8 @@ import uvicorn
 
 from babblefish.audio import pcm
 from babblefish.client import Message, connect
-from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
+from babblefish.domain import SAMPLE_RATE_HZ, Samples
+from babblefish.errors import SetupError
 from babblefish.languages import language, language_code
 from babblefish.server import invitation
 from babblefish.server.app import create_app, server_config

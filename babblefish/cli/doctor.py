@@ -21,8 +21,8 @@ from cryptography import x509
 
 from babblefish.cli import demo, doctor_conversation, doctor_golden
 from babblefish.cli.doctor_machine import Check, Outcome, Say, failed, judge, machine_checks, ok, port_is_free, warning
-from babblefish.domain import SetupError
 from babblefish.engines.findings import Verdict
+from babblefish.errors import SetupError
 from babblefish.server.access import KEY_FILE, access_of, is_required
 from babblefish.server.addresses import is_loopback
 from babblefish.settings import Settings

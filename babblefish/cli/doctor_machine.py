@@ -18,9 +18,9 @@ from pathlib import Path
 from cryptography import x509
 
 from babblefish.cli.models import licence
-from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines.apertium import INSTALL_COMMAND, Apertium
 from babblefish.engines.profiles import FULL_PACKAGES, INSTALL_COMMANDS, MEMORY_BYTES, Profile, choose, weights
+from babblefish.errors import BabbleFishError, SetupError
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE
 from babblefish.models.store import State, megabytes

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from babblefish.cli import demo, doctor, models, tokens
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 from babblefish.models.catalogue import PROFILES
 from babblefish.server import invitation, service
 from babblefish.server.access import Access

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from babblefish.domain import SetupError
 from babblefish.engines.profiles import Profile, choose, weights
+from babblefish.errors import SetupError
 from babblefish.models import hub, install
 from babblefish.models.catalogue import CATALOGUE, PROFILES, Asset, HubAsset
 from babblefish.models.store import State

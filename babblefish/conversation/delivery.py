@@ -16,7 +16,7 @@ from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Envelope, Slot
 from babblefish.conversation.results import result_message, speech_message
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.job import Timings, UtteranceJob
 from babblefish.pipeline.pipeline import Pipeline, Rendition
 from babblefish.pipeline.recognition import Recognition

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from babblefish.domain import DuplicateUtteranceError, EchoError, Transcript, Utterance
+from babblefish.domain import Transcript, Utterance
+from babblefish.errors import DuplicateUtteranceError, EchoError
 
 _SIMILAR = 0.8
 """Share of matching characters from which two recognitions are of the same words; other words rarely reach it."""

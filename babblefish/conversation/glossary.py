@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from babblefish.conversation.members import Member, broadcast
-from babblefish.domain import GlossaryFullError, SetupError, Term, UnknownLanguageError
+from babblefish.domain import Term
+from babblefish.errors import GlossaryFullError, SetupError, UnknownLanguageError
 from babblefish.pipeline.pace import Pace
 from babblefish.terms import Terms
 from babblefish.wire.client_messages import GlossaryTerm

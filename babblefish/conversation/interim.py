@@ -17,7 +17,8 @@ from babblefish.conversation.glossary import Glossary
 from babblefish.conversation.history import History
 from babblefish.conversation.lag import Lag
 from babblefish.conversation.members import Member, broadcast, offer
-from babblefish.domain import BabbleFishError, Utterance
+from babblefish.domain import Utterance
+from babblefish.errors import BabbleFishError
 from babblefish.languages import scripts
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.pace import Pace

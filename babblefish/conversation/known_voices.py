@@ -21,17 +21,9 @@ from babblefish.conversation.speakers import (
     VoiceChange,
 )
 from babblefish.conversation.voice_cast import VoiceCast
-from babblefish.domain import (
-    UNKNOWN_SPEAKER,
-    UNKNOWN_SPEAKER_ID,
-    InvalidMessageError,
-    NotReadyError,
-    NotYoursError,
-    OverloadedError,
-    SpeakerMatch,
-    UnknownSpeakerError,
-)
+from babblefish.domain import UNKNOWN_SPEAKER, UNKNOWN_SPEAKER_ID, SpeakerMatch
 from babblefish.engines.contracts import SpeakerEncoder
+from babblefish.errors import InvalidMessageError, NotReadyError, NotYoursError, OverloadedError, UnknownSpeakerError
 from babblefish.settings import Settings
 from babblefish.wire import server_messages
 

@@ -11,7 +11,8 @@ from babblefish.conversation.history_keeper import HistoryKeeper
 from babblefish.conversation.room import Room
 from babblefish.conversation.speakers import SpeakerRecord
 from babblefish.conversation.voice_keeper import VoiceKeeper
-from babblefish.domain import ServerFullError, Term
+from babblefish.domain import Term
+from babblefish.errors import ServerFullError
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline
 from babblefish.settings import Settings

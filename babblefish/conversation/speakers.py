@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from babblefish.conversation.heard_voices import HeardVoice, HeardVoices, together
-from babblefish.domain import UNKNOWN_SPEAKER, NotYoursError, SpeakerMatch, UnknownSpeakerError
+from babblefish.domain import UNKNOWN_SPEAKER, SpeakerMatch
 from babblefish.engines.contracts import Embedding, VoiceScale, mean_voice
+from babblefish.errors import NotYoursError, UnknownSpeakerError
 
 _ID = "speaker_"
 

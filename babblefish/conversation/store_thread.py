@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from babblefish.domain import BabbleFishError
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.workers import Worker
 
 _QUEUED = 16

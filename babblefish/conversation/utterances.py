@@ -29,14 +29,12 @@ from babblefish.domain import (
     TYPED_CHARACTERS_PER_S,
     UNKNOWN_SPEAKER,
     UNKNOWN_SPEAKER_ID,
-    BabbleFishError,
-    OverloadedError,
     SpeakerMatch,
-    TwoLanguagesError,
     Utterance,
     new_utterance_id,
 )
 from babblefish.engines.text_splitting import split_to_fit
+from babblefish.errors import BabbleFishError, OverloadedError, TwoLanguagesError
 from babblefish.languages import spoken
 from babblefish.pipeline.fair_queue import FairQueue, Waiting
 from babblefish.pipeline.job import UtteranceJob

@@ -22,8 +22,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
-from babblefish.domain import Deadline, EngineError, Quality, SetupError
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import Route
+from babblefish.errors import EngineError, SetupError
 from babblefish.languages import LANGUAGES
 
 MODES_DIR = Path("/usr/share/apertium/modes")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from babblefish.domain import BabbleFishError, Deadline, EngineError, SetupError, Speech
+from babblefish.domain import Deadline, Speech
 from babblefish.engines import espeak_process
 from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.program import Program
 from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words
+from babblefish.errors import BabbleFishError, EngineError, SetupError
 from babblefish.languages import LANGUAGES
 
 _PITCHES_HZ = {"": 104.0, "+f2": 197.0, "+m7": 108.0, "+f3": 215.0, "+m4": 96.0, "+f5": 206.0}

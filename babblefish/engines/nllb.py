@@ -16,7 +16,7 @@ from typing import Any
 import ctranslate2
 import tokenizers
 
-from babblefish.domain import Deadline, EngineError, Quality, UnknownLanguageError
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import Route
 from babblefish.engines.decoding import (
     MAX_SOURCE_TOKENS,
@@ -26,6 +26,7 @@ from babblefish.engines.decoding import (
     max_translation_tokens,
 )
 from babblefish.engines.text_splitting import has_words, space, split_line
+from babblefish.errors import EngineError, UnknownLanguageError
 from babblefish.languages import FLORES_CODES, flores_code, language_of
 
 _END = "</s>"

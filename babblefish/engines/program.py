@@ -12,7 +12,8 @@ import sys
 import weakref
 from typing import Any
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline
+from babblefish.errors import EngineError
 
 _TICK_MS = 50
 """How often a wait checks its deadline."""

@@ -26,9 +26,10 @@ from pyannote.audio.core.task import Problem, Resolution, Specifications  # noqa
 from pyannote.audio.telemetry import metrics  # noqa: E402
 from torch.torch_version import TorchVersion  # noqa: E402
 
-from babblefish.domain import SAMPLE_RATE_HZ, EngineError, Samples, SetupError  # noqa: E402
+from babblefish.domain import SAMPLE_RATE_HZ, Samples  # noqa: E402
 from babblefish.engines.contracts import Embedding, VoiceScale, weights_version  # noqa: E402
 from babblefish.engines.torch_threads import use_threads  # noqa: E402
+from babblefish.errors import EngineError, SetupError  # noqa: E402
 
 # It reports devices and advertises products at every load.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

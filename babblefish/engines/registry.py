@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from babblefish.domain import SAMPLE_RATE_HZ, Deadline, DeadlineExceededError, EngineError, NoSpeechError, SetupError
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline
 from babblefish.engines.contracts import (
     BatchSpeechTranslator,
     ConversationTranslator,
@@ -29,6 +29,7 @@ from babblefish.engines.contracts import (
     VoiceDetector,
 )
 from babblefish.engines.profiles import INSTALL_COMMANDS, MEASURED_LLM, Profile
+from babblefish.errors import DeadlineExceededError, EngineError, NoSpeechError, SetupError
 from babblefish.languages import SPOKEN_WITH
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, ProfileName

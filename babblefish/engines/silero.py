@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from babblefish.domain import Samples, SetupError
+from babblefish.domain import Samples
 from babblefish.engines.onnx_session import open_session
+from babblefish.errors import SetupError
 
 _CHUNK = 512
 _CONTEXT = 64

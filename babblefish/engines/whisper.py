@@ -23,11 +23,12 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript, TwoLanguagesError
+from babblefish.domain import SAMPLE_RATE_HZ, Quality, Samples, Transcript
 from babblefish.engines.contracts import Hearing, SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_looping, is_repetitive, least_logprob, max_speech_tokens
 from babblefish.engines.heard_language import Spoken, by_sound, change, likeliest
 from babblefish.engines.text_splitting import has_words
+from babblefish.errors import NoSpeechError, TwoLanguagesError
 from babblefish.languages import LANGUAGES, from_whisper, scripts
 
 _FULL_WINDOW_S = 30.0

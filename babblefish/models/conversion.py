@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import store
 from babblefish.models.catalogue import ConvertedAsset
 from babblefish.models.store import FileRecord, Manifest, Report

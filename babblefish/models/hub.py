@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import store
 from babblefish.models.catalogue import HubAsset
 from babblefish.models.store import FetchError, FileRecord, Manifest, Report

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import conversion, hub, packages, store
 from babblefish.models.catalogue import (
     CATALOGUE,

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models.catalogue import VOICE_SHAPE, Package, PackagedAsset, WeightFile
 from babblefish.models.store import SCRATCH_PREFIX, FetchError, Report, State, megabytes, remove, sha256, work_folder
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models.catalogue import Asset, FolderAsset
 
 MANIFEST_NAME = "babblefish-manifest.json"

@@ -11,20 +11,10 @@ from typing import Self
 from babblefish.audio.file_check import looks_like
 from babblefish.audio.segmenter import Segment, Segmenter, open_segmenter
 from babblefish.audio.sound_file import decode
-from babblefish.domain import (
-    SAMPLE_RATE_HZ,
-    Caption,
-    EngineError,
-    MislabelledError,
-    NoPathError,
-    NoSpeechError,
-    Samples,
-    Transcript,
-    Utterance,
-    new_utterance_id,
-)
+from babblefish.domain import SAMPLE_RATE_HZ, Caption, Samples, Transcript, Utterance, new_utterance_id
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import Profile
+from babblefish.errors import EngineError, MislabelledError, NoPathError, NoSpeechError
 from babblefish.pipeline.pipeline import Pipeline, Rendition
 from babblefish.pipeline.recognition import Recognition
 from babblefish.pipeline.runtime import Runtime

@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from babblefish.domain import Deadline, DeadlineExceededError, Utterance
+from babblefish.domain import Deadline, Utterance
+from babblefish.errors import DeadlineExceededError
 from babblefish.terms import NO_TERMS, Terms
 
 

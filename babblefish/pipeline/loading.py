@@ -6,10 +6,10 @@ import asyncio
 import logging
 import time
 
-from babblefish.domain import BabbleFishError, SetupError
 from babblefish.engines import registry
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import Profile
+from babblefish.errors import BabbleFishError, SetupError
 from babblefish.pipeline.workers import Worker
 from babblefish.settings import Settings
 from babblefish.telemetry.usage import in_group

@@ -16,17 +16,7 @@ from dataclasses import dataclass, replace
 from babblefish import languages
 from babblefish.audio import pcm
 from babblefish.audio.segmenter import Segment, SpeechMeter
-from babblefish.domain import (
-    BabbleFishError,
-    Caption,
-    Deadline,
-    MistranslatedError,
-    NoSpeechError,
-    Owner,
-    Quality,
-    Transcript,
-    Utterance,
-)
+from babblefish.domain import Caption, Deadline, Owner, Quality, Transcript, Utterance
 from babblefish.engines.contracts import (
     BatchSpeechTranslator,
     Embedding,
@@ -34,6 +24,7 @@ from babblefish.engines.contracts import (
     SpeechRequest,
     SpeechTranslation,
 )
+from babblefish.errors import BabbleFishError, MistranslatedError, NoSpeechError
 from babblefish.pipeline.idle_gate import IdleGate
 from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.pace import Pace

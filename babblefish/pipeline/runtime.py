@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 
-from babblefish.domain import BabbleFishError, Deadline, DeadlineExceededError, OverloadedError
+from babblefish.domain import Deadline
 from babblefish.engines.contracts import Engines
 from babblefish.engines.profiles import choose, fitted
+from babblefish.errors import BabbleFishError, DeadlineExceededError, OverloadedError
 from babblefish.pipeline.loading import load_engines
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline

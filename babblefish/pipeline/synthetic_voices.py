@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from babblefish.audio import pcm
-from babblefish.domain import BabbleFishError, Samples, Speech
+from babblefish.domain import Samples, Speech
 from babblefish.engines.contracts import Embedding, SpeakerEncoder
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.workers import Worker
 
 _log = logging.getLogger(__name__)

@@ -10,17 +10,9 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from babblefish import names
-from babblefish.domain import (
-    NOBODY,
-    BabbleFishError,
-    Caption,
-    Deadline,
-    EngineError,
-    NoPathError,
-    Owner,
-    Quality,
-)
+from babblefish.domain import NOBODY, Caption, Deadline, Owner, Quality
 from babblefish.engines.contracts import ConversationTranslator, Engines, Route, TextRequest, TextTranslation
+from babblefish.errors import BabbleFishError, EngineError, NoPathError
 from babblefish.pipeline.job import UtteranceJob, until
 from babblefish.pipeline.phrasebook import Phrasebook
 from babblefish.pipeline.recognition import Recognition, as_written

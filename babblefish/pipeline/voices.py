@@ -14,8 +14,9 @@ import numpy as np
 
 from babblefish.audio import pcm
 from babblefish.audio.voice_sound import measured
-from babblefish.domain import BabbleFishError, Owner, Samples, Speech, Utterance
+from babblefish.domain import Owner, Samples, Speech, Utterance
 from babblefish.engines.contracts import Embedding, Engines, Synthesizer, SyntheticVoice
+from babblefish.errors import BabbleFishError
 from babblefish.pipeline.job import Timings, UtteranceJob, since_ms, until
 from babblefish.pipeline.spoken_text import SpokenText
 from babblefish.pipeline.synthetic_voices import SyntheticVoices

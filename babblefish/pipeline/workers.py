@@ -18,7 +18,8 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple
 
-from babblefish.domain import NOBODY, BabbleFishError, EngineError, OverloadedError, Owner
+from babblefish.domain import NOBODY, Owner
+from babblefish.errors import BabbleFishError, EngineError, OverloadedError
 from babblefish.pipeline.fair_queue import FairQueue, Waiting
 from babblefish.settings import Settings
 from babblefish.telemetry.usage import join_group

@@ -13,7 +13,7 @@ from typing import Any
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from babblefish.clock import steady_unix_s
-from babblefish.domain import NotAllowedError, SetupError
+from babblefish.errors import NotAllowedError, SetupError
 from babblefish.server.addresses import is_loopback
 from babblefish.server.files import read_key
 from babblefish.settings import Settings

@@ -16,7 +16,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from structlog.contextvars import bind_contextvars
 
 from babblefish.audio.segmenter import open_segmenter
-from babblefish.domain import (
+from babblefish.engines.contracts import Engines
+from babblefish.errors import (
     BabbleFishError,
     NotAllowedError,
     NotReadyError,
@@ -25,7 +26,6 @@ from babblefish.domain import (
     TooFastError,
     TooManyError,
 )
-from babblefish.engines.contracts import Engines
 from babblefish.pipeline.pace import Pace
 from babblefish.server.access import Admission
 from babblefish.server.connections import BoundedHttp, BoundedWebSocket, ConnectionLimits

@@ -23,7 +23,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.protocol import State
 
-from babblefish.domain import TooFastError
+from babblefish.errors import TooFastError
 from babblefish.server.limits import TokenBucket, owner_of
 from babblefish.settings import Settings
 from babblefish.wire import server_messages

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 
 _log = logging.getLogger(__name__)
 

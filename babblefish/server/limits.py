@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
-from babblefish.domain import NotAllowedError, TooFastError, TooManyError
+from babblefish.errors import NotAllowedError, TooFastError, TooManyError
 from babblefish.settings import Settings
 
 _T = TypeVar("_T")

@@ -13,13 +13,7 @@ from babblefish.conversation.passages import Readable
 from babblefish.conversation.record import FORMATS, Record
 from babblefish.conversation.rooms import Rooms
 from babblefish.conversation.store_thread import StoreError
-from babblefish.domain import (
-    BabbleFishError,
-    InvalidMessageError,
-    NoRecordError,
-    NotAllowedError,
-    NotReadyError,
-)
+from babblefish.errors import BabbleFishError, InvalidMessageError, NoRecordError, NotAllowedError, NotReadyError
 from babblefish.languages import language_code
 from babblefish.server.rest import admit, check_origin, checked_room, refusal
 from babblefish.server.routes import address_of, admin_cookie_of, bearer_of

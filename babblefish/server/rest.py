@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import TypeAdapter, ValidationError
 
-from babblefish.domain import (
+from babblefish.errors import (
     BabbleFishError,
     InvalidMessageError,
     NobodyHereError,

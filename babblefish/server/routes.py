@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from babblefish.domain import NotAllowedError, TooFastError
+from babblefish.errors import NotAllowedError, TooFastError
 from babblefish.server import invitation
 from babblefish.server.addresses import is_loopback, this_machine
 from babblefish.server.dashboard import Dashboard

@@ -7,7 +7,8 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from babblefish.domain import BabbleFishError, NobodyHereError, Owner
+from babblefish.domain import Owner
+from babblefish.errors import BabbleFishError, NobodyHereError
 from babblefish.server.rest import admit, body_of, check_origin, checked_room, refusal
 from babblefish.server.routes import address_of
 from babblefish.server.server import Server

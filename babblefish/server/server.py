@@ -17,14 +17,9 @@ from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
 from babblefish.conversation.voice_file import VoiceFile
 from babblefish.conversation.voice_keeper import VoiceKeeper
-from babblefish.domain import (
-    NotReadyError,
-    Quality,
-    RestartingError,
-    ServerFullError,
-    SetupError,
-)
+from babblefish.domain import Quality
 from babblefish.engines.contracts import Engines
+from babblefish.errors import NotReadyError, RestartingError, ServerFullError, SetupError
 from babblefish.languages import LANGUAGES, spoken
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.pipeline import Pipeline

@@ -21,21 +21,17 @@ from babblefish.conversation.members import Member
 from babblefish.conversation.outbox import Outbox
 from babblefish.conversation.room import Room
 from babblefish.conversation.rooms import Rooms
-from babblefish.domain import (
-    SAMPLE_RATE_HZ,
+from babblefish.domain import SAMPLE_RATE_HZ, Owner, Samples, Utterance, new_utterance_id
+from babblefish.errors import (
     BabbleFishError,
     BadAudioError,
     GlossaryFullError,
     InvalidMessageError,
     NoSpeechError,
     OverloadedError,
-    Owner,
     RestartingError,
-    Samples,
     TooFastError,
-    Utterance,
     UtteranceTooShortError,
-    new_utterance_id,
 )
 from babblefish.pipeline.pace import Pace
 from babblefish.pipeline.workers import Workers

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from babblefish.domain import NotAllowedError
+from babblefish.errors import NotAllowedError
 from babblefish.server.access import is_required
 from babblefish.server.addresses import names_of
 from babblefish.settings import Settings

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.server import addresses
 from babblefish.server.addresses import Machine
 from babblefish.server.files import locked, read_file

@@ -16,13 +16,7 @@ from babblefish.conversation.enrolment import new_voice_token, voice_id_of
 from babblefish.conversation.rooms import Rooms
 from babblefish.conversation.speakers import KnownSpeaker, SpeakerRecord
 from babblefish.conversation.store_thread import StoreError
-from babblefish.domain import (
-    BabbleFishError,
-    InvalidMessageError,
-    NotAllowedError,
-    NotReadyError,
-    UnknownSpeakerError,
-)
+from babblefish.errors import BabbleFishError, InvalidMessageError, NotAllowedError, NotReadyError, UnknownSpeakerError
 from babblefish.server.rest import admit, body_of, check_origin, checked_room, refusal
 from babblefish.server.routes import address_of, bearer_of
 from babblefish.server.server import Server

@@ -17,7 +17,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from babblefish.domain import BabbleFishError, Shed
+from babblefish.domain import Shed
+from babblefish.errors import BabbleFishError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

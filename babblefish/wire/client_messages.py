@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from babblefish.domain import Interpreting, InvalidMessageError, Term
+from babblefish.domain import Interpreting, Term
+from babblefish.errors import InvalidMessageError
 from babblefish.languages import language_code, spoken
 from babblefish.wire.server_messages import AUTO, ROOM, AudioFormat, Mode
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from babblefish.domain import BabbleFishError, Interpreting, Quality, Shed
+from babblefish.domain import Interpreting, Quality, Shed
+from babblefish.errors import BabbleFishError
 
 Mode = Literal["utterance", "stream"]
 AudioFormat = Literal["wav", "stream", "none"]

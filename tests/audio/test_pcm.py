@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from babblefish.audio.pcm import Pcm16Stream, float_to_pcm16, pcm16_to_float, resample, wav_bytes
-from babblefish.domain import InvalidAudioError
+from babblefish.errors import InvalidAudioError
 
 
 def test_every_pcm_value_survives_a_round_trip() -> None:

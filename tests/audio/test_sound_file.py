@@ -19,7 +19,8 @@ import soundfile
 from babblefish.audio.pcm import wav_bytes
 from babblefish.audio.sound_file import decode
 from babblefish.cli.demo import read_speech
-from babblefish.domain import InvalidAudioError, RecordingTooLongError, Samples
+from babblefish.domain import Samples
+from babblefish.errors import InvalidAudioError, RecordingTooLongError
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH
 from tests.support.sound_files import FORMATS, encoded
 
@@ -212,7 +213,7 @@ _MEASURED = """
 import resource, sys
 from pathlib import Path
 from babblefish.audio.sound_file import decode
-from babblefish.domain import InvalidAudioError
+from babblefish.errors import InvalidAudioError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     decode(Path(sys.argv[1]).read_bytes(), 60)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from babblefish.domain import EngineError
 from babblefish.engines.contracts import TextRequest, TextTranslation
+from babblefish.errors import EngineError
 from benchmarks import translation_quality
 from benchmarks.support import corpus
 from benchmarks.translation_quality import Way, best, chrf, compare, paths, statistics_of, with_interval

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from babblefish.cli import main
-from babblefish.domain import NotAllowedError
+from babblefish.errors import NotAllowedError
 from babblefish.server.access import Access
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, HubAsset
 from tests.support.fake_hub import FakeHub, archive, hashes, pinned_to, safetensors, serving_hub

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from babblefish.domain import MistranslatedError
 from babblefish.engines.contracts import TextRequest, TextTranslation
+from babblefish.errors import MistranslatedError
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, ScriptedConversationTranslator, speech

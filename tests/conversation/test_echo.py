@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from babblefish.conversation.echo import EchoGuard
-from babblefish.domain import DuplicateUtteranceError, EchoError, Transcript, Utterance
+from babblefish.domain import Transcript, Utterance
+from babblefish.errors import DuplicateUtteranceError, EchoError
 from tests.support.fakes import silence
 
 VOICE = "fake:default"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from babblefish.conversation.glossary import read_glossary
-from babblefish.domain import SetupError, Term, Transcript
+from babblefish.domain import Term, Transcript
 from babblefish.engines.contracts import Engines, SpeechRequest, SpeechTranslation, TextTranslation
+from babblefish.errors import SetupError
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, ScriptedConversationTranslator, silence, speech
 from tests.support.serving import Client, Running, serving, still_works

@@ -10,7 +10,7 @@ import pytest
 
 from babblefish.conversation import interim
 from babblefish.conversation.outbox import Outbox
-from babblefish.domain import NoSpeechError
+from babblefish.errors import NoSpeechError
 from babblefish.pipeline.pace import Pace
 from tests.support.fakes import PHRASES, Fakes, silence, speech
 from tests.support.serving import Running

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from babblefish.domain import DeadlineExceededError
+from babblefish.errors import DeadlineExceededError
 from babblefish.pipeline.pace import Pace
 from babblefish.settings import Settings
 from tests.pipeline.test_batching import TogetherTranslator

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babblefish.domain import Samples, Transcript, TwoLanguagesError
+from babblefish.domain import Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
+from babblefish.errors import TwoLanguagesError
 from babblefish.pipeline.pace import Pace
 from tests.support.fakes import Fakes, silence, speech
 from tests.support.serving import Client, Running

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from babblefish.conversation.speakers import Consent, Snapshot, SpeakerRegistry
-from babblefish.domain import UNKNOWN_SPEAKER_ID, UnknownSpeakerError
+from babblefish.domain import UNKNOWN_SPEAKER_ID
 from babblefish.engines.contracts import Embedding
+from babblefish.errors import UnknownSpeakerError
 from tests.support.fakes import VOICE_SCALE
 
 MIN_S = 1.0

@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality, SetupError
+from babblefish.domain import Deadline, Quality
 from babblefish.engines import apertium
 from babblefish.engines.apertium import Apertium, deformat, installed_modes, reformat, shortest_path
 from babblefish.engines.contracts import Route
+from babblefish.errors import DeadlineExceededError, EngineError, SetupError
 
 SPANISH_CATALAN = {("spa", "cat"), ("cat", "spa")}
 ALL_PAIRS = {

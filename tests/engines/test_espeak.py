@@ -9,10 +9,11 @@ from pathlib import Path
 import espeakng_loader
 import pytest
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro.phonemes import Phonemizer
 from babblefish.engines.speakable import speakable
+from babblefish.errors import EngineError
 
 _HASH_CHAINS = 1024
 _TEXTMODE = 29

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import EngineError
 from babblefish.engines import facts
+from babblefish.errors import EngineError
 from babblefish.languages import FLORES_CODES, LANGUAGES, spoken_by, to_seamless
 
 _TENSORS = Path(__file__).with_name("seamless_v2_tensors.txt")

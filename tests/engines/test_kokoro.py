@@ -20,7 +20,7 @@ from kokoro_onnx.config import DEFAULT_VOCAB
 from kokoro_onnx.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples, SetupError
+from babblefish.domain import Deadline, Samples
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro.frames import Prediction
@@ -29,6 +29,7 @@ from babblefish.engines.kokoro.phonemes import Phonemizer
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.text_splitting import split_pieces, split_sentences
+from babblefish.errors import DeadlineExceededError, EngineError, SetupError
 from babblefish.models import install
 from babblefish.settings import Settings
 

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from babblefish.domain import SetupError
 from babblefish.engines.kokoro.frames import Cutter, Predicted, Span
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.onnx_session import open_session
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.settings import Settings
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, Samples, SetupError, Speech
+from babblefish.domain import Deadline, Samples, Speech
+from babblefish.errors import DeadlineExceededError, SetupError
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("kokoro", reason="the full extra is not installed")

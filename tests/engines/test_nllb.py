@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import Route
+from babblefish.errors import DeadlineExceededError, EngineError
 from babblefish.languages import FLORES_CODES, LANGUAGES
 from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.conversion import convert

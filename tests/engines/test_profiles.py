@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import Deadline, Quality, SetupError, Speech
+from babblefish.domain import Deadline, Quality, Speech
 from babblefish.engines import profiles, registry
 from babblefish.engines.contracts import Route, SyntheticVoice
 from babblefish.engines.llm import routes
 from babblefish.engines.profiles import choose, fitted, weights
+from babblefish.errors import SetupError
 from babblefish.languages import LANGUAGES, SPOKEN_WITH, spoken_by
 from babblefish.models import install
 from babblefish.models.catalogue import CATALOGUE, PROFILES, ProfileName

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from babblefish.domain import EngineError, Samples, SetupError
+from babblefish.domain import Samples
+from babblefish.errors import EngineError, SetupError
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("pyannote.core", reason="the full extra is not installed")

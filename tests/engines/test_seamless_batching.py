@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, NoSpeechError, Samples
+from babblefish.domain import Deadline, Samples
 from babblefish.engines.contracts import BatchSpeechTranslator, SpeechRequest, SpeechTranslation
+from babblefish.errors import DeadlineExceededError, EngineError, NoSpeechError
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import EngineError
+from babblefish.errors import EngineError
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")
 pytest.importorskip("transformers", reason="the full extra is not installed")

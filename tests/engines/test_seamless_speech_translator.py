@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality, Samples, Transcript
+from babblefish.domain import Deadline, Quality, Samples, Transcript
 from babblefish.engines.contracts import SpeechRequest
+from babblefish.errors import DeadlineExceededError, NoSpeechError
 from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")

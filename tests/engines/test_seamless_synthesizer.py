@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples
+from babblefish.domain import Deadline, Samples
 from babblefish.engines.facts import SEAMLESS_SPEAKERS
+from babblefish.errors import DeadlineExceededError, EngineError
 from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Quality
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import Route, TextRequest, TextTranslation
+from babblefish.errors import DeadlineExceededError, EngineError
 from babblefish.languages import to_seamless
 
 torch = pytest.importorskip("torch", reason="the full extra is not installed")

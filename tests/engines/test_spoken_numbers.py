@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import soxr
 
-from babblefish.domain import Deadline, SetupError
+from babblefish.domain import Deadline
 from babblefish.engines.contracts import SpeechRequest, Synthesizer
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.llm.number_words import in_digits
 from babblefish.engines.whisper import Whisper
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.settings import Settings
 from babblefish.spoken_form import spoken_form

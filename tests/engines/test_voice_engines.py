@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from babblefish.cli.demo import read_speech
-from babblefish.domain import Samples, SetupError
+from babblefish.domain import Samples
 from babblefish.engines.campplus.encoder import CamPlusPlus, log_mel
 from babblefish.engines.silero import Silero
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.settings import Settings
 from tests.support.serving import ENGLISH_SPEECH, FRENCH_SPEECH, SHARED_AUDIO

@@ -14,10 +14,11 @@ import pytest
 
 from babblefish.cli.demo import read_speech
 from babblefish.conversation.expected_languages import expectation
-from babblefish.domain import Deadline, DeadlineExceededError, NoSpeechError, Quality, Samples, TwoLanguagesError
+from babblefish.domain import Deadline, Quality, Samples
 from babblefish.engines.contracts import SpeechRequest
 from babblefish.engines.decoding import max_speech_tokens
 from babblefish.engines.whisper import _MAX_TOKENS, Whisper, _Hypothesis, _most_tokens, _said_once, _sounding_s
+from babblefish.errors import DeadlineExceededError, NoSpeechError, TwoLanguagesError
 from babblefish.languages import language_code, spoken
 from babblefish.models import install
 from babblefish.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import conversion, install, store
 from babblefish.models.catalogue import CATALOGUE, ConvertedAsset
 from babblefish.models.store import FetchError, State

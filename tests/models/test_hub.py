@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import hub as hub_module
 from babblefish.models import install, store
 from babblefish.models.catalogue import HubAsset

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.models.store import FetchError, State
 from tests.support.fake_hub import REPOSITORY, SPEECH, FakeHub

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install
 from babblefish.models.catalogue import Package
 from babblefish.models.store import FetchError, State

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install, packages
 from babblefish.models.catalogue import Package, PackagedAsset, WeightFile
 from babblefish.models.store import State

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install, packages, store
 from babblefish.models.catalogue import CATALOGUE
 from tests.support.fake_registry import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.models import install, store
 from babblefish.models.catalogue import HubAsset, Package, PackagedAsset, WeightFile
 from babblefish.models.store import FetchError, FileRecord, Manifest, State, sha256

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from babblefish.domain import EngineError, NoSpeechError, OverloadedError
 from babblefish.engines.contracts import SpeechRequest, SpeechTranslation
+from babblefish.errors import EngineError, NoSpeechError, OverloadedError
 from babblefish.pipeline.workers import Worker
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, FakeSpeechTranslator, make_fakes, speech

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError
+from babblefish.domain import Deadline
+from babblefish.errors import DeadlineExceededError
 from babblefish.pipeline.idle_gate import IdleGate
 from tests.support.fakes import Clock
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from babblefish.audio.segmenter import Segment
-from babblefish.domain import EngineError, NoPathError, NoSpeechError, Quality, Transcript
+from babblefish.domain import Quality, Transcript
 from babblefish.engines.contracts import Route, SpeechRequest, SpeechTranslation
+from babblefish.errors import EngineError, NoPathError, NoSpeechError
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.settings import Settings
 from tests.support.fakes import Fakes, silence, speech

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from babblefish.domain import Deadline, EngineError, Quality, Utterance
+from babblefish.domain import Deadline, Quality, Utterance
 from babblefish.engines.contracts import Route
+from babblefish.errors import EngineError
 from babblefish.pipeline.job import UtteranceJob
 from babblefish.pipeline.texts import Texts
 from babblefish.pipeline.workers import Workers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from babblefish.domain import SetupError
 from babblefish.engines import registry
+from babblefish.errors import SetupError
 from babblefish.pipeline.interpreter import Interpreter
 from babblefish.pipeline.runtime import Runtime
 from babblefish.pipeline.workers import left_running

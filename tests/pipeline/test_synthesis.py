@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError, Samples, SetupError, Speech
+from babblefish.domain import Deadline, Samples, Speech
 from babblefish.engines.contracts import Synthesizer
 from babblefish.engines.espeak import EspeakNg
 from babblefish.engines.kokoro.onnx_runner import OnnxRunner
 from babblefish.engines.kokoro.synthesizer import Kokoro
 from babblefish.engines.text_splitting import split_pieces, split_sentences
+from babblefish.errors import DeadlineExceededError, EngineError, SetupError
 from babblefish.languages import LANGUAGES
 from babblefish.models import install
 from babblefish.settings import Settings

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from babblefish.domain import EngineError, NoSpeechError, OverloadedError
+from babblefish.errors import EngineError, NoSpeechError, OverloadedError
 from babblefish.pipeline.workers import Worker, left_running
 from tests.support.phones import until
 

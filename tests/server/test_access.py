@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import NotAllowedError, SetupError
+from babblefish.errors import NotAllowedError, SetupError
 from babblefish.server import access, files
 from babblefish.server.access import Access, access_of, server_key
 from babblefish.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from babblefish.domain import NotAllowedError, TooFastError, TooManyError
+from babblefish.errors import NotAllowedError, TooFastError, TooManyError
 from babblefish.server.limits import ADDRESSES_REMEMBERED, AddressLimits, Attempts, RateLimits
 from babblefish.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from babblefish.domain import BabbleFishError, InvalidMessageError, UnknownLanguageError
+from babblefish.errors import BabbleFishError, InvalidMessageError, UnknownLanguageError
 from babblefish.settings import Settings
 from babblefish.wire.client_messages import parse_remark
 from tests.support.fakes import Fakes, speech

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from babblefish.domain import NotAllowedError
+from babblefish.errors import NotAllowedError
 from babblefish.server.sites import Sites
 from babblefish.settings import Settings
 

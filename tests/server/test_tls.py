@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from websockets.asyncio.client import connect
 
-from babblefish.domain import SetupError
+from babblefish.errors import SetupError
 from babblefish.server import tls
 from babblefish.server.addresses import Machine
 from babblefish.server.tls import Certificate, Chain, certificate_of, ensure

@@ -15,17 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from babblefish.domain import (
-    SAMPLE_RATE_HZ,
-    Deadline,
-    EngineError,
-    NoSpeechError,
-    Quality,
-    Samples,
-    Speech,
-    Transcript,
-    TwoLanguagesError,
-)
+from babblefish.domain import SAMPLE_RATE_HZ, Deadline, Quality, Samples, Speech, Transcript
 from babblefish.engines.contracts import (
     Embedding,
     Engines,
@@ -39,6 +29,7 @@ from babblefish.engines.contracts import (
     VoiceScale,
 )
 from babblefish.engines.registry import Part
+from babblefish.errors import EngineError, NoSpeechError, TwoLanguagesError
 
 VOICE_SCALE = VoiceScale(threshold=0.7, plausible=0.4, half_reliable_s=0.8, most_used_s=10.0)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from babblefish.domain import NoSpeechError, Quality, Transcript
+from babblefish.domain import Quality, Transcript
 from babblefish.engines.contracts import Hearing, SpeechRequest, SpeechTranslation
+from babblefish.errors import NoSpeechError
 
 
 @dataclass

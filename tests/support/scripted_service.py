@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from babblefish.client import opened, socket_url
-from babblefish.domain import SetupError
 from babblefish.engines import registry
+from babblefish.errors import SetupError
 from babblefish.server import service
 from babblefish.server.app import create_app, server_config
 from babblefish.settings import Settings

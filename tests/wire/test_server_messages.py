@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from babblefish.domain import BabbleFishError, InvalidMessageError, Term, UnknownLanguageError
+from babblefish.domain import Term
+from babblefish.errors import BabbleFishError, InvalidMessageError, UnknownLanguageError
 from babblefish.wire import client_messages, server_messages
 
 

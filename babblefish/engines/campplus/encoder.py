@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babblefish.domain import SAMPLE_RATE_HZ, Samples, SetupError
+from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from babblefish.engines.campplus.graph import MELS, Pooling, campplus
 from babblefish.engines.contracts import Embedding, StretchEmbedder, VoiceScale, weights_version
 from babblefish.engines.onnx_session import open_session
 from babblefish.engines.torch_archive import read_tensors
+from babblefish.errors import SetupError
 
 _FFT = 512
 _WINDOW = 400

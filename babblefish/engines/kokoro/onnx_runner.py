@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from onnx.helper import make_tensor_value_info
 from onnx.utils import Extractor
 
-from babblefish.domain import Samples, SetupError
+from babblefish.domain import Samples
 from babblefish.engines.kokoro.frames import Predicted, Prediction
 from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.onnx_session import open_session
+from babblefish.errors import SetupError
 
 _log = logging.getLogger(__name__)
 

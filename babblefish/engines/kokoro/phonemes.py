@@ -17,9 +17,10 @@ from collections.abc import Callable
 
 from kokoro_onnx.config import DEFAULT_VOCAB
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline
 from babblefish.engines.kokoro import phonemizer_process
 from babblefish.engines.program import Program
+from babblefish.errors import EngineError
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from kokoro_onnx.chunker import split_phonemes
 from kokoro_onnx.config import SAMPLE_RATE
 from kokoro_onnx.trim import trim
 
-from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.domain import Deadline, Samples, Speech
 from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.kokoro.frames import SAMPLES_PER_FRAME, Cutter, Prediction, Span
 from babblefish.engines.kokoro.phonemes import Phonemizer
@@ -18,6 +18,7 @@ from babblefish.engines.kokoro.voices import KokoroVoice
 from babblefish.engines.kokoro.voices import voices as voices_of
 from babblefish.engines.speakable import speakable
 from babblefish.engines.text_splitting import has_words, pause_after_s, split_pieces
+from babblefish.errors import EngineError
 from babblefish.languages import LANGUAGES
 
 _FADE_SAMPLES = 240

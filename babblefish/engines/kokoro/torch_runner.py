@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils import remove_weight_norm
 
-from babblefish.domain import Samples, SetupError
+from babblefish.domain import Samples
 from babblefish.engines.kokoro.frames import Predicted, Prediction
 from babblefish.engines.kokoro.voices import STYLES
 from babblefish.engines.torch_threads import use_threads
+from babblefish.errors import SetupError
 
 _REPOSITORY = "hexgrad/Kokoro-82M"
 _CONFIG = "config.json"

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from babblefish.domain import Deadline, EngineError
+from babblefish.domain import Deadline
+from babblefish.errors import EngineError
 
 # Its threads wait for each other many times a token. Spinning, they hold the CPUs from the very threads that they wait
 # for as soon as another engine works as well: a token then took eleven times as long as with threads that sleep. It is

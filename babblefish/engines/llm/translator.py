@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from babblefish.domain import Deadline, MistranslatedError
+from babblefish.domain import Deadline
 from babblefish.engines import langid
 from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.engines.llm import guards, prompts, routes
 from babblefish.engines.llm.model import LanguageModel
 from babblefish.engines.text_splitting import has_words, last_clause_end, space, split_line
+from babblefish.errors import MistranslatedError
 from babblefish.terms import has_term
 
 _MAX_CHARACTERS = 240

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoConfig, GenerationConfig, SeamlessM4Tv2Model
 
-from babblefish.domain import EngineError
+from babblefish.errors import EngineError
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"

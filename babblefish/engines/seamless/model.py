@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from transformers import SeamlessM4TFeatureExtractor, SeamlessM4TTokenizer, SeamlessM4Tv2Model
 
-from babblefish.domain import EngineError
 from babblefish.engines.decoding import without_unknown
 from babblefish.engines.seamless import int8
 from babblefish.engines.seamless.checkpoint import Checkpoint, empty_model
 from babblefish.engines.seamless.decoder import Decoder
+from babblefish.errors import EngineError
 from babblefish.languages import LANGUAGES, to_seamless
 
 DType = Literal["int8", "bfloat16", "float32"]

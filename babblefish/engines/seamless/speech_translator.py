@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from babblefish.domain import SAMPLE_RATE_HZ, NoSpeechError, Quality, Samples, Transcript
+from babblefish.domain import SAMPLE_RATE_HZ, Quality, Samples, Transcript
 from babblefish.engines.contracts import Hearing, SpeechRequest, SpeechTranslation
 from babblefish.engines.decoding import is_looping, is_repetitive, least_logprob, max_speech_tokens
 from babblefish.engines.seamless.decoder import DecoderState, Hypothesis
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words
 from babblefish.engines.torch_threads import use_threads
+from babblefish.errors import NoSpeechError
 
 _MAX_AUDIO_S = 30.0
 """Attention over the frames grows with the square of their number; what is beyond is ignored."""

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from babblefish.domain import Deadline, EngineError, Samples, Speech
+from babblefish.domain import Deadline, Samples, Speech
 from babblefish.engines.contracts import SyntheticVoice
 from babblefish.engines.facts import SEAMLESS_SPEAKERS
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words, split_pieces
 from babblefish.engines.torch_threads import use_threads
+from babblefish.errors import EngineError
 from babblefish.languages import spoken, to_seamless
 
 

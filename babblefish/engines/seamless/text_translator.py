@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from babblefish.domain import Deadline, EngineError, Quality
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import Route, TextRequest, TextTranslation
 from babblefish.engines.decoding import (
     MAX_SOURCE_TOKENS,
@@ -22,6 +22,7 @@ from babblefish.engines.seamless.decoder import Hypothesis
 from babblefish.engines.seamless.model import SeamlessModel
 from babblefish.engines.text_splitting import has_words, space, split_line
 from babblefish.engines.torch_threads import use_threads
+from babblefish.errors import EngineError
 
 _MAX_BATCH = 8
 """Sentences decoded together; a step costs about what reading the weights costs, whatever the number of rows."""

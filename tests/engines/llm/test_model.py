@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from babblefish.domain import Deadline, DeadlineExceededError, EngineError
+from babblefish.domain import Deadline
 from babblefish.engines.contracts import Route, TextRequest
 from babblefish.engines.llm.model import LanguageModel
 from babblefish.engines.llm.translator import LlmTranslator
+from babblefish.errors import DeadlineExceededError, EngineError
 from babblefish.models import install
 from babblefish.settings import Settings
 

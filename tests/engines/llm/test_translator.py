@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from babblefish.domain import Deadline, EngineError, MistranslatedError, Quality
+from babblefish.domain import Deadline, Quality
 from babblefish.engines.contracts import ConversationTranslator, Route, TextRequest
 from babblefish.engines.llm.model import Completion
 from babblefish.engines.llm.translator import LlmTranslator
+from babblefish.errors import EngineError, MistranslatedError
 
 
 class ScriptedModel:

@@ -100,7 +100,7 @@ async def test_one_speaks_french_and_each_reads_and_hears_it_in_their_language(c
     assert {result["quality"] for result in results.values()} == {"good"}
     assert all(result["source_text"] == own["source_text"] for result in results.values())
     voices = {lang: result["tts_voice"] for lang, result in results.items()}
-    assert voices == {"eng": "kokoro:af_heart", "pol": "espeak:pl", "deu": "espeak:de", "hun": "espeak:hu"}
+    assert voices == {"eng": "kokoro:af_heart", "pol": "espeak:pl+f2", "deu": "espeak:de+f2", "hun": "espeak:hu+f2"}
     assert all(heard(result["tts_audio"]) > 0.1 for result in results.values())
 
 

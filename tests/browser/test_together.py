@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from playwright.sync_api import Page, Playwright
 
 from babblefish.cli.demo import read_speech
 from babblefish.domain import SAMPLE_RATE_HZ, Samples
 from babblefish.engines.contracts import Engines
 from babblefish.server.app import create_app, server_config
+from babblefish.server.service import DrainingServer
+from babblefish.server.systemd import ServiceManager
 from tests.support.browser import browser_hearing, join, microphone_file, tone, wait_for_state, wait_until
 from tests.support.browser_network import network_to
-from tests.support.serving import EMBEDDED, ENGLISH_SPEECH, FRENCH_SPEECH, load_engines, spoken
+from tests.support.serving import EMBEDDED, ENGLISH_SPEECH, FRENCH_SPEECH, UNHURRIED, load_engines, spoken
 
 pytestmark = pytest.mark.slow
 
@@ -67,8 +68,8 @@ class RealServer:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        app = create_app(EMBEDDED, self._engines)
-        self._server = uvicorn.Server(server_config(app, EMBEDDED))
+        app = create_app(EMBEDDED, self._engines, UNHURRIED)
+        self._server = DrainingServer(server_config(app, EMBEDDED), app.state.server, ServiceManager({}))
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
         self._thread.start()

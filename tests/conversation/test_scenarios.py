@@ -24,6 +24,7 @@ from tests.support.serving import (
     ENGLISH_SPEECH,
     FRENCH_SPEECH,
     SHARED_AUDIO,
+    UNHURRIED,
     Client,
     Running,
     load_engines,
@@ -43,7 +44,7 @@ def embedded() -> Engines:
 
 @pytest.fixture
 async def real(embedded: Engines) -> AsyncIterator[Running]:
-    async with serving_on_a_port(EMBEDDED, embedded) as running:
+    async with serving_on_a_port(EMBEDDED, embedded, UNHURRIED) as running:
         yield running
     embedded.close()
 

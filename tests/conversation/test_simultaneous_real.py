@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import takewhile
 
 import numpy as np
 import pytest
 
 from babblefish.cli.demo import read_speech
-from babblefish.pipeline.pace import Pace
-from tests.support.serving import EMBEDDED, FRENCH_SPEECH, load_engines, serving
+from tests.support.serving import EMBEDDED, FRENCH_SPEECH, UNHURRIED, load_engines, serving
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ async def test_long_speech_without_a_pause_is_interpreted_before_it_ends() -> No
     audible = np.flatnonzero(np.abs(clip) > 0.02)
     sentence = clip[audible[0] : audible[-1]]
     samples = np.concatenate([sentence] * int(14 * 16000 / len(sentence) + 1))
-    async with serving(EMBEDDED, load_engines(EMBEDDED), Pace(stalled_s=1000.0)) as running:
+    async with serving(EMBEDDED, load_engines(EMBEDDED), replace(UNHURRIED, stalled_s=1000.0)) as running:
         waits = await running.client(target_lang="spa", audio="none", interpreting="consecutive")
         listener = await running.client(target_lang="eng", audio="stream", interpreting="simultaneous")
         speaker = await running.client(target_lang="fra", source_lang="fra", mode="stream", interpreting="consecutive")

@@ -185,7 +185,7 @@ async def test_recorded_speech_in_six_languages_is_understood(real: Running) -> 
 
 @pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="no recorded speech beside the project")
 async def test_two_recorded_voices_keep_their_names(real: Running) -> None:
-    client = await real.client(target_lang="eng", audio="none")
+    client = await real.client(target_lang="eng", source_lang="eng", audio="none")
     french = await real.client(target_lang="fra", audio="stream")
     wanted = []
     for number in range(4):

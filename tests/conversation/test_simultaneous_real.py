@@ -24,10 +24,10 @@ async def test_long_speech_without_a_pause_is_interpreted_before_it_ends() -> No
         listener = await running.client(target_lang="eng", audio="stream", interpreting="simultaneous")
         speaker = await running.client(target_lang="fra", source_lang="fra", mode="stream", interpreting="consecutive")
         await speaker.stream(samples, paced=True)
-        await listener.wait_for("result", timeout_s=60)
+        await listener.wait_for("result", timeout_s=120)
         assert not waits.of_type("result")
         await speaker.flush()
-        whole = (await waits.wait_for("result", timeout_s=60))[0]
+        whole = (await waits.wait_for("result", timeout_s=120))[0]
         clauses = listener.of_type("result")
     assert clauses[1]["continues"]
     passage = [clauses[0], *takewhile(lambda clause: clause["continues"], clauses[1:])]

@@ -116,7 +116,9 @@ def instruction_set(flags: Sequence[str]) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
-    """Return median, 95th percentile and number of values."""
+    """Return median, 95th percentile and number of values; of no values only the number."""
+    if not values:
+        return {"n": 0}
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
     return {"median": round(statistics.median(ordered), digits), "p95": round(p95, digits), "n": len(ordered)}

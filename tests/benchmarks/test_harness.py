@@ -25,6 +25,10 @@ def test_a_spread_has_the_median_the_95th_percentile_and_the_count() -> None:
     assert harness.spread([2.5]) == {"median": 2.5, "p95": 2.5, "n": 1}
 
 
+def test_a_spread_of_nothing_has_the_count_alone() -> None:
+    assert harness.spread([]) == {"n": 0}
+
+
 @pytest.mark.parametrize(
     ("flags", "name"),
     [

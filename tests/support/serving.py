@@ -39,8 +39,9 @@ SHARED_AUDIO = Path(__file__).resolve().parents[3] / "shared" / "audio"
 EMBEDDED = Settings(profile="embedded", log_level="warning", host="127.0.0.1", utterance_deadline_s=240.0, drain_s=60.0)
 """The default profile, for machines on which many tests compute at once: nothing is given up because of the others."""
 
-UNHURRIED = Pace(behind_s=240.0, well_behind_s=240.0, far_behind_s=240.0)
-"""For the same machines: nothing is shed because of the others, either."""
+_DEADLINE_S = EMBEDDED.utterance_deadline_s
+UNHURRIED = Pace(behind_s=_DEADLINE_S, well_behind_s=_DEADLINE_S, far_behind_s=_DEADLINE_S)
+"""For the same machines: nothing is shed before it would be given up."""
 
 FRENCH_SPEECH = demo.CARRIED_SPEECH
 SPANISH_SPEECH = demo.CARRIED_SPEECH.with_name("demo_spa.wav")
